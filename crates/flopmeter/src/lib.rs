@@ -1,9 +1,26 @@
-//! What an LLM costs, exactly, and how well the hardware does it.
+//! What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
 
+pub mod arch;
+mod component;
+mod config;
+mod convention;
+mod cost;
 pub mod device;
-pub mod dtype;
-pub mod error;
+mod dtype;
+mod error;
+mod model;
+pub mod op;
+pub mod passes;
+mod quantization;
 pub mod units;
+mod workload;
 
+pub use component::{Component, Counts};
+pub use config::Config;
+pub use convention::Convention;
+pub use cost::Flops;
 pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
+pub use model::{Builder, Group, Model, Parameters};
+pub use quantization::Quantization;
+pub use workload::{Phase, Sequence, Workload};

@@ -1,0 +1,229 @@
+//! What decoders are put together from: heads, projections, feed-forward layers, experts.
+
+use crate::component::Component;
+use crate::config::Config;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::model::{Builder, Model};
+use crate::op::{Attention, Experts, Linear, Op, Storage, Table, Vector};
+use crate::passes::Mask;
+
+/// Heads of grouped-query attention, queries and values of one width.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heads {
+    pub query: u64,
+    pub kv: u64,
+    pub dim: u64,
+}
+
+impl Heads {
+    /// `num_attention_heads`, `num_key_value_heads`, `head_dim`.
+    ///
+    /// As in the reference implementation: absent KV heads mean one for each query head, an absent
+    /// `head_dim` means that the heads share the model's width.
+    pub fn read(c: &Config, hidden: u64) -> Result<Self> {
+        let query = c.size_of(&["num_attention_heads", "n_head", "num_heads", "n_heads"])?;
+        let kv = c.maybe("num_key_value_heads")?.unwrap_or(query);
+        Self::checked(c, hidden, query, kv, c.maybe("head_dim")?)
+    }
+
+    /// Heads of known numbers; `dim` is `hidden / query` if not given.
+    pub fn checked(c: &Config, hidden: u64, query: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
+        if query % kv != 0 {
+            return Err(c
+                .contradiction(
+                    "num_key_value_heads",
+                    &format!("{query} query heads cannot share {kv} key/value heads evenly"),
+                )
+                .hint("check `num_attention_heads`"));
+        }
+        let dim = match dim {
+            Some(dim) => dim,
+            None if hidden % query == 0 => hidden / query,
+            None => {
+                return Err(c
+                    .contradiction(
+                        "num_attention_heads",
+                        &format!("{query} heads do not divide the width {hidden} evenly"),
+                    )
+                    .hint("give `head_dim` if the heads are not the width's share"));
+            }
+        };
+        Ok(Self { query, kv, dim })
+    }
+
+    /// Width of all queries, and of all values after attention.
+    pub fn query_width(&self) -> u64 {
+        self.query * self.dim
+    }
+
+    /// Width of all keys, and of all values before attention.
+    pub fn kv_width(&self) -> u64 {
+        self.kv * self.dim
+    }
+
+    /// Attention among these heads.
+    pub fn attend(&self, mask: Mask) -> Op {
+        Attention::new("self_attn", self.query, self.kv, self.dim, self.dim, mask).into()
+    }
+
+    /// `q_proj`, `k_proj`, `v_proj`, attention and `o_proj` under `self_attn`.
+    pub fn attention(&self, hidden: u64, qkv_bias: bool, out_bias: bool, mask: Mask) -> Vec<Op> {
+        let (q, kv) = (self.query_width(), self.kv_width());
+        vec![
+            projection("self_attn.q_proj", hidden, q).bias(qkv_bias).into(),
+            projection("self_attn.k_proj", hidden, kv).bias(qkv_bias).into(),
+            projection("self_attn.v_proj", hidden, kv).bias(qkv_bias).into(),
+            self.attend(mask),
+            projection("self_attn.o_proj", q, hidden).bias(out_bias).into(),
+        ]
+    }
+}
+
+/// A projection of attention.
+pub(super) fn projection(module: &'static str, from: u64, to: u64) -> Linear {
+    Linear::new(module, Component::AttentionProjections, from, to)
+}
+
+/// A matrix of a dense feed-forward layer.
+pub(super) fn mlp(module: &'static str, from: u64, to: u64) -> Linear {
+    Linear::new(module, Component::Mlp, from, to)
+}
+
+/// `gate_proj`, `up_proj` and `down_proj` under `mlp`.
+pub(super) fn gated_mlp(hidden: u64, inner: u64, bias: bool) -> Vec<Op> {
+    vec![
+        mlp("mlp.gate_proj", hidden, inner).bias(bias).into(),
+        mlp("mlp.up_proj", hidden, inner).bias(bias).into(),
+        mlp("mlp.down_proj", inner, hidden).bias(bias).into(),
+    ]
+}
+
+/// `up_proj` and `down_proj` under `mlp`, nothing that gates.
+pub(super) fn plain_mlp(hidden: u64, inner: u64, bias: bool) -> Vec<Op> {
+    vec![
+        mlp("mlp.up_proj", hidden, inner).bias(bias).into(),
+        mlp("mlp.down_proj", inner, hidden).bias(bias).into(),
+    ]
+}
+
+/// A router, and gated experts of which each token runs through some.
+pub(super) fn gated_experts(hidden: u64, inner: u64, experts: Experts) -> Vec<Op> {
+    let matrix = |module, from, to| {
+        Op::from(Linear::new(module, Component::MoeExperts, from, to).experts(experts))
+    };
+    vec![
+        Linear::new("mlp.gate", Component::MoeRouter, hidden, experts.total).into(),
+        matrix("mlp.experts.gate_proj", hidden, inner),
+        matrix("mlp.experts.up_proj", hidden, inner),
+        matrix("mlp.experts.down_proj", inner, hidden),
+    ]
+}
+
+/// Gated experts that every token runs through.
+pub(super) fn shared_experts(hidden: u64, inner: u64) -> Vec<Op> {
+    let matrix = |module, from, to| Op::from(Linear::new(module, Component::MoeShared, from, to));
+    vec![
+        matrix("mlp.shared_experts.gate_proj", hidden, inner),
+        matrix("mlp.shared_experts.up_proj", hidden, inner),
+        matrix("mlp.shared_experts.down_proj", inner, hidden),
+    ]
+}
+
+/// Parameters that act element by element.
+pub(super) fn vector(module: &'static str, elements: u64) -> Op {
+    Op::Vector(Vector { module, elements, storage: Storage::plain(Dtype::Bf16) })
+}
+
+/// A norm with a weight and, if it has one, a bias.
+pub(super) fn layer_norm(module: &'static str, width: u64, bias: bool) -> Op {
+    vector(module, if bias { 2 * width } else { width })
+}
+
+/// A norm with a weight only.
+pub(super) fn rms_norm(module: &'static str, width: u64) -> Op {
+    vector(module, width)
+}
+
+/// A look-up table.
+pub(super) fn table(module: &'static str, rows: u64, width: u64) -> Op {
+    Op::Table(Table { module, rows, width, storage: Storage::plain(Dtype::Bf16) })
+}
+
+/// The output head: `hidden` × `vocab`, run where a token is sampled.
+pub(super) fn head(hidden: u64, vocab: u64, tied: bool) -> Linear {
+    Linear::new("lm_head", Component::Head, hidden, vocab).sampled().sharing_weights(tied)
+}
+
+/// Whether the head is the embedding table; `default` is the class's where the key is absent.
+pub(super) fn tied(c: &Config, default: bool) -> Result<bool> {
+    c.flag("tie_word_embeddings", default)
+}
+
+/// embed → layers → norm → head: what nearly every decoder is.
+pub(super) fn decoder(
+    c: &Config,
+    hidden: u64,
+    tied: bool,
+    final_norm: Op,
+    layer: impl FnMut(u64) -> Result<Vec<Op>>,
+) -> Result<Model> {
+    let layers = c.size_of(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
+    let vocab = c.size("vocab_size")?;
+    let mut model = Builder::new(c)?;
+    model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
+    model.layers(layers, layer)?;
+    model.once("head", [final_norm, head(hidden, vocab, tied).into()]);
+    model.finish()
+}
+
+/// The mask of each layer from `layer_types`, or from a rule where the config has none.
+pub(super) fn layer_masks(
+    c: &Config,
+    window: Option<u64>,
+    slides: impl Fn(u64) -> bool,
+) -> Result<impl Fn(u64) -> Mask> {
+    let listed = match c.texts("layer_types")? {
+        None => None,
+        Some(kinds) => {
+            let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
+            if kinds.len() as u64 != layers {
+                return Err(c.contradiction(
+                    "layer_types",
+                    &format!("has {} entries for {layers} layers", kinds.len()),
+                ));
+            }
+            let sliding = kinds
+                .into_iter()
+                .map(|kind| match kind {
+                    "full_attention" => Ok(false),
+                    "sliding_attention" | "chunked_attention" => Ok(true),
+                    other => Err(c.contradiction(
+                        "layer_types",
+                        &format!(
+                            "has a layer of a kind that is not counted: \"{}\"",
+                            crate::error::shown(other)
+                        ),
+                    )),
+                })
+                .collect::<Result<Vec<bool>>>()?;
+            if sliding.contains(&true) && window.is_none() {
+                return Err(c.contradiction(
+                    "sliding_window",
+                    "is missing, but `layer_types` has sliding layers",
+                ));
+            }
+            Some(sliding)
+        }
+    };
+    let slides = (0..c.size_of(&["num_hidden_layers", "n_layer"])?.min(1 << 16))
+        .map(|layer| match &listed {
+            Some(kinds) => kinds[layer as usize],
+            None => slides(layer),
+        })
+        .collect::<Vec<bool>>();
+    Ok(move |layer: u64| match (slides.get(layer as usize), window) {
+        (Some(true), Some(window)) => Mask::Sliding { window },
+        _ => Mask::Causal,
+    })
+}

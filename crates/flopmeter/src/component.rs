@@ -1,0 +1,109 @@
+//! What a cost is broken down into.
+
+use std::ops::{Index, IndexMut};
+
+/// A part of the work of a forward pass. Components sum to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// Projections between an embedding width and the model's width.
+    EmbeddingProjections,
+    /// Query, key, value and output projections, latent ones included.
+    AttentionProjections,
+    /// Queries times keys.
+    AttentionScores,
+    /// Attention weights times values.
+    AttentionValues,
+    /// Dense feed-forward layers.
+    Mlp,
+    /// The router that scores experts.
+    MoeRouter,
+    /// Routed experts.
+    MoeExperts,
+    /// Experts that every token runs through, and their gates.
+    MoeShared,
+    /// The output head.
+    Head,
+    /// The whole of a count that is made from the number of parameters and knows no parts.
+    Parameters,
+}
+
+impl Component {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every component, in the order of a forward pass.
+    pub const ALL: [Self; 10] = [
+        Self::EmbeddingProjections,
+        Self::AttentionProjections,
+        Self::AttentionScores,
+        Self::AttentionValues,
+        Self::Mlp,
+        Self::MoeRouter,
+        Self::MoeExperts,
+        Self::MoeShared,
+        Self::Head,
+        Self::Parameters,
+    ];
+
+    /// The key in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EmbeddingProjections => "embedding.projections",
+            Self::AttentionProjections => "attention.projections",
+            Self::AttentionScores => "attention.scores",
+            Self::AttentionValues => "attention.values",
+            Self::Mlp => "mlp",
+            Self::MoeRouter => "moe.router",
+            Self::MoeExperts => "moe.experts",
+            Self::MoeShared => "moe.shared",
+            Self::Head => "head",
+            Self::Parameters => "parameters",
+        }
+    }
+}
+
+/// A count for each component.
+///
+/// ```
+/// use flopmeter::{Component, Counts};
+/// let mut counts = Counts::default();
+/// counts[Component::Mlp] = 6;
+/// counts[Component::Head] = 4;
+/// assert_eq!(counts.total(), Some(10));
+/// assert_eq!(counts.present().count(), 2);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts([u128; Component::COUNT]);
+
+impl Counts {
+    /// The sum of all components, `None` if it does not fit.
+    pub fn total(&self) -> Option<u128> {
+        self.0.iter().try_fold(0_u128, |sum, count| sum.checked_add(*count))
+    }
+
+    /// The sum with another, component by component, `None` if one does not fit.
+    pub fn checked_add(mut self, other: &Self) -> Option<Self> {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine = mine.checked_add(*theirs)?;
+        }
+        Some(self)
+    }
+
+    /// The components that are not zero, in order.
+    pub fn present(&self) -> impl Iterator<Item = (Component, u128)> + '_ {
+        Component::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Index<Component> for Counts {
+    type Output = u128;
+    fn index(&self, component: Component) -> &u128 {
+        &self.0[component as usize]
+    }
+}
+
+impl IndexMut<Component> for Counts {
+    fn index_mut(&mut self, component: Component) -> &mut u128 {
+        &mut self.0[component as usize]
+    }
+}

@@ -1,0 +1,417 @@
+//! config.json → typed values. Remembers which keys were read and which defaults stood in.
+
+use crate::error::{Error, ErrorKind, Result, shown};
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+
+/// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
+pub const LONGEST_TEXT: usize = 16 << 20;
+/// The largest size that is believed: 2^24, the widest real one (a vocabulary) being under 2^19.
+/// Products of two sizes then fit `u64`, and every count of one layer fits `u128`.
+const LARGEST_SIZE: u64 = 1 << 24;
+
+/// A parsed config.json: an object whose sizes are read by key, each read remembered.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::Config;
+///
+/// let config = Config::parse(r#"{"hidden_size": 4096, "num_attention_heads": 0}"#)?;
+/// assert_eq!(config.size("hidden_size")?, 4096);
+/// let error = config.size("num_attention_heads").unwrap_err();
+/// assert_eq!(error.to_string(), "`num_attention_heads`: is 0, which is no size");
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Config {
+    object: Map<String, Value>,
+    /// `text_config.` for a nested object, empty at the top.
+    prefix: String,
+    read: RefCell<Vec<&'static str>>,
+    notes: RefCell<Vec<String>>,
+}
+
+impl Config {
+    /// Reads the text of a config.json.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Syntax`] for text that is longer than [`LONGEST_TEXT`], not JSON, nested deeper
+    /// than 127 levels, or not an object.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() > LONGEST_TEXT {
+            return Err(Error::new(
+                ErrorKind::Syntax,
+                "config",
+                format!("is {} bytes long; the longest that is read is {LONGEST_TEXT}", text.len()),
+            )
+            .hint("give a config.json, not weights or a tokenizer"));
+        }
+        if text.trim().is_empty() {
+            return Err(Error::new(ErrorKind::Syntax, "config", "is empty")
+                .hint("give the model's config.json"));
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            Error::new(
+                ErrorKind::Syntax,
+                format!("line {}, column {}", error.line(), error.column()),
+                format!("is not JSON: {}", cause(&error)),
+            )
+            .hint("give the model's config.json")
+        })?;
+        Self::from_value(value)
+    }
+
+    /// Takes an already parsed config.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Syntax`] if it is not an object.
+    pub fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Object(object) => Ok(Self::of(object, String::new())),
+            other => Err(Error::new(
+                ErrorKind::Syntax,
+                "config",
+                format!("is {}, not an object", kind_of(&other)),
+            )
+            .hint("give the model's config.json")),
+        }
+    }
+
+    fn of(object: Map<String, Value>, prefix: String) -> Self {
+        Self { object, prefix, read: RefCell::default(), notes: RefCell::default() }
+    }
+
+    /// The value at a key, `None` where it is absent or null. Counts as a read.
+    fn get(&self, key: &'static str) -> Option<&Value> {
+        self.read.borrow_mut().push(key);
+        self.object.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether a key is there and not null. Does not count as a read.
+    pub fn has(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// The config's `model_type`, empty if it states none.
+    pub fn model_type(&self) -> &str {
+        self.object.get("model_type").and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// A size that must be there: a whole number from 1 to 2^24.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is missing, null, not a whole number, zero or out of range.
+    pub fn size(&self, key: &'static str) -> Result<u64> {
+        self.maybe(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A size under the first of several spellings that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`size`](Self::size); the error names the first spelling.
+    pub fn size_of(&self, keys: &[&'static str]) -> Result<u64> {
+        self.maybe_of(keys)?.ok_or_else(|| self.missing(keys[0]))
+    }
+
+    /// A size, or `None` where it is absent or null.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a size.
+    pub fn maybe(&self, key: &'static str) -> Result<Option<u64>> {
+        self.get(key).map(|value| self.as_size(key, value, 1)).transpose()
+    }
+
+    /// A size under the first of several spellings that is there, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a size, or if two spellings disagree.
+    pub fn maybe_of(&self, keys: &[&'static str]) -> Result<Option<u64>> {
+        let mut found: Option<(&'static str, u64)> = None;
+        for key in keys {
+            let Some(size) = self.maybe(key)? else { continue };
+            match found {
+                None => found = Some((key, size)),
+                Some((first, other)) if other != size => {
+                    return Err(self.contradiction(
+                        first,
+                        &format!("is {other}, but `{key}`, another name of it, is {size}"),
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(found.map(|(_, size)| size))
+    }
+
+    /// A size for which the reference implementation has a default; using it is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a size.
+    pub fn size_or(&self, key: &'static str, default: u64) -> Result<u64> {
+        if let Some(size) = self.maybe(key)? {
+            return Ok(size);
+        }
+        self.note_default(key, &default.to_string());
+        Ok(default)
+    }
+
+    /// A count that may be zero (layers that are dense, experts that are shared), or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a whole number from 0 to 2^24.
+    pub fn count(&self, key: &'static str) -> Result<Option<u64>> {
+        self.get(key).map(|value| self.as_size(key, value, 0)).transpose()
+    }
+
+    /// A switch; absent or null means `default`, as in the reference implementation.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and neither true nor false.
+    pub fn flag(&self, key: &'static str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.wrong(key, other, "true or false")),
+        }
+    }
+
+    /// A text, or `None` where it is absent or null.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a text.
+    pub fn text(&self, key: &'static str) -> Result<Option<&str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(key, other, "a text")),
+        }
+    }
+
+    /// A fraction or any other number, or `None` where it is absent or null.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a number.
+    pub fn number(&self, key: &'static str) -> Result<Option<f64>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) => {
+                value.as_f64().map(Some).ok_or_else(|| self.wrong(key, value, "a number"))
+            }
+        }
+    }
+
+    /// A list of texts, one a layer (`layer_types`), or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and anything else.
+    pub fn texts(&self, key: &'static str) -> Result<Option<Vec<&str>>> {
+        self.list(key, "a list of texts", Value::as_str)
+    }
+
+    /// A list of whole numbers (`mlp_only_layers`, `no_rope_layers`), or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and anything else.
+    pub fn counts(&self, key: &'static str) -> Result<Option<Vec<u64>>> {
+        self.list(key, "a list of whole numbers", |value| {
+            value.as_u64().or_else(|| value.as_bool().map(u64::from))
+        })
+    }
+
+    fn list<'c, T>(
+        &'c self,
+        key: &'static str,
+        wanted: &str,
+        item: impl Fn(&'c Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value
+            .as_array()
+            .and_then(|items| items.iter().map(item).collect())
+            .map(Some)
+            .ok_or_else(|| self.wrong(key, value, wanted))
+    }
+
+    /// A nested object as a config of its own, or `None`.
+    ///
+    /// Its notes are its own: carry them over with [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not an object.
+    pub fn child(&self, key: &'static str) -> Result<Option<Self>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => {
+                Ok(Some(Self::of(object.clone(), format!("{}{key}.", self.prefix))))
+            }
+            Some(other) => Err(self.wrong(key, other, "an object")),
+        }
+    }
+
+    /// The nested objects of a config that names them freely (`config_groups`), with their names.
+    pub fn children(&self) -> Vec<(String, Self)> {
+        self.object
+            .iter()
+            .filter_map(|(name, value)| {
+                let object = value.as_object()?.clone();
+                Some((name.clone(), Self::of(object, format!("{}{name}.", self.prefix))))
+            })
+            .collect()
+    }
+
+    /// A value as it stands, for the few keys that have several shapes.
+    pub fn raw(&self, key: &'static str) -> Option<&Value> {
+        self.get(key)
+    }
+
+    /// Says something about the estimate that a reader should know.
+    pub fn note(&self, note: String) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    /// Notes that an absent key was taken as the reference implementation takes it.
+    pub fn note_default(&self, key: &str, default: &str) {
+        self.note(format!(
+            "`{}{key}` is absent; the reference implementation of `{}` takes {default}",
+            self.prefix,
+            self.model_type()
+        ));
+    }
+
+    /// Takes over what a nested config had to say.
+    pub fn adopt(&self, child: &Self) {
+        self.notes.borrow_mut().extend(child.notes.borrow().iter().cloned());
+    }
+
+    /// What was said so far.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.borrow().clone()
+    }
+
+    /// Keys that look like shapes and that nobody read, with their place.
+    pub fn unread(&self) -> Vec<String> {
+        let read = self.read.borrow();
+        self.object
+            .iter()
+            .filter(|(key, value)| {
+                looks_like_a_shape(key, value) && !read.iter().any(|seen| seen == key)
+            })
+            .map(|(key, _)| format!("{}{key}", self.prefix))
+            .collect()
+    }
+
+    /// An error at a key that contradicts another.
+    pub fn contradiction(&self, key: &str, fact: &str) -> Error {
+        Error::new(ErrorKind::Config, self.place(key), fact)
+    }
+
+    fn missing(&self, key: &str) -> Error {
+        Error::new(ErrorKind::Config, self.place(key), "is missing")
+            .hint(format!("a config of type `{}` states it", shown(self.model_type())))
+    }
+
+    fn wrong(&self, key: &str, value: &Value, wanted: &str) -> Error {
+        Error::new(
+            ErrorKind::Config,
+            self.place(key),
+            format!("is {}, not {wanted}", kind_of(value)),
+        )
+    }
+
+    fn place(&self, key: &str) -> String {
+        format!("`{}{key}`", self.prefix)
+    }
+
+    fn as_size(&self, key: &str, value: &Value, least: u64) -> Result<u64> {
+        let Value::Number(number) = value else {
+            return Err(self.wrong(key, value, "a whole number"));
+        };
+        let fact = match number.as_u64() {
+            Some(size) if size < least => format!("is {size}, which is no size"),
+            Some(size) if size > LARGEST_SIZE => {
+                format!("is {size}; the largest size that is believed is {LARGEST_SIZE}")
+            }
+            Some(size) => return Ok(size),
+            None => format!("is {number}, not a whole number above zero"),
+        };
+        Err(Error::new(ErrorKind::Config, self.place(key), fact))
+    }
+}
+
+/// Whether a key that nobody read should be shown to the reader.
+fn looks_like_a_shape(key: &str, value: &Value) -> bool {
+    // Keys that match the patterns below and shape no matrix: generation, pre-training, vocabulary of tasks.
+    const KNOWN: [&str; 22] = [
+        "chunk_size_feed_forward",
+        "encoder_no_repeat_ngram_size",
+        "max_position_embeddings",
+        "no_repeat_ngram_size",
+        "num_beam_groups",
+        "num_beams",
+        "num_labels",
+        "num_logits_to_keep",
+        "num_return_sequences",
+        "pretraining_tp",
+        "original_max_position_embeddings",
+        "summary_hidden_size",
+        "initial_context_length",
+        "ep_size",
+        "tp_size",
+        "n_group",
+        "max_window_layers",
+        "aux_loss_alpha",
+        "tokenizer_class",
+        "image_size",
+        "mm_tokens_per_image",
+        "query_pre_attn_scalar",
+    ];
+    const PATTERNS: [&str; 17] = [
+        "_size", "size_", "num_", "n_", "layer", "window", "head", "_dim", "dim_", "rank",
+        "expert", "hidden", "ffn", "chunk", "channels", "d_model", "share",
+    ];
+    let number_or_list = match value {
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Array(items) => !items.is_empty() && !items[0].is_object(),
+        Value::Bool(_) | Value::Null | Value::String(_) | Value::Object(_) => false,
+    };
+    let names_a_size = PATTERNS.iter().any(|pattern| {
+        if *pattern == "n_" { key.starts_with(pattern) } else { key.contains(pattern) }
+    });
+    let is_a_rate =
+        ["norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id"]
+            .iter()
+            .any(|word| key.contains(word));
+    number_or_list && names_a_size && !is_a_rate && !KNOWN.contains(&key)
+}
+
+fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("the text \"{}\"", shown(text)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+/// serde_json's message without the position, which is the place already.
+fn cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}

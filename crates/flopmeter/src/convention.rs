@@ -1,0 +1,77 @@
+//! Named rules of counting. Every output names the one it used.
+
+use crate::error::{Error, ErrorKind, Result, shown};
+use std::str::FromStr;
+
+/// A rule of counting: what a FLOP figure includes.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::Convention;
+/// assert_eq!("torch".parse::<Convention>()?, Convention::TORCH);
+/// assert!("6nd?".parse::<Convention>().is_err());
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convention {
+    /// The name on the command line and in every output.
+    pub id: &'static str,
+    /// What it counts, in a sentence.
+    pub counts: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    pub(crate) rule: Rule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Needed,
+    ByReference,
+    PerParameter,
+}
+
+impl Convention {
+    /// What the work needs.
+    pub const MODEL: Self = Self {
+        id: "model",
+        counts: "Every matrix product that the result depends on: visible pairs only, routed experts only, \
+                 the head where a token is sampled, latent attention in its cheaper exact form.",
+        source: "flopmeter's DESIGN.md",
+        rule: Rule::Needed,
+    };
+
+    /// What PyTorch's counter counts.
+    pub const TORCH: Self = Self {
+        id: "torch",
+        counts: "What torch.utils.flop_counter counts while transformers runs the config with eager \
+                 attention: whole score matrices, the head on every position, latents expanded anew in \
+                 every pass.",
+        source: "PyTorch FlopCounterMode over transformers, versions in tests/recorded",
+        rule: Rule::ByReference,
+    };
+
+    /// Two FLOPs a parameter and token.
+    pub const TWO_PT: Self = Self {
+        id: "2pt",
+        counts: "2·P·T: P the size that the model's name states (for a bare config its exact total), T the \
+                 tokens of prompt and answer; without a KV cache P·T·(T + 1). No attention, no routing.",
+        source: "OpenJarvis, telemetry module `flops`",
+        rule: Rule::PerParameter,
+    };
+
+    /// Every convention, the default first.
+    pub const ALL: &[Self] = &[Self::MODEL, Self::TORCH, Self::TWO_PT];
+}
+
+impl FromStr for Convention {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.iter().find(|convention| convention.id == name).copied().ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|convention| convention.id).collect();
+            Error::new(ErrorKind::Convention, format!("`{}`", shown(name)), "is no convention")
+                .hint(format!("known: {}", names.join(", ")))
+        })
+    }
+}

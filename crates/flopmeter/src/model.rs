@@ -1,0 +1,445 @@
+//! A model: groups of equal layers, each a list of ops.
+
+use crate::component::{Component, Counts};
+use crate::config::Config;
+use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind, Result};
+use crate::op::{Attention, Experts, Latent, Linear, Op, Rows, Storage, Table, Vector};
+use crate::quantization::Quantization;
+
+/// The most layers that are believed; the deepest real models have under 200.
+const MOST_LAYERS: u64 = 4096;
+
+/// A model as the sum of its ops, ready to be counted.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::{Config, Model};
+///
+/// let config = Config::parse(
+///     r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+///         "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+///         "vocab_size": 128256, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}"#,
+/// )?;
+/// let model = Model::from_config(&config)?;
+/// assert_eq!(model.parameters().total, 8_030_261_248); // as published for Llama-3.1-8B
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Model {
+    model_type: String,
+    groups: Vec<Group>,
+    quantization: Quantization,
+    notes: Vec<String>,
+    unread: Vec<String>,
+    parameters: Parameters,
+    nominal: Option<u128>,
+    pub(crate) sums: Sums,
+}
+
+/// Equal layers, or what stands before or after all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// `embedding`, `layers 0–2`, `layers 3, 7, 11`, `head`.
+    pub name: String,
+    /// How many there are.
+    pub repeat: u64,
+    /// What one of them does, in order.
+    pub ops: Vec<Op>,
+}
+
+/// Numbers of parameters. Weights that two ops share count once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    /// All of them.
+    pub total: u128,
+    /// Those that take part in one token's pass: of the experts, the routed ones only.
+    pub active: u128,
+    /// Those of look-up tables (token and position embeddings).
+    pub embedding: u128,
+}
+
+/// What the ops add up to, so that a count need not walk them: per row for linear layers, and the
+/// different attentions with how often each occurs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    /// FLOPs of one row that every token runs through.
+    pub all: Vec<(Component, u128)>,
+    /// FLOPs of one row that only sampled tokens need.
+    pub sampled: Vec<(Component, u128)>,
+    /// FLOPs of one row as the reference implementation runs it, for every token.
+    pub by_reference: Vec<(Component, u128)>,
+    pub attentions: Vec<(Attention, u64)>,
+    pub latents: Vec<(Latent, u64)>,
+    /// Bits of weights that every pass reads whole.
+    pub dense_bits: u128,
+    /// Bits of weights that only passes that sample read.
+    pub sampled_bits: u128,
+    /// (bits of one expert, active, total, how often) of routed layers.
+    pub experts: Vec<RoutedBits>,
+    /// Bits that one token looks up.
+    pub looked_up_bits: u128,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RoutedBits {
+    pub active: u64,
+    pub total: u64,
+    /// Bits of one expert, summed over all layers that route alike.
+    pub bits: u128,
+}
+
+impl Model {
+    /// Reads a config of any architecture that flopmeter counts.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Architecture`] for a `model_type` that is not counted,
+    /// [`ErrorKind::Config`] for keys that are missing, out of range or contradict each other,
+    /// [`ErrorKind::Quantization`] and [`ErrorKind::Dtype`] for widths that are not known.
+    pub fn from_config(config: &Config) -> Result<Self> {
+        crate::arch::build(config)
+    }
+
+    /// The architecture that was built: the `model_type` of the part that is counted.
+    pub fn model_type(&self) -> &str {
+        &self.model_type
+    }
+
+    /// Groups of equal layers, in the order of a pass.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Every op with how often it occurs, in the order of a pass.
+    pub fn ops(&self) -> impl Iterator<Item = (&Op, u64)> {
+        self.groups.iter().flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
+    }
+
+    /// Numbers of parameters.
+    pub fn parameters(&self) -> Parameters {
+        self.parameters
+    }
+
+    /// How the weights are stored.
+    pub fn quantization(&self) -> &Quantization {
+        &self.quantization
+    }
+
+    /// What a reader of an estimate should know: defaults that stood in, parts that are not counted.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Keys of the config that look like shapes and that nobody read.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// The number of parameters that the model's name states, or the exact total if it states none.
+    pub fn nominal_parameters(&self) -> u128 {
+        self.nominal.unwrap_or(self.parameters.total)
+    }
+
+    /// The same model under a name that states a number of parameters.
+    #[must_use]
+    pub fn with_nominal_parameters(mut self, parameters: u128) -> Self {
+        self.nominal = Some(parameters);
+        self
+    }
+
+    /// The same model stored in another dtype: weights that no quantisation fixes, and the cache.
+    ///
+    /// Moves bytes and the peak that is looked up; never FLOPs.
+    #[must_use]
+    pub fn with_dtype(mut self, dtype: Dtype) -> Self {
+        let plain = Storage::plain(self.quantization.dtype);
+        for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
+            if let Some(storage) = op.storage_mut()
+                && *storage == plain
+            {
+                *storage = Storage::plain(dtype);
+            }
+        }
+        let cache =
+            if self.quantization.cache == plain { dtype.into() } else { self.quantization.cache };
+        if self.quantization.compute == self.quantization.dtype || !self.quantization.is_quantized()
+        {
+            self.quantization.compute = dtype;
+        }
+        self.quantization.dtype = dtype;
+        self.with_cache(cache)
+    }
+
+    /// The same model with another KV cache.
+    #[must_use]
+    pub fn with_cache_dtype(self, dtype: Dtype) -> Self {
+        self.with_cache(dtype.into())
+    }
+
+    fn with_cache(mut self, cache: Storage) -> Self {
+        self.quantization.cache = cache;
+        for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
+            match op {
+                Op::Attention(op) => op.cache = cache,
+                Op::Latent(op) => op.cache = cache,
+                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => {}
+            }
+        }
+        self.sums = Sums::of(&self.groups).unwrap_or(self.sums);
+        self
+    }
+}
+
+impl From<Dtype> for Storage {
+    fn from(dtype: Dtype) -> Self {
+        Self::plain(dtype)
+    }
+}
+
+/// Puts a model together: an embedding, layers, a head. Assigns to each weight how it is stored.
+#[derive(Debug)]
+pub struct Builder<'c> {
+    config: &'c Config,
+    quantization: Quantization,
+    groups: Vec<Group>,
+    /// Which layers each group of layers stands for.
+    members: Vec<Vec<u64>>,
+    first_layer_group: usize,
+}
+
+impl<'c> Builder<'c> {
+    /// A model of a config, with nothing in it yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Quantization::read`].
+    pub fn new(config: &'c Config) -> Result<Self> {
+        let quantization = Quantization::read(config)?;
+        Ok(Self { config, quantization, groups: vec![], members: vec![], first_layer_group: 0 })
+    }
+
+    /// Ops that occur once, before or after the layers.
+    pub fn once(&mut self, name: &str, ops: impl IntoIterator<Item = Op>) {
+        let mut ops: Vec<Op> = ops.into_iter().collect();
+        ops.iter_mut().for_each(|op| self.store(op, None));
+        self.groups.push(Group { name: name.into(), repeat: 1, ops });
+    }
+
+    /// `count` layers; equal ones are kept once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for more layers than are believed, and whatever `layer` returns.
+    pub fn layers(
+        &mut self,
+        count: u64,
+        mut layer: impl FnMut(u64) -> Result<Vec<Op>>,
+    ) -> Result<()> {
+        if count > MOST_LAYERS {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`num_hidden_layers`",
+                format!("is {count}; the most that is believed is {MOST_LAYERS}"),
+            ));
+        }
+        self.first_layer_group = self.groups.len();
+        self.members.clear();
+        for index in 0..count {
+            let mut ops = layer(index)?;
+            ops.iter_mut().for_each(|op| self.store(op, Some(index)));
+            let known =
+                self.groups[self.first_layer_group..].iter().position(|group| group.ops == ops);
+            match known {
+                Some(at) => {
+                    self.groups[self.first_layer_group + at].repeat += 1;
+                    self.members[at].push(index);
+                }
+                None => {
+                    self.groups.push(Group { name: String::new(), repeat: 1, ops });
+                    self.members.push(vec![index]);
+                }
+            }
+        }
+        for (group, members) in self.groups[self.first_layer_group..].iter_mut().zip(&self.members)
+        {
+            group.name = layer_names(members);
+        }
+        Ok(())
+    }
+
+    /// The finished model.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overflow`] if a sum does not fit 128 bits.
+    pub fn finish(self) -> Result<Model> {
+        let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
+        let parameters = Parameters::of(&self.groups).ok_or_else(too_large)?;
+        Ok(Model {
+            model_type: self.config.model_type().to_owned(),
+            groups: self.groups,
+            quantization: self.quantization,
+            notes: self.config.notes(),
+            unread: self.config.unread(),
+            parameters,
+            nominal: None,
+            sums,
+        })
+    }
+
+    fn store(&self, op: &mut Op, layer: Option<u64>) {
+        match op {
+            Op::Attention(op) => op.cache = self.quantization.cache,
+            Op::Latent(op) => {
+                op.cache = self.quantization.cache;
+                op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");
+            }
+            // Routers are kept whole by every scheme, and so is the head.
+            Op::Linear(op) if op.component == Component::MoeRouter || layer.is_none() => {
+                op.storage = self.quantization.plain();
+            }
+            Op::Linear(op) => op.storage = self.linear_storage(layer, op.module, ""),
+            Op::Table(Table { storage, .. }) | Op::Vector(Vector { storage, .. }) => {
+                *storage = self.quantization.plain();
+            }
+        }
+    }
+
+    fn linear_storage(&self, layer: Option<u64>, module: &str, end: &str) -> Storage {
+        if !self.quantization.is_quantized() {
+            return self.quantization.plain();
+        }
+        self.quantization.linear(&match layer {
+            Some(index) => format!("model.layers.{index}.{module}{end}"),
+            None => format!("{module}{end}"),
+        })
+    }
+}
+
+impl Parameters {
+    fn of(groups: &[Group]) -> Option<Self> {
+        let mut sum = Self { total: 0, active: 0, embedding: 0 };
+        for group in groups {
+            let times = |count: u128| count.checked_mul(group.repeat.into());
+            for op in &group.ops {
+                sum.total = sum.total.checked_add(times(op.parameters())?)?;
+                sum.active = sum.active.checked_add(times(op.active_parameters())?)?;
+                if let Op::Table(_) = op {
+                    sum.embedding = sum.embedding.checked_add(times(op.parameters())?)?;
+                }
+            }
+        }
+        Some(sum)
+    }
+}
+
+impl Sums {
+    fn of(groups: &[Group]) -> Option<Self> {
+        let mut sums = Self::default();
+        let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
+        for group in groups {
+            let repeat = u128::from(group.repeat);
+            for op in &group.ops {
+                match op {
+                    Op::Linear(linear) => {
+                        let add = |counts: &mut Counts, flops: u128| {
+                            let sum = &mut counts[linear.component];
+                            *sum = sum.checked_add(flops.checked_mul(repeat)?)?;
+                            Some(())
+                        };
+                        let rows = if linear.rows == Rows::All { &mut all } else { &mut sampled };
+                        add(rows, linear.flops_per_row())?;
+                        add(&mut by_reference, linear.flops_per_row_by_reference())?;
+                        sums.add_weights(linear, repeat)?;
+                    }
+                    Op::Attention(attention) => {
+                        merge(&mut sums.attentions, *attention, group.repeat)?
+                    }
+                    Op::Latent(latent) => {
+                        merge(&mut sums.latents, *latent, group.repeat)?;
+                        add_to(&mut sums.dense_bits, latent.stored_bits().checked_mul(repeat)?)?;
+                    }
+                    Op::Table(table) => {
+                        let bits = table.storage.matrix_bits(table.width, 1).checked_mul(repeat)?;
+                        add_to(&mut sums.looked_up_bits, bits)?;
+                    }
+                    Op::Vector(_) => {
+                        add_to(&mut sums.dense_bits, op.stored_bits().checked_mul(repeat)?)?
+                    }
+                }
+            }
+        }
+        sums.all = all.present().collect();
+        sums.sampled = sampled.present().collect();
+        sums.by_reference = by_reference.present().collect();
+        Some(sums)
+    }
+
+    fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
+        // A head that is the embedding table reads that table, whole.
+        let per_copy = if linear.shared_weights {
+            linear.storage.matrix_bits(linear.from, linear.to)
+        } else {
+            linear.stored_bits_per_copy()
+        };
+        let bits = per_copy.checked_mul(repeat)?;
+        match (linear.experts, linear.rows) {
+            (None, Rows::All) => add_to(&mut self.dense_bits, bits),
+            (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
+            (Some(experts), _) => {
+                let alike = |known: &&mut RoutedBits| {
+                    (known.active, known.total) == (experts.active, experts.total)
+                };
+                match self.experts.iter_mut().find(alike) {
+                    Some(known) => add_to(&mut known.bits, bits),
+                    None => {
+                        let Experts { active, total, .. } = experts;
+                        self.experts.push(RoutedBits { active, total, bits });
+                        Some(())
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn add_to(sum: &mut u128, more: u128) -> Option<()> {
+    *sum = sum.checked_add(more)?;
+    Some(())
+}
+
+fn merge<T: PartialEq>(known: &mut Vec<(T, u64)>, op: T, repeat: u64) -> Option<()> {
+    match known.iter_mut().find(|(other, _)| *other == op) {
+        Some((_, count)) => *count = count.checked_add(repeat)?,
+        None => known.push((op, repeat)),
+    }
+    Some(())
+}
+
+/// `layers 0–2, 5` for [0, 1, 2, 5].
+fn layer_names(members: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &index in members {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == index => *last = index,
+            _ => runs.push((index, index)),
+        }
+    }
+    let named: Vec<String> = runs
+        .iter()
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}–{last}") }
+            },
+        )
+        .collect();
+    let word = if members.len() == 1 { "layer" } else { "layers" };
+    format!("{word} {}", named.join(", "))
+}
+
+pub(crate) fn too_large() -> Error {
+    Error::new(ErrorKind::Overflow, "count", "does not fit 128 bits")
+        .hint("check the sizes of the config and of the request")
+}

@@ -1,0 +1,155 @@
+//! Multi-head latent attention: scores and values over a compressed cache.
+
+use super::{Op, Storage};
+use crate::dtype::Dtype;
+use crate::passes::{Mask, Passes};
+
+/// Latent attention of one layer (DeepSeek-V2, arXiv:2405.04434, section 2.1), without the projections
+/// before the latent and after the values.
+///
+/// The cache keeps one latent of `rank` and one rotary key of `rope` a token, for all heads. Two exact
+/// forms give the same result:
+///
+/// ```text
+/// expanded  latent[t, rank] · Wᵀ[rank, heads·(nope + v)]      2·rank·heads·(nope + v) a cached token
+///           scores  q[heads, s, nope + rope] · k              2·heads·(nope + rope) a pair
+///           values  p[heads, s, t] · v[heads, t, v]           2·heads·v a pair
+/// absorbed  q[heads, s, nope] · W_k, and later · W_v          2·rank·heads·(nope + v) a new token
+///           scores  q[heads, s, rank + rope] · latent         2·heads·(rank + rope) a pair
+///           values  p[heads, s, t] · latent[t, rank]          2·heads·rank a pair
+/// ```
+///
+/// Expanding is cheaper for a prompt, absorbing for a decode step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Latent {
+    /// Name in the reference implementation, below the layer.
+    pub module: &'static str,
+    /// Heads, of queries and of keys and values alike.
+    pub heads: u64,
+    /// Width of the cached latent.
+    pub rank: u64,
+    /// Width of a key's part that comes from the latent.
+    pub nope: u64,
+    /// Width of a key's rotary part, which all heads share.
+    pub rope: u64,
+    /// Width of a value.
+    pub value: u64,
+    /// How the expansion's weights are stored.
+    pub storage: Storage,
+    /// How an element of the cache is stored.
+    pub cache: Storage,
+}
+
+/// How latent attention is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Keys and values are made from every latent in sight, in every pass.
+    Expanded,
+    /// Queries and values are taken into the latent space instead.
+    Absorbed,
+}
+
+impl Form {
+    /// Both forms.
+    pub const ALL: [Self; 2] = [Self::Expanded, Self::Absorbed];
+
+    /// The name that `explain` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expanded => "expanded",
+            Self::Absorbed => "absorbed",
+        }
+    }
+}
+
+impl Latent {
+    /// Latent attention of a layer.
+    pub const fn new(
+        module: &'static str,
+        heads: u64,
+        rank: u64,
+        nope: u64,
+        rope: u64,
+        value: u64,
+    ) -> Self {
+        let bf16 = Storage::plain(Dtype::Bf16);
+        Self { module, heads, rank, nope, rope, value, storage: bf16, cache: bf16 }
+    }
+
+    /// FLOPs of taking one token between the latent and the heads: the same in both forms.
+    pub fn expansion_flops_per_token(&self) -> u128 {
+        2 * u128::from(self.rank) * self.heads_of(self.nope + self.value)
+    }
+
+    /// FLOPs of the scores of one pair in a form.
+    pub fn score_flops_per_pair(&self, form: Form) -> u128 {
+        match form {
+            Form::Expanded => 2 * self.heads_of(self.nope + self.rope),
+            Form::Absorbed => 2 * self.heads_of(self.rank + self.rope),
+        }
+    }
+
+    /// FLOPs of the values of one pair in a form.
+    pub fn value_flops_per_pair(&self, form: Form) -> u128 {
+        match form {
+            Form::Expanded => 2 * self.heads_of(self.value),
+            Form::Absorbed => 2 * self.heads_of(self.rank),
+        }
+    }
+
+    /// Tokens that are taken between the latent and the heads in a form.
+    pub fn expanded_tokens(&self, form: Form, passes: Passes) -> Option<u128> {
+        match form {
+            Form::Expanded => passes.context(),
+            Form::Absorbed => passes.tokens(),
+        }
+    }
+
+    /// FLOPs of (expansion, scores, values) over `pairs`, for `expanded` tokens, in a form.
+    pub fn flops(&self, form: Form, expanded: u128, pairs: u128) -> Option<[u128; 3]> {
+        Some([
+            self.expansion_flops_per_token().checked_mul(expanded)?,
+            self.score_flops_per_pair(form).checked_mul(pairs)?,
+            self.value_flops_per_pair(form).checked_mul(pairs)?,
+        ])
+    }
+
+    /// The cheaper form for a run of passes; the expanded one where both cost the same.
+    pub fn cheaper_form(&self, passes: Passes) -> Option<Form> {
+        let pairs = passes.pairs(Mask::Causal)?;
+        let cost = |form| {
+            let parts = self.flops(form, self.expanded_tokens(form, passes)?, pairs)?;
+            parts.into_iter().try_fold(0_u128, u128::checked_add)
+        };
+        Some(if cost(Form::Absorbed)? < cost(Form::Expanded)? {
+            Form::Absorbed
+        } else {
+            Form::Expanded
+        })
+    }
+
+    /// Parameters of the expansion.
+    pub fn parameters(&self) -> u128 {
+        u128::from(self.rank) * self.heads_of(self.nope + self.value)
+    }
+
+    /// Bits that the expansion's weights are stored in.
+    pub fn stored_bits(&self) -> u128 {
+        self.storage.matrix_bits(self.rank, self.heads * (self.nope + self.value))
+    }
+
+    /// Elements that the cache keeps of a token.
+    pub fn cached_elements_per_token(&self) -> u128 {
+        u128::from(self.rank) + u128::from(self.rope)
+    }
+
+    fn heads_of(&self, width: u64) -> u128 {
+        u128::from(self.heads) * u128::from(width)
+    }
+}
+
+impl From<Latent> for Op {
+    fn from(latent: Latent) -> Self {
+        Self::Latent(latent)
+    }
+}

@@ -1,0 +1,155 @@
+//! Matrix products with weights, dense or routed to experts.
+
+use super::{Op, Storage};
+use crate::component::Component;
+use crate::dtype::Dtype;
+
+/// `y = x · Wᵀ`, `W` being `to` × `from`.
+///
+/// ```text
+/// x[rows, from] · Wᵀ[from, to] -> y[rows, to]     2·from·to a row
+/// ```
+///
+/// A routed one exists `experts.total` times and each row runs through `experts.active` of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Linear {
+    /// Name in the reference implementation, below the layer.
+    pub module: &'static str,
+    /// What its FLOPs are counted under.
+    pub component: Component,
+    /// Width of the input.
+    pub from: u64,
+    /// Width of the output.
+    pub to: u64,
+    /// Parameters of the bias, 0 if there is none. It is not counted in FLOPs.
+    pub bias: u64,
+    /// Which tokens run through it.
+    pub rows: Rows,
+    /// Experts, if it is routed.
+    pub experts: Option<Experts>,
+    /// Whether the weights are another op's (a head that is the embedding table).
+    pub shared_weights: bool,
+    /// How the weights are stored.
+    pub storage: Storage,
+}
+
+/// Which tokens run through an op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rows {
+    /// Every new one.
+    All,
+    /// Those after which a token is sampled; the reference implementation runs every new one.
+    Sampled,
+}
+
+/// How many experts there are and how many a token runs through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Experts {
+    /// All of them.
+    pub total: u64,
+    /// Those that a token is routed to.
+    pub active: u64,
+    /// Those that the reference implementation runs for each token.
+    pub run_by_reference: u64,
+}
+
+impl Experts {
+    /// `active` of `total`, and the reference implementation runs no others.
+    pub const fn routed(active: u64, total: u64) -> Self {
+        Self { total, active, run_by_reference: active }
+    }
+}
+
+impl Linear {
+    /// A dense product without a bias that every token runs through.
+    pub const fn new(module: &'static str, component: Component, from: u64, to: u64) -> Self {
+        Self {
+            module,
+            component,
+            from,
+            to,
+            bias: 0,
+            rows: Rows::All,
+            experts: None,
+            shared_weights: false,
+            storage: Storage::plain(Dtype::Bf16),
+        }
+    }
+
+    /// With a bias, if `present`.
+    #[must_use]
+    pub const fn bias(mut self, present: bool) -> Self {
+        self.bias = if present { self.to } else { 0 };
+        self
+    }
+
+    /// Routed to experts.
+    #[must_use]
+    pub const fn experts(mut self, experts: Experts) -> Self {
+        self.experts = Some(experts);
+        self
+    }
+
+    /// Run for sampled tokens only.
+    #[must_use]
+    pub const fn sampled(mut self) -> Self {
+        self.rows = Rows::Sampled;
+        self
+    }
+
+    /// With the weights of another op, if `shared`.
+    #[must_use]
+    pub const fn sharing_weights(mut self, shared: bool) -> Self {
+        self.shared_weights = shared;
+        self
+    }
+
+    /// FLOPs of one row: what the work needs.
+    pub fn flops_per_row(&self) -> u128 {
+        self.flops_of(self.experts.map_or(1, |experts| experts.active))
+    }
+
+    /// FLOPs of one row as the reference implementation runs it.
+    pub fn flops_per_row_by_reference(&self) -> u128 {
+        self.flops_of(self.experts.map_or(1, |experts| experts.run_by_reference))
+    }
+
+    /// Sizes are at most 2^24 and widths products of two of them, so it fits.
+    fn flops_of(&self, copies: u64) -> u128 {
+        2 * u128::from(self.from) * u128::from(self.to) * u128::from(copies)
+    }
+
+    /// Parameters, all experts included.
+    pub fn parameters(&self) -> u128 {
+        self.per_copy() * u128::from(self.experts.map_or(1, |experts| experts.total))
+    }
+
+    /// Parameters that one token's pass uses.
+    pub fn active_parameters(&self) -> u128 {
+        self.per_copy() * u128::from(self.experts.map_or(1, |experts| experts.active))
+    }
+
+    fn per_copy(&self) -> u128 {
+        if self.shared_weights {
+            return u128::from(self.bias);
+        }
+        u128::from(self.from) * u128::from(self.to) + u128::from(self.bias)
+    }
+
+    /// Bits that one copy is stored in. A bias is as wide as an unquantised weight of 16 bits.
+    pub fn stored_bits_per_copy(&self) -> u128 {
+        let bias = u128::from(self.bias) * u128::from(Dtype::Bf16.bits());
+        if self.shared_weights { bias } else { self.storage.matrix_bits(self.from, self.to) + bias }
+    }
+
+    /// Bits that all copies are stored in.
+    pub fn stored_bits(&self) -> u128 {
+        self.stored_bits_per_copy() * u128::from(self.experts.map_or(1, |experts| experts.total))
+    }
+}
+
+impl From<Linear> for Op {
+    fn from(linear: Linear) -> Self {
+        Self::Linear(linear)
+    }
+}

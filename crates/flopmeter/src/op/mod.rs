@@ -1,0 +1,106 @@
+//! What a layer is made of. Each op answers for its parameters, its FLOPs and its bytes.
+
+mod attention;
+mod latent;
+mod linear;
+mod storage;
+
+pub use attention::Attention;
+pub use latent::{Form, Latent};
+pub use linear::{Experts, Linear, Rows};
+pub use storage::{Scale, Storage};
+
+/// One op of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// A matrix product with weights.
+    Linear(Linear),
+    /// Scores and values of attention over cached keys and values.
+    Attention(Attention),
+    /// Scores and values of attention over cached latents, and what expands them.
+    Latent(Latent),
+    /// A table of vectors that are looked up: no FLOPs.
+    Table(Table),
+    /// Parameters that act element by element (norms, sinks, biases of a router): no FLOPs counted.
+    Vector(Vector),
+}
+
+/// A look-up table: token or position embeddings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Name in the reference implementation.
+    pub module: &'static str,
+    /// Number of vectors.
+    pub rows: u64,
+    /// Elements of a vector.
+    pub width: u64,
+    /// How an element is stored.
+    pub storage: Storage,
+}
+
+/// Parameters that act element by element.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vector {
+    /// Name in the reference implementation.
+    pub module: &'static str,
+    /// Number of parameters.
+    pub elements: u64,
+    /// How an element is stored.
+    pub storage: Storage,
+}
+
+impl Op {
+    /// Name in the reference implementation, below the layer.
+    pub fn module(&self) -> &'static str {
+        match self {
+            Self::Linear(op) => op.module,
+            Self::Attention(op) => op.module,
+            Self::Latent(op) => op.module,
+            Self::Table(op) => op.module,
+            Self::Vector(op) => op.module,
+        }
+    }
+
+    /// Number of parameters, all experts included; weights shared with another op count there.
+    pub fn parameters(&self) -> u128 {
+        match self {
+            Self::Linear(op) => op.parameters(),
+            Self::Attention(_) => 0,
+            Self::Latent(op) => op.parameters(),
+            Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
+            Self::Vector(op) => op.elements.into(),
+        }
+    }
+
+    /// Number of parameters that take part in one token's pass.
+    pub fn active_parameters(&self) -> u128 {
+        match self {
+            Self::Linear(op) => op.active_parameters(),
+            Self::Attention(_) | Self::Latent(_) | Self::Table(_) | Self::Vector(_) => {
+                self.parameters()
+            }
+        }
+    }
+
+    /// Bits that the parameters are stored in, scales and zero points included.
+    pub fn stored_bits(&self) -> u128 {
+        match self {
+            Self::Linear(op) => op.stored_bits(),
+            Self::Attention(_) => 0,
+            Self::Latent(op) => op.stored_bits(),
+            Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
+            Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
+        }
+    }
+
+    /// The storage that a quantisation may change, `None` for an op without weights.
+    pub(crate) fn storage_mut(&mut self) -> Option<&mut Storage> {
+        match self {
+            Self::Linear(op) => Some(&mut op.storage),
+            Self::Attention(_) => None,
+            Self::Latent(op) => Some(&mut op.storage),
+            Self::Table(op) => Some(&mut op.storage),
+            Self::Vector(op) => Some(&mut op.storage),
+        }
+    }
+}

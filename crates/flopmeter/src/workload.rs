@@ -1,0 +1,163 @@
+//! What is asked of a model: sequences, never averages of them.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::passes::Passes;
+
+/// One request, or several that are exactly alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sequence {
+    /// Tokens of the prompt, cached ones included.
+    pub prompt: u64,
+    /// Tokens of the prompt whose keys and values are in the cache already.
+    pub cached: u64,
+    /// Tokens that are generated.
+    pub generate: u64,
+    /// How many such requests there are.
+    pub count: u64,
+}
+
+impl Sequence {
+    /// A request of `prompt` tokens that generates `generate`.
+    pub const fn new(prompt: u64, generate: u64) -> Self {
+        Self { prompt, cached: 0, generate, count: 1 }
+    }
+}
+
+/// A batch of requests that run together.
+///
+/// A request with p prompt tokens, c of them cached, that generates g is one prefill pass over p − c
+/// tokens, then g − 1 decode passes of one: the last token is never fed back. Without a KV cache each of
+/// the g passes computes everything before it anew.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::{Sequence, Workload};
+///
+/// let request = Workload::request(1024, 256);
+/// assert_eq!(request.sequences(), &[Sequence::new(1024, 256)]);
+/// let mixed = Workload::batch(vec![Sequence::new(1024, 256), Sequence::new(8000, 20)])?;
+/// assert_eq!(mixed.sequences().len(), 2);
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    sequences: Vec<Sequence>,
+    kv_cache: bool,
+}
+
+/// Which part of a request's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The pass over the prompt, which gives the first token.
+    Prefill,
+    /// The passes that give the others.
+    Decode,
+}
+
+impl Phase {
+    /// Both, in order.
+    pub const ALL: [Self; 2] = [Self::Prefill, Self::Decode];
+
+    /// The key in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+impl Workload {
+    /// One request with a KV cache, nothing of it cached before.
+    pub fn request(prompt: u64, generate: u64) -> Self {
+        Self { sequences: vec![Sequence::new(prompt, generate)], kv_cache: true }
+    }
+
+    /// Requests that run together.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Workload`] if there is none, one is there zero times, or one has more cached than
+    /// its prompt.
+    pub fn batch(sequences: Vec<Sequence>) -> Result<Self> {
+        if sequences.is_empty() {
+            return Err(Error::new(ErrorKind::Workload, "batch", "has no sequence"));
+        }
+        for sequence in &sequences {
+            if sequence.count == 0 {
+                return Err(Error::new(ErrorKind::Workload, "batch", "is 0")
+                    .hint("a batch has at least one sequence"));
+            }
+            if sequence.cached > sequence.prompt {
+                return Err(Error::new(
+                    ErrorKind::Workload,
+                    "cached",
+                    format!(
+                        "is {}, more than the prompt's {} tokens",
+                        sequence.cached, sequence.prompt
+                    ),
+                )
+                .hint("the prompt counts every token, cached ones included"));
+            }
+        }
+        Ok(Self { sequences, kv_cache: true })
+    }
+
+    /// The same requests without a KV cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Workload`] if part of a prompt is cached.
+    pub fn without_kv_cache(mut self) -> Result<Self> {
+        if let Some(sequence) = self.sequences.iter().find(|sequence| sequence.cached > 0) {
+            return Err(Error::new(
+                ErrorKind::Workload,
+                "cached",
+                format!("is {}, but there is no KV cache", sequence.cached),
+            )
+            .hint("leave one of the two out"));
+        }
+        self.kv_cache = false;
+        Ok(self)
+    }
+
+    /// The requests.
+    pub fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+
+    /// Whether keys and values are kept.
+    pub fn kv_cache(&self) -> bool {
+        self.kv_cache
+    }
+
+    /// Number of requests.
+    pub fn batch_size(&self) -> u128 {
+        self.sequences.iter().map(|sequence| u128::from(sequence.count)).sum()
+    }
+
+    /// The passes of one sequence in a phase.
+    pub fn passes(&self, sequence: &Sequence, phase: Phase) -> Passes {
+        let Sequence { prompt, cached, generate, .. } = *sequence;
+        match phase {
+            Phase::Prefill => Passes::Prefill { past: cached, new: prompt - cached },
+            Phase::Decode if self.kv_cache => {
+                Passes::Decode { past: prompt, count: generate.saturating_sub(1) }
+            }
+            Phase::Decode => Passes::Recompute {
+                first: prompt.saturating_add(1),
+                count: generate.saturating_sub(1),
+            },
+        }
+    }
+
+    /// Tokens that a phase of one sequence samples, one for each pass that generates.
+    pub fn sampled(&self, sequence: &Sequence, phase: Phase) -> u64 {
+        match phase {
+            // Scoring a prompt samples nothing; a prompt that is cached to its end runs no pass.
+            Phase::Prefill => u64::from(sequence.generate > 0 && sequence.prompt > sequence.cached),
+            Phase::Decode => sequence.generate.saturating_sub(1),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The `torch` convention equals PyTorch's own counter, to the integer, on every recorded case.
+//!
+//! The recordings lie in `tests/recorded`; its README says how they were made.
+
+use flopmeter::{Config, Convention, Counts, Flops, Model, Phase, Sequence, Workload};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[derive(Deserialize)]
+struct Recording {
+    config: serde_json::Value,
+    parameters: Recorded,
+    runs: Vec<Run>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    total: u128,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    batch: u64,
+    passes: Vec<Pass>,
+}
+
+#[derive(Deserialize)]
+struct Pass {
+    past: u64,
+    new: u64,
+    total: u128,
+    #[serde(default)]
+    components: BTreeMap<String, u128>,
+}
+
+/// The folder of recordings; another one, in the same format, may be named to be checked too.
+fn folders() -> Vec<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+    std::iter::once(own)
+        .chain(std::env::var_os("FLOPMETER_RECORDINGS").map(PathBuf::from))
+        .collect()
+}
+
+fn recordings(folder: &Path) -> Vec<(String, Recording)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of recordings is there") {
+        let path = entry.expect("a readable entry").path();
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        // parameters.json holds counts of whole real models and has a test of its own.
+        if path.extension().is_some_and(|end| end == "json") && name != "parameters.json" {
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            found.push((name, serde_json::from_str(&text).expect("a recording")));
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+fn count(model: &Model, sequence: Sequence) -> Flops {
+    let workload = Workload::batch(vec![sequence]).expect("a workload");
+    model.flops(&workload, &Convention::TORCH).expect("a count")
+}
+
+/// What differs between a count and the counter's, if anything does.
+fn difference(counts: &Counts, pass: &Pass) -> Option<String> {
+    let total = counts.total().expect("it fits");
+    let mut differences: Vec<String> = pass
+        .components
+        .iter()
+        .map(|(name, recorded)| {
+            let ours = counts.present().find(|(component, _)| component.name() == name);
+            (name, ours.map_or(0, |(_, count)| count), *recorded)
+        })
+        .filter(|(_, ours, recorded)| ours != recorded)
+        .map(|(name, ours, recorded)| format!("{name} {ours} not {recorded}"))
+        .collect();
+    if total != pass.total {
+        differences.push(format!("total {total} not {}", pass.total));
+    }
+    (!differences.is_empty()).then(|| differences.join(", "))
+}
+
+#[test]
+fn torch_equals_the_counter_on_every_recording() {
+    let (mut cases, mut passes, mut wrong) = (0, 0, Vec::new());
+    for (name, recording) in folders().iter().flat_map(|folder| recordings(folder)) {
+        cases += 1;
+        let config = Config::from_value(recording.config).expect("an object");
+        let model = match Model::from_config(&config) {
+            Ok(model) => model,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let parameters = model.parameters().total;
+        if parameters != recording.parameters.total {
+            wrong.push(format!(
+                "{name}: {parameters} parameters not {}",
+                recording.parameters.total
+            ));
+        }
+        for run in &recording.runs {
+            for pass in &run.passes {
+                passes += 1;
+                let at =
+                    format!("{name}: batch {}, past {}, new {}", run.batch, pass.past, pass.new);
+                let (past, new, count_) = (pass.past, pass.new, run.batch);
+                let prefill =
+                    Sequence { prompt: past + new, cached: past, generate: 1, count: count_ };
+                let flops = count(&model, prefill);
+                wrong.extend(difference(&flops.prefill, pass).map(|what| format!("{at}: {what}")));
+                if new == 1 {
+                    // The same pass as the one decode step after a prompt that is wholly cached.
+                    let step = Sequence { prompt: past, cached: past, generate: 2, count: count_ };
+                    let flops = count(&model, step);
+                    let decode = flops.phase(Phase::Decode);
+                    wrong.extend(
+                        difference(decode, pass).map(|what| format!("{at}, decode: {what}")),
+                    );
+                }
+            }
+        }
+    }
+    assert!(cases > 0 && passes > cases, "no recordings were found");
+    assert!(
+        wrong.is_empty(),
+        "{} differences in {cases} cases of {passes} passes:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
