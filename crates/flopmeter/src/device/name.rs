@@ -193,15 +193,24 @@ fn with_facts(table: &Table, name: &Name, window: &[String], rest: &[&String]) -
         let (device, labels) = (&table.devices[*row], &table.labels[*row]);
         let names = [&device.id, &device.name].into_iter().chain(&labels.reported);
         let facts: Vec<String> = names.flat_map(|name| Name::read(name).words).collect();
-        name.fits(device) && rest.iter().all(|word| facts.contains(word) && !window.contains(word))
+        name.fits(device)
+            && rest.iter().all(|word| {
+                facts.contains(word) && !window.contains(word) && !partition::is_share(word)
+            })
     });
     rows
 }
 
 pub(super) fn ambiguous(table: &Table, text: &str, rows: &[usize]) -> Error {
-    let example = &table.devices[rows[0]].id;
-    Error::new(ErrorKind::Ambiguous, quoted(text), "several devices have this name")
-        .hint(format!("give the name with what tells them apart, or the id, such as `{example}`"))
+    let error = Error::new(ErrorKind::Ambiguous, quoted(text), "several devices have this name");
+    let error = match rows {
+        [only] => error.hint(format!("one of them has a row: `{}`", table.devices[*only].id)),
+        _ => error.hint(format!(
+            "give the name with what tells them apart, or the id, such as `{}`",
+            table.devices[rows[0]].id
+        )),
+    };
+    error
         .hint(format!("or {GIVE_THE_PEAK}"))
         .candidates(rows.iter().map(|row| candidate(table, *row)))
 }

@@ -16,7 +16,7 @@ pub(super) fn of(table: &Table, text: &str, name: &Name) -> Option<Result<Device
     let grid = name.words.first().is_some_and(|word| word == "grid");
     let profile =
         name.words.len() > 1 && name.words.last().is_some_and(|word| is_vgpu_profile(word));
-    let share = name.words.iter().any(|word| SHARES.contains(&word.as_str()));
+    let share = name.words.iter().any(|word| is_share(word));
     if !(grid || profile || share) {
         return None;
     }
@@ -39,12 +39,15 @@ pub(super) fn of(table: &Table, text: &str, name: &Name) -> Option<Result<Device
     .hint(GIVE_THE_PEAK)))
 }
 
+pub(super) fn is_share(word: &str) -> bool {
+    SHARES.contains(&word)
+}
+
 /// `48q`, `16c`, `8a`, `10cme`: gigabytes and a series.
 fn is_vgpu_profile(word: &str) -> bool {
-    let digits = word.trim_end_matches("me").trim_end_matches(['q', 'c', 'b', 'a']);
-    digits.len() < word.len()
-        && (1..=3).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit())
+    let word = word.strip_suffix("me").unwrap_or(word);
+    let gigabytes = word.strip_suffix(['q', 'c', 'b', 'a']).unwrap_or_default();
+    gigabytes.parse::<u32>().is_ok_and(|gb| (1..=288).contains(&gb))
 }
 
 /// A MIG slice: `parent MIG 1g.10gb`.
@@ -63,10 +66,10 @@ fn slice(table: &Table, text: &str, name: &Name, at: usize) -> Result<Device> {
     };
     let known = table.mig.iter().find(|mig| mig.of.contains(&parent.id));
     let profiles = known.map_or(&[][..], |mig| &mig.profiles);
-    if let [word] = &name.words[at + 1..] {
-        if let Some(profile) = profiles.iter().find(|profile| profile.name == *word) {
-            return Ok(cut(parent, profile));
-        }
+    if let [word] = &name.words[at + 1..]
+        && let Some(profile) = profiles.iter().find(|profile| profile.name == *word)
+    {
+        return Ok(cut(parent, profile));
     }
     let error = Error::new(
         ErrorKind::Ambiguous,
