@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from cases import CASES
 
@@ -38,6 +38,7 @@ SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "embed_out"}
 EMBEDDING = {"project_in", "project_out"}
+VISION = {"vision_tower", "vision_model", "multi_modal_projector"}
 
 
 class Counter(FlopCounterMode):
@@ -120,9 +121,22 @@ def saved(config):
         return json.loads((Path(folder) / "config.json").read_text()), AutoConfig.from_pretrained(folder)
 
 
-def count(parameters):
-    """Elements of the unique parameters: tied ones once."""
-    return sum({id(p): p.numel() for p in parameters}.values())
+def build(config):
+    """The language model of a config, randomly initialised; the whole of it where it reads images as well."""
+    kind = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+    model = kind.from_config(config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32)
+    return model.eval().requires_grad_(False)
+
+
+def parameters(model):
+    """Elements of the unique parameters, tied ones once: all of them, and those that only images use."""
+    total, vision = {}, {}
+    for name, parameter in model.named_parameters():
+        total[id(parameter)] = parameter.numel()
+        if VISION & set(name.split(".")):
+            vision[id(parameter)] = parameter.numel()
+    counts = {"total": sum(total.values())}
+    return {**counts, "vision": sum(vision.values())} if vision else counts
 
 
 def record(model_type, variant, given):
@@ -130,14 +144,8 @@ def record(model_type, variant, given):
     torch.manual_seed(0)
     config, loaded = saved(AutoConfig.for_model(model_type, **given))
     assert saved(loaded)[0] == config, "the config changes when saved again"
-    model = AutoModelForCausalLM.from_config(
-        loaded, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32
-    ).eval().requires_grad_(False)
+    model = build(loaded)
     vocabulary = loaded.get_text_config().vocab_size
-    parameters = {"total": count(model.parameters())}
-    vision = [p for name, p in model.named_parameters() if {"vision_tower", "multi_modal_projector"} & set(name.split("."))]
-    if vision:
-        parameters["vision"] = count(vision)
     return {
         "model_type": model_type,
         "variant": variant,
@@ -148,7 +156,7 @@ def record(model_type, variant, given):
         },
         "given": {"model_type": model_type, **given},
         "config": {**config, "architectures": [type(model).__name__]},
-        "parameters": parameters,
+        "parameters": parameters(model),
         "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES for lengths in SEQUENCES],
     }
 
@@ -182,8 +190,9 @@ def main():
             path.write_text(text)
             continue
         frozen = path.read_text() if path.exists() else ""
-        if moved := list(difflib.unified_diff(frozen.splitlines(), text.splitlines(), "frozen", "now", n=3, lineterm="")):
-            print(f"{name}: moved\n" + "\n".join(moved))
+        if frozen != text:
+            moved = difflib.unified_diff(frozen.splitlines(), text.splitlines(), "frozen", "now", lineterm="")
+            print(f"{name}: moved", *moved, sep="\n")
             failed.append(name)
     strays = {path.stem for path in HERE.glob("*.json")} - set(CASES) - {"parameters"}
     if strays:
