@@ -1,6 +1,6 @@
 """The configs to count, by `<model_type>[@variant]`: ugly sizes, so that no two widths are alike.
 
-Only what is given here is given; the rest is the class's default. Windows are 7 and prompts up to 23 tokens.
+Only what is given here is given; the rest is the class's default. Windows are 7 and prompts up to 23 tokens long.
 """
 
 TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -26,6 +26,17 @@ LATENT = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_d
 GROUPS = {"n_group": 5, "topk_group": 2}
 SIGLIP = {"model_type": "siglip_vision_model", "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 1,
           "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+PIXTRAL = {"model_type": "pixtral", "hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 1,
+           "num_attention_heads": 2, "head_dim": 12, "image_size": 28, "patch_size": 14}
+GEMMA3 = {"text_config": {"model_type": "gemma3_text", **WIDE, **WINDOW, "num_hidden_layers": 7},
+          "vision_config": SIGLIP, "mm_tokens_per_image": 4, "boi_token_index": 127, "eoi_token_index": 128,
+          "image_token_index": 129}
+LLAMA4_TEXT = {**WIDE, "num_hidden_layers": 5, "intermediate_size_mlp": 106, "num_local_experts": 5,
+               "attention_chunk_size": 7}
+LLAMA4 = {"text_config": {"model_type": "llama4_text", **LLAMA4_TEXT, "interleave_moe_layer_step": 2},
+          "vision_config": {"model_type": "llama4_vision_model", "hidden_size": 20, "intermediate_size": 28,
+                            "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
+                            "vision_output_dim": 24, "projector_input_dim": 24, "projector_output_dim": 24}}
 
 CASES = {
     "llama": WIDE,
@@ -48,9 +59,9 @@ CASES = {
     "gemma3_text@untied": {**WIDE, **WINDOW, "num_hidden_layers": 4, "tie_word_embeddings": False,
                            "layer_types": ["full_attention", "sliding_attention", "full_attention",
                                            "sliding_attention"]},
-    "gemma3": {"text_config": {"model_type": "gemma3_text", **WIDE, **WINDOW, "num_hidden_layers": 7},
-               "vision_config": SIGLIP, "mm_tokens_per_image": 4, "boi_token_index": 127, "eoi_token_index": 128,
-               "image_token_index": 129},
+    "gemma3": GEMMA3,
+    "gemma3@untied": {**GEMMA3, "tie_word_embeddings": False},
+    "gemma3@text-untied": {**GEMMA3, "text_config": {**GEMMA3["text_config"], "tie_word_embeddings": False}},
     "gpt2": GPT2,
     "gpt2@inner": {**GPT2, "n_inner": 94},
     "gpt_neo": {"vocab_size": 131, "hidden_size": 60, "num_heads": 6, "num_layers": 4, "max_position_embeddings": 64,
@@ -103,6 +114,10 @@ CASES = {
     "ministral@all": {**WIDE, **WINDOW},
     "ministral3": WIDE,
     "ministral3@window": {**WIDE, **WINDOW},
+    "mistral3": {"text_config": {"model_type": "mistral", **WIDE, **WINDOW}, "vision_config": PIXTRAL,
+                 "image_token_index": 129},
+    "mistral3@untied": {"text_config": {"model_type": "ministral3", **WIDE}, "vision_config": PIXTRAL,
+                        "image_token_index": 129, "tie_word_embeddings": False},
     "arcee": WIDE,
     "mixtral": {**WIDE, **WINDOW, "num_local_experts": 7, "num_experts_per_tok": 3},
     "mixtral@full": {**WIDE, "num_local_experts": 7, "num_experts_per_tok": 3},
@@ -134,16 +149,11 @@ CASES = {
                  "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1},
     "glm4_moe@normed": {**ROTARY_GROUPED, **EXPERTS, **GROUPS, "head_dim": 20, "n_routed_experts": 10,
                         "first_k_dense_replace": 2, "use_qk_norm": True, "attention_bias": True},
-    "llama4_text": {**WIDE, "num_hidden_layers": 5, "intermediate_size_mlp": 106, "num_local_experts": 5,
-                    "num_experts_per_tok": 2, "attention_chunk_size": 7},
-    "llama4_text@interleaved": {**WIDE, "num_hidden_layers": 5, "intermediate_size_mlp": 106, "num_local_experts": 5,
-                                "num_experts_per_tok": 1, "attention_chunk_size": 7, "interleave_moe_layer_step": 2},
-    "llama4": {"text_config": {"model_type": "llama4_text", **WIDE, "num_hidden_layers": 5,
-                               "intermediate_size_mlp": 106, "num_local_experts": 5, "attention_chunk_size": 7,
-                               "interleave_moe_layer_step": 2},
-               "vision_config": {"model_type": "llama4_vision_model", "hidden_size": 20, "intermediate_size": 28,
-                                 "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
-                                 "vision_output_dim": 24, "projector_input_dim": 24, "projector_output_dim": 24}},
+    "llama4_text": {**LLAMA4_TEXT, "num_experts_per_tok": 2},
+    "llama4_text@interleaved": {**LLAMA4_TEXT, "interleave_moe_layer_step": 2},
+    "llama4": LLAMA4,
+    "llama4@tied": {**LLAMA4, "tie_word_embeddings": True},
+    "llama4@text-tied": {**LLAMA4, "text_config": {**LLAMA4["text_config"], "tie_word_embeddings": True}},
     "granitemoe": {**GROUPED, "num_local_experts": 7, "num_experts_per_tok": 3},
     "ernie4_5_moe": {**GROUPED, "num_hidden_layers": 5, "moe_k": 3, "moe_num_experts": 7, "moe_intermediate_size": 34},
     "ernie4_5_moe@interval": {**GROUPED, "num_hidden_layers": 5, "moe_k": 3, "moe_num_experts": 7,
