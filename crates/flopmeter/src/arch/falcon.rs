@@ -26,20 +26,21 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
     let bias = c.flag("bias", false)?;
-    let norms = norms(c, new)?;
+    let (first_norm, second_norm) = norms(c, new)?;
 
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("transformer.word_embeddings", vocab, d)]);
     model.layers(layers, |_| {
-        let mut ops = vec![layer_norm(norms[0], d, true)];
-        ops.extend(norms.get(1).map(|second| layer_norm(second, d, true)));
-        ops.extend([
-            projection("self_attention.query_key_value", d, heads.fused_width()).bias(bias).into(),
+        let (qkv, out) = ("self_attention.query_key_value", "self_attention.dense");
+        let mut ops = vec![
+            layer_norm(first_norm, d, true),
+            projection(qkv, d, heads.fused_width()).bias(bias).into(),
             heads.attend_in("self_attention", Mask::Causal),
-            projection("self_attention.dense", d, d).bias(bias).into(),
-            mlp("mlp.dense_h_to_4h", d, f).bias(bias).into(),
-            mlp("mlp.dense_4h_to_h", f, d).bias(bias).into(),
-        ]);
+            projection(out, d, d).bias(bias).into(),
+        ];
+        ops.extend(second_norm.map(|module| layer_norm(module, d, true)));
+        ops.push(mlp("mlp.dense_h_to_4h", d, f).bias(bias).into());
+        ops.push(mlp("mlp.dense_4h_to_h", f, d).bias(bias).into());
         Ok(ops)
     })?;
     let tied = tied(c, true)?;
@@ -60,15 +61,15 @@ fn heads(c: &Config, d: u64, new: bool) -> Result<Heads> {
     heads.sharing(c, "num_kv_heads", kv)
 }
 
-/// The norms of a layer.
-fn norms(c: &Config, new: bool) -> Result<&'static [&'static str]> {
+/// The norm of a layer, and the one before its feed-forward half if that has one of its own.
+fn norms(c: &Config, new: bool) -> Result<(&'static str, Option<&'static str>)> {
     let stated = c.maybe("num_ln_in_parallel_attn")?;
     if !c.flag("parallel_attn", true)? {
-        return Ok(&["input_layernorm", "post_attention_layernorm"]);
+        return Ok(("input_layernorm", Some("post_attention_layernorm")));
     }
     match stated.unwrap_or(if new { 2 } else { 1 }) {
-        1 => Ok(&["input_layernorm"]),
-        2 if new => Ok(&["ln_attn", "ln_mlp"]),
+        1 => Ok(("input_layernorm", None)),
+        2 if new => Ok(("ln_attn", Some("ln_mlp"))),
         other => Err(c
             .contradiction(
                 "num_ln_in_parallel_attn",
