@@ -8,7 +8,7 @@ use crate::op::{Attention, Experts, Latent, Linear, Op, Rows, Storage, Table, Ve
 use crate::quantization::Quantization;
 
 /// The most layers that are believed; the deepest real models have under 200.
-const MOST_LAYERS: u64 = 4096;
+pub(crate) const MOST_LAYERS: u64 = 4096;
 
 /// A model as the sum of its ops, ready to be counted.
 ///

@@ -31,7 +31,19 @@ macro_rules! architectures {
 
 // The one list.
 architectures! {
+    bloom,
+    falcon,
+    gpt2,
+    gpt_neo,
+    gpt_neox,
+    gptj,
     llama,
+    mpt,
+    nemotron,
+    opt,
+    phi,
+    stablelm,
+    starcoder2,
 }
 
 /// Every `model_type` that is counted.

@@ -52,6 +52,30 @@ impl Heads {
         Ok(Self { query, kv, dim })
     }
 
+    /// Heads that cut the width into equal shares, each with keys and values of its own.
+    ///
+    /// For the architectures in which no `head_dim` can say otherwise. `keys` are the spellings of
+    /// the number of heads.
+    pub fn equal(c: &Config, hidden: u64, keys: &[&'static str]) -> Result<Self> {
+        let query = c.size_of(keys)?;
+        if !hidden.is_multiple_of(query) {
+            let place = keys.iter().find(|key| c.has(key)).unwrap_or(&keys[0]);
+            let fact = format!("{query} heads do not divide the width {hidden} evenly");
+            return Err(c.contradiction(place, &fact).hint("check the model's width"));
+        }
+        Ok(Self { query, kv: query, dim: hidden / query })
+    }
+
+    /// The same heads with `kv` of them for keys and values, as `key` states.
+    pub fn sharing(self, c: &Config, key: &'static str, kv: u64) -> Result<Self> {
+        if !self.query.is_multiple_of(kv) {
+            let fact =
+                format!("{} query heads cannot share {kv} key/value heads evenly", self.query);
+            return Err(c.contradiction(key, &fact).hint("check the number of query heads"));
+        }
+        Ok(Self { kv, ..self })
+    }
+
     /// Width of all queries, and of all values after attention.
     pub fn query_width(&self) -> u64 {
         self.query * self.dim
@@ -62,9 +86,19 @@ impl Heads {
         self.kv * self.dim
     }
 
+    /// Width of a fused projection: queries, keys and values side by side.
+    pub fn fused_width(&self) -> u64 {
+        self.query_width() + 2 * self.kv_width()
+    }
+
     /// Attention among these heads.
     pub fn attend(&self, mask: Mask) -> Op {
-        Attention::new("self_attn", self.query, self.kv, self.dim, self.dim, mask).into()
+        self.attend_in("self_attn", mask)
+    }
+
+    /// Attention among these heads in a module that is not called `self_attn`.
+    pub fn attend_in(&self, module: &'static str, mask: Mask) -> Op {
+        Attention::new(module, self.query, self.kv, self.dim, self.dim, mask).into()
     }
 
     /// `q_proj`, `k_proj`, `v_proj`, attention and `o_proj` under `self_attn`.
@@ -226,4 +260,28 @@ pub(super) fn layer_masks(
         (Some(true), Some(window)) => Mask::Sliding { window },
         _ => Mask::Causal,
     })
+}
+
+/// What the tests of the families ask: how many parameters a config has, or why it has none.
+#[cfg(test)]
+pub(super) mod testing {
+    use crate::config::Config;
+    use crate::error::Result;
+    use crate::model::Model;
+
+    /// The model of a config's text.
+    pub fn model(text: &str) -> Result<Model> {
+        Model::from_config(&Config::parse(text)?)
+    }
+
+    /// All parameters of a config's model.
+    pub fn parameters(text: &str) -> u128 {
+        model(text).expect("a config that is sound").parameters().total
+    }
+
+    /// Place and fact of the error of a config that cannot be built.
+    pub fn error(text: &str) -> String {
+        let error = model(text).expect_err("a config that cannot be built");
+        format!("{}: {}", error.place(), error.fact())
+    }
 }
