@@ -1,62 +1,67 @@
-"""Counts the parameters of the built-in models and freezes them as parameters.json: {id: elements}.
+"""Counts the parameters of every model of data/models.jsonl with the reference implementation.
 
-    python parameters.py            count them again
-    python parameters.py --check    compare with the frozen file, exit 1 if a number moved
+Each row's config is built by transformers on the meta device, so nothing is downloaded and no memory is needed.
+Tied weights count once and buffers do not count. Of a multimodal config only the text part is built, which is the
+part that flopmeter counts. The result, parameters.json, is what the Rust engine must reproduce.
 
-Each config of data/models.jsonl is loaded as a config.json would be and built on the meta device: shapes, no weights.
-Tied parameters count once. What only images use is left out: those configs describe the text part alone.
+    python parameters.py            rewrites parameters.json
+    python parameters.py --check    compares instead, and fails on any difference
 """
 
 import json
+import pathlib
 import sys
-import tempfile
-from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from record import build, parameters
+HERE = pathlib.Path(__file__).parent
+MODELS = HERE / "../../data/models.jsonl"
+RECORD = HERE / "parameters.json"
 
-HERE = Path(__file__).parent
-MODELS = HERE.parents[1] / "data" / "models.jsonl"
-FROZEN = HERE / "parameters.json"
-
-# Classes that live in a repository's own code and are copies of one that transformers has.
-COPIES = {"kimi_k2": "deepseek_v3"}
+# Types that transformers knows under another name: the shapes are read in the same way.
+SAME_AS = {"kimi_k2": "deepseek_v3"}
+# Settings of how a model was stored or is run, which have no effect on its parameters.
+NOT_SHAPE = {"quantization_config", "torch_dtype", "dtype"}
 
 
-def load(config):
-    """The config as transformers itself reads it; its own class, never code from a repository."""
-    config = {key: value for key, value in config.items() if key not in {"auto_map", "quantization_config"}}
-    config["model_type"] = COPIES.get(config["model_type"], config["model_type"])
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "config.json").write_text(json.dumps(config))
-        return AutoConfig.from_pretrained(folder)
+def count(config):
+    """The number of parameters of one config."""
+    outer = config
+    config = dict(config.get("text_config", config))
+    if "tie_word_embeddings" in outer:
+        config["tie_word_embeddings"] = outer["tie_word_embeddings"]
+    model_type = config.pop("model_type")
+    keys = {key: value for key, value in config.items() if key not in NOT_SHAPE}
+    built = AutoConfig.for_model(SAME_AS.get(model_type, model_type), **keys)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(built)
+    model.tie_weights()
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def main():
-    transformers.logging.set_verbosity_error()
-    counts, failed = {}, []
+    counts = {}
+    seen = {}
     for line in MODELS.read_text().splitlines():
-        model = json.loads(line)
-        try:
-            with torch.device("meta"):
-                count = parameters(build(load(model["config"])))
-            counts[model["id"]] = count["total"] - count.get("vision", 0)
-        except Exception as error:  # every model is tried, the failures are listed
-            print(f"{model['id']}: {type(error).__name__}: {error}", file=sys.stderr)
-            failed.append(model["id"])
-    if "--check" not in sys.argv[1:]:
-        FROZEN.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n")
-    else:
-        frozen = json.loads(FROZEN.read_text())
-        for id in sorted(counts.keys() | frozen.keys()):
-            if counts.get(id) != frozen.get(id):
-                print(f"{id}: frozen {frozen.get(id)}, now {counts.get(id)}")
-                failed.append(id)
-    return 1 if failed else 0
+        row = json.loads(line)
+        key = json.dumps({k: v for k, v in row["config"].items() if k not in NOT_SHAPE}, sort_keys=True)
+        if key not in seen:
+            seen[key] = count(row["config"])
+        counts[row["id"]] = seen[key]
+    record = {
+        "versions": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
+        "parameters": counts,
+    }
+    if "--check" in sys.argv[1:]:
+        wanted = json.loads(RECORD.read_text())["parameters"]
+        wrong = [id for id in sorted(wanted.keys() | counts.keys()) if wanted.get(id) != counts.get(id)]
+        for id in wrong:
+            print(f"{id}: recorded {wanted.get(id)}, counted {counts.get(id)}")
+        sys.exit(1 if wrong else 0)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
