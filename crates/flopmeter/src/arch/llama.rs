@@ -3,27 +3,49 @@
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → gate, up → down ] → norm → head
 //! ```
+//!
+//! They differ in which matrices have a bias.
 
-use super::parts::{Heads, decoder, gated_mlp, layer_masks, rms_norm, tied};
+use super::parts::{Heads, decoder, gated_mlp, pre_normed, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
+use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["llama", "mistral", "ministral", "ministral3", "smollm3"];
+pub(super) const MODEL_TYPES: &[&str] = &["llama", "granite", "seed_oss", "ernie4_5"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
-    let heads = Heads::read(c, d)?;
     let f = c.size("intermediate_size")?;
-    let bias = c.flag("attention_bias", false)?;
-    let mlp_bias = c.flag("mlp_bias", false)?;
-    // A window that is stated holds for every layer unless `layer_types` says which.
-    let masks = layer_masks(c, c.maybe("sliding_window")?, |_| c.model_type() != "llama")?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, masks(layer)));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(gated_mlp(d, f, mlp_bias));
-        Ok(ops)
+    let heads = match c.model_type() {
+        "seed_oss" => Heads::read_or(c, d, 8, Some(128))?,
+        "ernie4_5" => Heads::read_or(c, d, 2, Some(128))?,
+        _ => Heads::read(c, d)?,
+    };
+    let bias = Biases::read(c)?;
+    let tied = tied(c, c.model_type() == "ernie4_5")?;
+    decoder(c, d, tied, rms_norm("model.norm", d), |_| {
+        let attention = heads.attention(d, bias.qkv, bias.out, Mask::Causal);
+        Ok(pre_normed(d, attention, gated_mlp(d, f, bias.mlp)))
     })
+}
+
+/// Which matrices have one.
+struct Biases {
+    qkv: bool,
+    out: bool,
+    mlp: bool,
+}
+
+impl Biases {
+    fn read(c: &Config) -> Result<Self> {
+        if c.model_type() == "ernie4_5" {
+            let all = c.flag("use_bias", false)?;
+            return Ok(Self { qkv: all, out: all, mlp: all });
+        }
+        let seed = c.model_type() == "seed_oss";
+        let qkv = c.flag("attention_bias", seed)?;
+        let out = if seed { c.flag("attention_out_bias", false)? } else { qkv };
+        Ok(Self { qkv, out, mlp: c.flag("mlp_bias", false)? })
+    }
 }

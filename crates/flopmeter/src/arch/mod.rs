@@ -31,7 +31,16 @@ macro_rules! architectures {
 
 // The one list.
 architectures! {
+    cohere,
+    exaone4,
+    gemma,
+    glm,
     llama,
+    mistral,
+    olmo,
+    phi3,
+    qwen,
+    smollm3,
 }
 
 /// Every `model_type` that is counted.
