@@ -293,6 +293,10 @@ impl Config {
         let states_dtype = part.has("dtype") || part.has("torch_dtype");
         for key in ["dtype", "torch_dtype", "quantization_config", "tie_word_embeddings"] {
             let own = match key {
+                // LLaVA's first files tie in the part and deny it in the whole.
+                "tie_word_embeddings" if self.model_type().starts_with("llava") => {
+                    part.flag(key, false)?
+                }
                 "tie_word_embeddings" => false,
                 "quantization_config" => part.has(key),
                 _ => states_dtype,

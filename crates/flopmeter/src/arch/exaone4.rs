@@ -50,9 +50,10 @@ fn sliding_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
     };
     Ok(move |layer: u64| match &pattern {
         Pattern::GlobalEvery(0) => false,
-        Pattern::GlobalEvery(every) => (layer + 1) % every != 0,
+        Pattern::GlobalEvery(every) => !(layer + 1).is_multiple_of(*every),
         Pattern::Spelled(local) => {
-            layer + 1 < layers && local[(layer % local.len() as u64) as usize]
+            let kind = usize::try_from(layer).ok().and_then(|at| local.get(at % local.len()));
+            layer + 1 < layers && kind == Some(&true)
         }
     })
 }
@@ -60,4 +61,36 @@ fn sliding_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
 enum Pattern {
     GlobalEvery(u64),
     Spelled(Vec<bool>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model, windows};
+
+    const EXAONE_4_32B: &str = r#""model_type": "exaone4", "hidden_size": 5120,
+        "num_hidden_layers": 64, "num_attention_heads": 40, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 27392, "vocab_size": 102400"#;
+
+    #[test]
+    fn exaone_4_32b_has_its_published_parameters() {
+        // 2·102,400·5120 + 64·(2·5120² + 2·5120·1024 + 2·128 + 3·5120·27,392 + 2·5120) + 5120
+        let model = model(&format!(r#"{{"sliding_window_pattern": "LLLG", {EXAONE_4_32B}}}"#));
+        assert_eq!(model.parameters().total, 32_003_216_384);
+        assert_eq!(windows(&model), [(Some(4096), 48), (None, 16)]);
+    }
+
+    #[test]
+    fn the_last_layer_of_a_spelled_pattern_is_global() {
+        let local = model(&format!(r#"{{"sliding_window_pattern": "L", {EXAONE_4_32B}}}"#));
+        assert_eq!(windows(&local), [(Some(4096), 63), (None, 1)]);
+        let off = model(&format!(r#"{{"sliding_window_pattern": 0, {EXAONE_4_32B}}}"#));
+        assert_eq!(windows(&off), [(None, 64)]);
+        for pattern in ["", "LXLG"] {
+            let config = format!(r#"{{"sliding_window_pattern": "{pattern}", {EXAONE_4_32B}}}"#);
+            assert_eq!(
+                error(&config),
+                "`sliding_window_pattern`: is not made of the letters L and G"
+            );
+        }
+    }
 }

@@ -29,3 +29,30 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(pre_normed(d, attention, mlp))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model};
+
+    const GLM_4_9B: &str = r#""hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32,
+        "num_key_value_heads": 2, "intermediate_size": 13696, "vocab_size": 151552"#;
+
+    #[test]
+    fn glm_4_9b_has_its_published_parameters() {
+        // 2·151,552·4096
+        // + 40·(2·4096² + 2·4096·256 + 4096 + 2·256 + 3·4096·13,696 + 2·4096) + 4096
+        let older = model(&format!(r#"{{"model_type": "glm", {GLM_4_9B}}}"#));
+        assert_eq!(older.parameters().total, 9_399_951_360);
+        // Two norms a layer more: 40·2·4096.
+        let newer = model(&format!(r#"{{"model_type": "glm4", {GLM_4_9B}}}"#));
+        assert_eq!(newer.parameters().total, 9_399_951_360 + 327_680);
+    }
+
+    #[test]
+    fn a_size_that_is_a_text_is_refused() {
+        assert_eq!(
+            error(&format!(r#"{{"model_type": "glm4", "head_dim": "128", {GLM_4_9B}}}"#)),
+            "`head_dim`: is the text \"128\", not a whole number"
+        );
+    }
+}

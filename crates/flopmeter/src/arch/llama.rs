@@ -49,3 +49,53 @@ impl Biases {
         Ok(Self { qkv, out, mlp: c.flag("mlp_bias", false)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model};
+
+    #[test]
+    fn llama_2_7b_has_its_published_parameters() {
+        // 2·32,000·4096 + 32·(4·4096² + 3·4096·11,008 + 2·4096) + 4096
+        let model = model(
+            r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+                "num_attention_heads": 32, "intermediate_size": 11008, "vocab_size": 32000}"#,
+        );
+        assert_eq!(model.parameters().total, 6_738_415_616);
+    }
+
+    #[test]
+    fn ernie_4_5_0_3b_ties_its_head_unless_told_otherwise() {
+        // 103,424·1024 + 18·(2·1024·2048 + 2·1024·256 + 3·1024·3072 + 2·1024) + 1024
+        let model = model(
+            r#"{"model_type": "ernie4_5", "hidden_size": 1024, "num_hidden_layers": 18,
+                "num_attention_heads": 16, "intermediate_size": 3072, "vocab_size": 103424}"#,
+        );
+        assert_eq!(model.parameters().total, 360_748_032);
+        // Two KV heads, heads of 128: the class's own, and said so.
+        assert_eq!(model.notes().iter().filter(|note| note.contains("absent")).count(), 2);
+    }
+
+    #[test]
+    fn seed_oss_has_biases_of_queries_keys_and_values() {
+        // 2·155,136·5120 + 64·(2·5120·10,240 + 2·5120·1024 + 12,288 + 3·5120·27,648 + 2·5120) + 5120
+        let model = model(
+            r#"{"model_type": "seed_oss", "hidden_size": 5120, "num_hidden_layers": 64,
+                "num_attention_heads": 80, "num_key_value_heads": 8, "head_dim": 128,
+                "intermediate_size": 27648, "vocab_size": 155136}"#,
+        );
+        assert_eq!(model.parameters().total, 36_151_104_512);
+    }
+
+    #[test]
+    fn heads_that_do_not_share_evenly_are_refused() {
+        let config = r#"{"model_type": "granite", "hidden_size": 60, "num_hidden_layers": 1,
+            "num_attention_heads": 6, "num_key_value_heads": 4, "intermediate_size": 92,
+            "vocab_size": 131}"#;
+        assert_eq!(
+            error(config),
+            "`num_key_value_heads`: 6 query heads cannot share 4 key/value heads evenly; \
+             check `num_attention_heads`"
+        );
+    }
+}

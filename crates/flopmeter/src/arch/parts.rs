@@ -41,7 +41,7 @@ impl Heads {
 
     /// Heads of known numbers; `dim` is `hidden / query` if not given.
     pub fn checked(c: &Config, hidden: u64, query: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
-        if query % kv != 0 {
+        if !query.is_multiple_of(kv) {
             return Err(c
                 .contradiction(
                     "num_key_value_heads",
@@ -51,7 +51,7 @@ impl Heads {
         }
         let dim = match dim {
             Some(dim) => dim,
-            None if hidden % query == 0 => hidden / query,
+            None if hidden.is_multiple_of(query) => hidden / query,
             None => {
                 return Err(c
                     .contradiction(
@@ -245,48 +245,44 @@ pub(super) fn layer_masks(
     window: Option<u64>,
     slides: impl Fn(u64) -> bool,
 ) -> Result<impl Fn(u64) -> Mask> {
-    let listed = match c.texts("layer_types")? {
-        None => None,
+    let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
+    let slides: Vec<bool> = match c.texts("layer_types")? {
+        None => (0..layers.min(1 << 16)).map(slides).collect(),
+        Some(kinds) if kinds.len() as u64 != layers => {
+            let fact = format!("has {} entries for {layers} layers", kinds.len());
+            return Err(c.contradiction("layer_types", &fact));
+        }
         Some(kinds) => {
-            let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
-            if kinds.len() as u64 != layers {
-                return Err(c.contradiction(
-                    "layer_types",
-                    &format!("has {} entries for {layers} layers", kinds.len()),
-                ));
-            }
-            let sliding = kinds
-                .into_iter()
-                .map(|kind| match kind {
-                    "full_attention" => Ok(false),
-                    "sliding_attention" | "chunked_attention" => Ok(true),
-                    other => Err(c.contradiction(
-                        "layer_types",
-                        &format!(
-                            "has a layer of a kind that is not counted: \"{}\"",
-                            crate::error::shown(other)
-                        ),
-                    )),
-                })
-                .collect::<Result<Vec<bool>>>()?;
-            if sliding.contains(&true) && window.is_none() {
+            let listed = kinds.into_iter().map(|kind| listed_slides(c, kind));
+            let listed = listed.collect::<Result<Vec<bool>>>()?;
+            if listed.contains(&true) && window.is_none() {
                 return Err(c
                     .contradiction("layer_types", "has sliding layers, but no window is set")
                     .hint("check `sliding_window`, and `use_sliding_window` where there is one"));
             }
-            Some(sliding)
+            listed
         }
     };
-    let slides = (0..c.size_of(&["num_hidden_layers", "n_layer"])?.min(1 << 16))
-        .map(|layer| match &listed {
-            Some(kinds) => kinds[layer as usize],
-            None => slides(layer),
-        })
-        .collect::<Vec<bool>>();
-    Ok(move |layer: u64| match (slides.get(layer as usize), window) {
-        (Some(true), Some(window)) => Mask::Sliding { window },
-        _ => Mask::Causal,
+    Ok(move |layer: u64| {
+        let slides = usize::try_from(layer).is_ok_and(|at| slides.get(at) == Some(&true));
+        match window {
+            Some(window) if slides => Mask::Sliding { window },
+            _ => Mask::Causal,
+        }
     })
+}
+
+/// Whether a layer of a kind that `layer_types` names slides.
+fn listed_slides(c: &Config, kind: &str) -> Result<bool> {
+    match kind {
+        "full_attention" => Ok(false),
+        "sliding_attention" | "chunked_attention" => Ok(true),
+        other => {
+            let other = crate::error::shown(other);
+            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
+            Err(c.contradiction("layer_types", &fact))
+        }
+    }
 }
 
 /// The text part of a multimodal config, built by `text`; a note says what is left out.

@@ -27,3 +27,27 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(pre_normed(d, attention, fused_gated_mlp(d, f)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model, windows};
+
+    const PHI_3_MINI: &str = r#""model_type": "phi3", "hidden_size": 3072, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 32064"#;
+
+    #[test]
+    fn phi_3_mini_has_its_published_parameters() {
+        // 2·32,064·3072 + 32·(4·3072² + 3·3072·8192 + 2·3072) + 3072
+        let model = model(&format!(r#"{{"sliding_window": 2047, {PHI_3_MINI}}}"#));
+        assert_eq!(model.parameters().total, 3_821_079_552);
+        assert_eq!(windows(&model), [(Some(2047), 32)]);
+    }
+
+    #[test]
+    fn a_window_of_nothing_is_refused() {
+        assert_eq!(
+            error(&format!(r#"{{"sliding_window": 0, {PHI_3_MINI}}}"#)),
+            "`sliding_window`: is 0, which is no size"
+        );
+    }
+}

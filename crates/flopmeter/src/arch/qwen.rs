@@ -73,3 +73,43 @@ fn qwen_masks(c: &Config) -> Result<impl Fn(u64) -> Mask> {
     };
     layer_masks(c, window, move |layer| layer >= first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model, windows};
+
+    const QWEN2_7B: &str = r#""model_type": "qwen2", "hidden_size": 3584, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18944,
+        "vocab_size": 152064, "sliding_window": 131072"#;
+
+    #[test]
+    fn qwen2_7b_has_its_published_parameters() {
+        // 2·152,064·3584
+        // + 28·(2·3584² + 2·3584·512 + 3584 + 2·512 + 3·3584·18,944 + 2·3584) + 3584
+        assert_eq!(model(&format!("{{{QWEN2_7B}}}")).parameters().total, 7_615_616_512);
+    }
+
+    #[test]
+    fn qwen3_0_6b_has_its_published_parameters() {
+        // 151,936·1024
+        // + 28·(2·1024·2048 + 2·1024·1024 + 2·128 + 3·1024·3072 + 2·1024) + 1024
+        let model = model(
+            r#"{"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "head_dim": 128,
+                "num_attention_heads": 16, "num_key_value_heads": 8, "intermediate_size": 3072,
+                "vocab_size": 151936, "tie_word_embeddings": true}"#,
+        );
+        assert_eq!(model.parameters().total, 596_049_920);
+    }
+
+    #[test]
+    fn a_window_is_off_until_it_is_switched_on_and_spares_the_first_layers() {
+        assert_eq!(windows(&model(&format!("{{{QWEN2_7B}}}"))), [(None, 28)]);
+        let on = r#""use_sliding_window": true, "max_window_layers": 21"#;
+        assert_eq!(
+            windows(&model(&format!("{{{on}, {QWEN2_7B}}}"))),
+            [(None, 21), (Some(131_072), 7)]
+        );
+        let error = error(&format!(r#"{{"use_sliding_window": "no", {QWEN2_7B}}}"#));
+        assert_eq!(error, "`use_sliding_window`: is the text \"no\", not true or false");
+    }
+}

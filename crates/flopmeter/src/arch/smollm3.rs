@@ -40,7 +40,36 @@ fn rotary_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
         return Err(c.contradiction("no_rope_layers", &fact));
     }
     Ok(move |layer: u64| match &listed {
-        Some(list) => list.get(layer as usize).is_none_or(|rotary| *rotary != 0),
-        None => (layer + 1) % every != 0,
+        Some(list) => usize::try_from(layer).is_ok_and(|at| list.get(at) != Some(&0)),
+        None => !(layer + 1).is_multiple_of(every),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model, windows};
+
+    const SIZES: &str = r#""model_type": "smollm3", "hidden_size": 2048, "num_hidden_layers": 36,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "intermediate_size": 11008,
+        "vocab_size": 128256"#;
+
+    #[test]
+    fn smollm3_3b_has_its_published_parameters() {
+        // 128,256·2048 + 36·(2·2048² + 2·2048·512 + 3·2048·11,008 + 2·2048) + 2048
+        let model = model(&format!("{{{SIZES}}}"));
+        assert_eq!(model.parameters().total, 3_075_098_624);
+        assert_eq!(windows(&model), [(None, 36)]);
+    }
+
+    #[test]
+    fn only_layers_without_rotary_embedding_slide() {
+        let on = r#""sliding_window": 512, "use_sliding_window": true"#;
+        assert_eq!(windows(&model(&format!("{{{on}, {SIZES}}}"))), [(None, 27), (Some(512), 9)]);
+        let off = r#""sliding_window": 512"#;
+        assert_eq!(windows(&model(&format!("{{{off}, {SIZES}}}"))), [(None, 36)]);
+        assert_eq!(
+            error(&format!(r#"{{"no_rope_layers": [1, 0], {SIZES}}}"#)),
+            "`no_rope_layers`: has 2 entries for 36 layers"
+        );
+    }
 }
