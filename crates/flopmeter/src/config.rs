@@ -163,6 +163,19 @@ impl Config {
         Ok(default)
     }
 
+    /// A size that null switches off and for which the reference implementation has a default where the
+    /// key is absent (`sliding_window`); using the default is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and neither null nor a size.
+    pub fn maybe_or(&self, key: &'static str, default: u64) -> Result<Option<u64>> {
+        if self.object.contains_key(key) {
+            return self.maybe(key);
+        }
+        self.size_or(key, default).map(Some)
+    }
+
     /// A count that may be zero (layers that are dense, experts that are shared), or `None`.
     ///
     /// # Errors
@@ -261,6 +274,40 @@ impl Config {
             }
             Some(other) => Err(self.wrong(key, other, "an object")),
         }
+    }
+
+    /// The text part of a multimodal config: `text_config`, or `None`.
+    ///
+    /// What holds for the whole model is the part's too: how weights are stored where the part does not
+    /// say it, and whether the head is tied where the whole says it. A part that names no type is of
+    /// `model_type`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not an object.
+    pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
+        let Some(mut part) = self.child("text_config")? else { return Ok(None) };
+        if part.model_type().is_empty() {
+            part.object.insert("model_type".into(), model_type.into());
+        }
+        let states_dtype = part.has("dtype") || part.has("torch_dtype");
+        for key in ["dtype", "torch_dtype", "quantization_config", "tie_word_embeddings"] {
+            let own = match key {
+                // LLaVA's first files tie in the part and deny it in the whole.
+                "tie_word_embeddings" if self.model_type().starts_with("llava") => {
+                    part.flag(key, false)?
+                }
+                "tie_word_embeddings" => false,
+                "quantization_config" => part.has(key),
+                _ => states_dtype,
+            };
+            if let Some(value) = self.get(key)
+                && !own
+            {
+                part.object.insert(key.into(), value.clone());
+            }
+        }
+        Ok(Some(part))
     }
 
     /// The nested objects of a config that names them freely (`config_groups`), with their names.

@@ -1,6 +1,8 @@
 //! Config → Model, one file a family.
 
 mod parts;
+#[cfg(test)]
+mod testing;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -32,16 +34,26 @@ macro_rules! architectures {
 // The one list.
 architectures! {
     bloom,
+    cohere,
+    exaone4,
     falcon,
+    gemma,
+    glm,
     gpt2,
     gpt_neo,
     gpt_neox,
     gptj,
     llama,
+    mistral,
     mpt,
+    multimodal,
     nemotron,
+    olmo,
     opt,
     phi,
+    phi3,
+    qwen,
+    smollm3,
     stablelm,
     starcoder2,
 }
