@@ -3,9 +3,10 @@
 //! Bytes do not depend on a convention. Activations are left out.
 
 use crate::error::Result;
-use crate::model::{Model, RoutedBits, too_large};
-use crate::op::Storage;
+use crate::exact::times;
+use crate::model::{Model, too_large};
 use crate::passes::{Mask, Passes};
+use crate::sums::RoutedBits;
 use crate::workload::{Phase, Sequence, Workload};
 
 /// Bytes of a workload.
@@ -212,26 +213,10 @@ impl Model {
 
     /// Bits of the cache for a number of positions that depends on the mask.
     fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
-        let bits = |cache: &Storage, elements: u128| {
-            // A cache is elements without scales: one row of any length.
-            cache.matrix_bits(1, 1).checked_mul(elements)
-        };
-        let mut sum = 0_u128;
-        let mut add = |bits: u128, repeat: u64, positions: u128| {
-            sum = sum.checked_add(bits.checked_mul(repeat.into())?.checked_mul(positions)?)?;
-            Some(())
-        };
-        for (op, repeat) in &self.sums.attentions {
-            add(bits(&op.cache, op.cached_elements_per_token())?, *repeat, positions(op.mask)?)?;
-        }
-        for (op, repeat) in &self.sums.latents {
-            add(
-                bits(&op.cache, op.cached_elements_per_token())?,
-                *repeat,
-                positions(Mask::Causal)?,
-            )?;
-        }
-        Some(sum)
+        self.sums
+            .cache
+            .iter()
+            .try_fold(0_u128, |sum, &(mask, bits)| sum.checked_add(times(bits, positions(mask)?)?))
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::component::{Component, Counts};
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
+use crate::exact::times;
 use crate::model::{Model, too_large};
+use crate::op::Form;
 use crate::passes::{Mask, Passes};
 use crate::workload::{Phase, Workload};
 
@@ -109,16 +111,13 @@ impl Model {
         for &(component, flops) in &self.sums.sampled {
             add(component, times(flops, sampled.into())?)?;
         }
-        for (attention, repeat) in &self.sums.attentions {
-            let pairs = times(passes.pairs(attention.mask)?, (*repeat).into())?;
-            add(Component::AttentionScores, times(attention.score_flops_per_pair(), pairs)?)?;
-            add(Component::AttentionValues, times(attention.value_flops_per_pair(), pairs)?)?;
+        for flops in &self.sums.pairs {
+            let pairs = passes.pairs(flops.mask)?;
+            add(Component::AttentionScores, times(flops.scores, pairs)?)?;
+            add(Component::AttentionValues, times(flops.values, pairs)?)?;
         }
         for (latent, repeat) in &self.sums.latents {
-            let form = latent.cheaper_form(passes)?;
-            let expanded = latent.expanded_tokens(form, passes)?;
-            let parts = latent.flops(form, expanded, passes.pairs(Mask::Causal)?)?;
-            add_latent(parts, *repeat, add)?;
+            add_latent(latent.cheapest(passes)?.1, *repeat, add)?;
         }
         Some(())
     }
@@ -133,14 +132,13 @@ impl Model {
         for &(component, flops) in &self.sums.by_reference {
             add(component, times(flops, tokens)?)?;
         }
-        for (attention, repeat) in &self.sums.attentions {
-            let squares = times(passes.squares(attention.cache_mask)?, (*repeat).into())?;
-            add(Component::AttentionScores, times(attention.score_flops_per_pair(), squares)?)?;
-            add(Component::AttentionValues, times(attention.value_flops_per_pair(), squares)?)?;
+        for flops in &self.sums.squares {
+            let squares = passes.squares(flops.mask)?;
+            add(Component::AttentionScores, times(flops.scores, squares)?)?;
+            add(Component::AttentionValues, times(flops.values, squares)?)?;
         }
         for (latent, repeat) in &self.sums.latents {
-            let form = crate::op::Form::Expanded;
-            let parts = latent.flops(form, passes.context()?, passes.squares(Mask::Causal)?)?;
+            let parts = latent.flops(Form::Expanded, passes, passes.squares(Mask::Causal)?)?;
             add_latent(parts, *repeat, add)?;
         }
         Some(())
@@ -168,9 +166,4 @@ fn per_parameter(prompt: u64, generate: u64, phase: Phase, workload: &Workload) 
         Phase::Prefill => of(prompt),
         Phase::Decode => of(all)?.checked_sub(of(prompt)?),
     }
-}
-
-/// `a · b`; where both fit 64 bits, which is nearly always, without the cost of a 128-bit check.
-fn times(a: u128, b: u128) -> Option<u128> {
-    if (a | b) >> 64 == 0 { Some(a * b) } else { a.checked_mul(b) }
 }

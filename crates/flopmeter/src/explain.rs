@@ -192,7 +192,7 @@ impl Model {
                 )?;
             }
             Op::Latent(op) => {
-                let form = if rectangles { Form::Expanded } else { op.cheaper_form(passes)? };
+                let form = if rectangles { Form::Expanded } else { op.cheapest(passes)?.0 };
                 let parts = latent_factors(op, form, passes, rectangles)?;
                 let [expansion, scores, values] = parts;
                 push(Component::AttentionProjections, &expansion)?;
@@ -277,23 +277,23 @@ impl Model {
         for (group, op) in
             self.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)))
         {
-            let (formula, numbers, elements, cache) = match op {
+            let (formula, numbers, bits, cache) = match op {
                 Op::Attention(op) => (
                     "layers · KV heads · (key + value width) · bits ÷ 8",
                     format!("{} · {} · ({} + {})", group.repeat, op.kv_heads, op.qk_dim, op.v_dim),
-                    op.cached_elements_per_token(),
+                    op.cached_bits_per_token(),
                     op.cache,
                 ),
                 Op::Latent(op) => (
                     "layers · (rank + rope) · bits ÷ 8",
                     format!("{} · ({} + {})", group.repeat, op.rank, op.rope),
-                    op.cached_elements_per_token(),
+                    op.cached_bits_per_token(),
                     op.cache,
                 ),
                 Op::Linear(_) | Op::Table(_) | Op::Vector(_) => continue,
             };
             let width = cache.matrix_bits(1, 1);
-            let bits = (elements * width).checked_mul(group.repeat.into()).ok_or_else(too_large)?;
+            let bits = bits.checked_mul(group.repeat.into()).ok_or_else(too_large)?;
             lines.push(Line::new(
                 format!("KV cache, a token · {}", group.name),
                 formula,

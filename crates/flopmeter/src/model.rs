@@ -1,11 +1,12 @@
 //! A model: groups of equal layers, each a list of ops.
 
-use crate::component::{Component, Counts};
+use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::{Attention, Experts, Latent, Linear, Op, Rows, Storage, Table, Vector};
+use crate::op::{Op, Storage, Table, Vector};
 use crate::quantization::Quantization;
+use crate::sums::Sums;
 
 /// The most layers that are believed; the deepest real models have under 200.
 pub(crate) const MOST_LAYERS: u64 = 4096;
@@ -58,36 +59,6 @@ pub struct Parameters {
     pub active: u128,
     /// Those of look-up tables (token and position embeddings).
     pub embedding: u128,
-}
-
-/// What the ops add up to, so that a count need not walk them: per row for linear layers, and the
-/// different attentions with how often each occurs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Sums {
-    /// FLOPs of one row that every token runs through.
-    pub all: Vec<(Component, u128)>,
-    /// FLOPs of one row that only sampled tokens need.
-    pub sampled: Vec<(Component, u128)>,
-    /// FLOPs of one row as the reference implementation runs it, for every token.
-    pub by_reference: Vec<(Component, u128)>,
-    pub attentions: Vec<(Attention, u64)>,
-    pub latents: Vec<(Latent, u64)>,
-    /// Bits of weights that every pass reads whole.
-    pub dense_bits: u128,
-    /// Bits of weights that only passes that sample read.
-    pub sampled_bits: u128,
-    /// (bits of one expert, active, total, how often) of routed layers.
-    pub experts: Vec<RoutedBits>,
-    /// Bits that one token looks up.
-    pub looked_up_bits: u128,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RoutedBits {
-    pub active: u64,
-    pub total: u64,
-    /// Bits of one expert, summed over all layers that route alike.
-    pub bits: u128,
 }
 
 impl Model {
@@ -338,89 +309,6 @@ impl Parameters {
         }
         Some(sum)
     }
-}
-
-impl Sums {
-    fn of(groups: &[Group]) -> Option<Self> {
-        let mut sums = Self::default();
-        let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
-        for group in groups {
-            let repeat = u128::from(group.repeat);
-            for op in &group.ops {
-                match op {
-                    Op::Linear(linear) => {
-                        let add = |counts: &mut Counts, flops: u128| {
-                            let sum = &mut counts[linear.component];
-                            *sum = sum.checked_add(flops.checked_mul(repeat)?)?;
-                            Some(())
-                        };
-                        let rows = if linear.rows == Rows::All { &mut all } else { &mut sampled };
-                        add(rows, linear.flops_per_row())?;
-                        add(&mut by_reference, linear.flops_per_row_by_reference())?;
-                        sums.add_weights(linear, repeat)?;
-                    }
-                    Op::Attention(attention) => {
-                        merge(&mut sums.attentions, *attention, group.repeat)?
-                    }
-                    Op::Latent(latent) => {
-                        merge(&mut sums.latents, *latent, group.repeat)?;
-                        add_to(&mut sums.dense_bits, latent.stored_bits().checked_mul(repeat)?)?;
-                    }
-                    Op::Table(table) => {
-                        let bits = table.storage.matrix_bits(table.width, 1).checked_mul(repeat)?;
-                        add_to(&mut sums.looked_up_bits, bits)?;
-                    }
-                    Op::Vector(_) => {
-                        add_to(&mut sums.dense_bits, op.stored_bits().checked_mul(repeat)?)?
-                    }
-                }
-            }
-        }
-        sums.all = all.present().collect();
-        sums.sampled = sampled.present().collect();
-        sums.by_reference = by_reference.present().collect();
-        Some(sums)
-    }
-
-    fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
-        // A head that is the embedding table reads that table, whole.
-        let per_copy = if linear.shared_weights {
-            linear.storage.matrix_bits(linear.from, linear.to)
-        } else {
-            linear.stored_bits_per_copy()
-        };
-        let bits = per_copy.checked_mul(repeat)?;
-        match (linear.experts, linear.rows) {
-            (None, Rows::All) => add_to(&mut self.dense_bits, bits),
-            (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
-            (Some(experts), _) => {
-                let alike = |known: &&mut RoutedBits| {
-                    (known.active, known.total) == (experts.active, experts.total)
-                };
-                match self.experts.iter_mut().find(alike) {
-                    Some(known) => add_to(&mut known.bits, bits),
-                    None => {
-                        let Experts { active, total, .. } = experts;
-                        self.experts.push(RoutedBits { active, total, bits });
-                        Some(())
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn add_to(sum: &mut u128, more: u128) -> Option<()> {
-    *sum = sum.checked_add(more)?;
-    Some(())
-}
-
-fn merge<T: PartialEq>(known: &mut Vec<(T, u64)>, op: T, repeat: u64) -> Option<()> {
-    match known.iter_mut().find(|(other, _)| *other == op) {
-        Some((_, count)) => *count = count.checked_add(repeat)?,
-        None => known.push((op, repeat)),
-    }
-    Some(())
 }
 
 /// `layers 0–2, 5` for [0, 1, 2, 5].

@@ -3,6 +3,8 @@
 //! Nothing here loops over tokens: every sum has a formula, so a request of a million tokens costs
 //! what a request of ten costs.
 
+use crate::exact::{divide, times};
+
 /// What a token may attend to, itself included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mask {
@@ -174,11 +176,11 @@ impl Mask {
             Self::Sliding { window } => {
                 let window = u128::from(window);
                 let rising = n.min(window);
-                sum_to_and_with(rising)?.checked_add((n - rising).checked_mul(window)?)
+                sum_to_and_with(rising)?.checked_add(times(n - rising, window)?)
             }
             Self::Chunked { chunk } => {
+                let (whole, rest) = divide(n, chunk);
                 let chunk = u128::from(chunk);
-                let (whole, rest) = (n / chunk, n % chunk);
                 whole.checked_mul(sum_to_and_with(chunk)?)?.checked_add(sum_to_and_with(rest)?)
             }
         }
@@ -200,8 +202,8 @@ impl Mask {
                     .checked_add(window.checked_mul(sum_to_and_with(longer)?)?)
             }
             Self::Chunked { chunk } => {
+                let (whole, rest) = divide(n, chunk);
                 let chunk = u128::from(chunk);
-                let (whole, rest) = (n / chunk, n % chunk);
                 let full = sum_to_and_with(chunk)?;
                 // Prefix q·chunk + r sees q full chunks and a rising piece of r.
                 let full_chunks = chunk
@@ -224,7 +226,7 @@ fn end(first: u64, count: u64) -> u128 {
 /// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
 fn sum_to(n: u128) -> Option<u128> {
     let before = n.saturating_sub(1);
-    if n % 2 == 0 { (n / 2).checked_mul(before) } else { n.checked_mul(before / 2) }
+    if n % 2 == 0 { times(n / 2, before) } else { times(n, before / 2) }
 }
 
 /// 1 + 2 + … + n.

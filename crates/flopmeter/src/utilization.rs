@@ -174,7 +174,7 @@ impl Model {
     }
 
     fn masks(&self) -> impl Iterator<Item = Mask> {
-        self.sums.attentions.iter().map(|(attention, _)| attention.mask)
+        self.sums.pairs.iter().map(|flops| flops.mask)
     }
 }
 

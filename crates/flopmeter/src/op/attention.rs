@@ -79,6 +79,11 @@ impl Attention {
     pub fn cached_elements_per_token(&self) -> u128 {
         u128::from(self.kv_heads) * (u128::from(self.qk_dim) + u128::from(self.v_dim))
     }
+
+    /// Bits that the cache keeps of a token.
+    pub fn cached_bits_per_token(&self) -> u128 {
+        self.cached_elements_per_token() * self.cache.matrix_bits(1, 1)
+    }
 }
 
 impl From<Attention> for Op {

@@ -2,6 +2,7 @@
 
 use super::{Op, Storage};
 use crate::dtype::Dtype;
+use crate::exact::times;
 use crate::passes::{Mask, Passes};
 
 /// Latent attention of one layer (DeepSeek-V2, arXiv:2405.04434, section 2.1), without the projections
@@ -105,26 +106,25 @@ impl Latent {
         }
     }
 
-    /// FLOPs of (expansion, scores, values) over `pairs`, for `expanded` tokens, in a form.
-    pub fn flops(&self, form: Form, expanded: u128, pairs: u128) -> Option<[u128; 3]> {
+    /// FLOPs of (expansion, scores, values) of some passes over `pairs`, in a form.
+    pub fn flops(&self, form: Form, passes: Passes, pairs: u128) -> Option<[u128; 3]> {
         Some([
-            self.expansion_flops_per_token().checked_mul(expanded)?,
-            self.score_flops_per_pair(form).checked_mul(pairs)?,
-            self.value_flops_per_pair(form).checked_mul(pairs)?,
+            times(self.expansion_flops_per_token(), self.expanded_tokens(form, passes)?)?,
+            times(self.score_flops_per_pair(form), pairs)?,
+            times(self.value_flops_per_pair(form), pairs)?,
         ])
     }
 
-    /// The cheaper form for a run of passes; the expanded one where both cost the same.
-    pub fn cheaper_form(&self, passes: Passes) -> Option<Form> {
+    /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
+    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
         let pairs = passes.pairs(Mask::Causal)?;
-        let cost = |form| {
-            let parts = self.flops(form, self.expanded_tokens(form, passes)?, pairs)?;
-            parts.into_iter().try_fold(0_u128, u128::checked_add)
-        };
-        Some(if cost(Form::Absorbed)? < cost(Form::Expanded)? {
-            Form::Absorbed
+        let expanded = self.flops(Form::Expanded, passes, pairs)?;
+        let absorbed = self.flops(Form::Absorbed, passes, pairs)?;
+        let sum = |parts: [u128; 3]| parts.into_iter().try_fold(0_u128, u128::checked_add);
+        Some(if sum(absorbed)? < sum(expanded)? {
+            (Form::Absorbed, absorbed)
         } else {
-            Form::Expanded
+            (Form::Expanded, expanded)
         })
     }
 
@@ -141,6 +141,11 @@ impl Latent {
     /// Elements that the cache keeps of a token.
     pub fn cached_elements_per_token(&self) -> u128 {
         u128::from(self.rank) + u128::from(self.rope)
+    }
+
+    /// Bits that the cache keeps of a token.
+    pub fn cached_bits_per_token(&self) -> u128 {
+        self.cached_elements_per_token() * self.cache.matrix_bits(1, 1)
     }
 
     fn heads_of(&self, width: u64) -> u128 {

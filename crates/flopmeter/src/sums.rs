@@ -1,0 +1,157 @@
+//! What the ops of a model add up to, so that a count need not walk them.
+
+use crate::component::{Component, Counts};
+use crate::model::Group;
+use crate::op::{Experts, Latent, Linear, Op, Rows};
+use crate::passes::Mask;
+
+/// Sums over all layers: per row of linear layers, per pair of attention, per position of the cache.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    /// FLOPs of one row that every token runs through.
+    pub all: Vec<(Component, u128)>,
+    /// FLOPs of one row that only sampled tokens need.
+    pub sampled: Vec<(Component, u128)>,
+    /// FLOPs of one row as the reference implementation runs it, for every token.
+    pub by_reference: Vec<(Component, u128)>,
+    /// FLOPs of one visible pair, by what a token sees.
+    pub pairs: Vec<PairFlops>,
+    /// FLOPs of one entry of a score matrix, by what the reference implementation's cache keeps.
+    pub squares: Vec<PairFlops>,
+    /// Latent attentions, with how often each occurs.
+    pub latents: Vec<(Latent, u64)>,
+    /// Bits of the cache for one position, by what a token sees.
+    pub cache: Vec<(Mask, u128)>,
+    /// Bits of weights that every pass reads whole.
+    pub dense_bits: u128,
+    /// Bits of weights that only passes that sample read.
+    pub sampled_bits: u128,
+    /// Experts, those that are routed alike together.
+    pub experts: Vec<RoutedBits>,
+    /// Bits that one token looks up.
+    pub looked_up_bits: u128,
+}
+
+/// FLOPs that a pair of a query and a key costs in all layers of one mask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PairFlops {
+    pub mask: Mask,
+    pub scores: u128,
+    pub values: u128,
+}
+
+/// Experts of all layers that route alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoutedBits {
+    pub active: u64,
+    pub total: u64,
+    /// Bits of one expert, summed over the layers.
+    pub bits: u128,
+}
+
+impl Sums {
+    /// `None` if a sum does not fit 128 bits.
+    pub fn of(groups: &[Group]) -> Option<Self> {
+        let mut sums = Self::default();
+        let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
+        for group in groups {
+            let repeat = u128::from(group.repeat);
+            for op in &group.ops {
+                let bits = op.stored_bits().checked_mul(repeat)?;
+                match op {
+                    Op::Linear(linear) => {
+                        let add = |counts: &mut Counts, flops: u128| {
+                            add_to(&mut counts[linear.component], flops.checked_mul(repeat)?)
+                        };
+                        let rows = if linear.rows == Rows::All { &mut all } else { &mut sampled };
+                        add(rows, linear.flops_per_row())?;
+                        add(&mut by_reference, linear.flops_per_row_by_reference())?;
+                        sums.add_weights(linear, repeat)?;
+                    }
+                    Op::Attention(op) => {
+                        let flops = PairFlops {
+                            mask: op.mask,
+                            scores: op.score_flops_per_pair().checked_mul(repeat)?,
+                            values: op.value_flops_per_pair().checked_mul(repeat)?,
+                        };
+                        add_pairs(&mut sums.pairs, flops)?;
+                        add_pairs(&mut sums.squares, PairFlops { mask: op.cache_mask, ..flops })?;
+                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
+                        sums.add_cache(op.mask, position)?;
+                    }
+                    Op::Latent(op) => {
+                        match sums.latents.iter_mut().find(|(other, _)| other == op) {
+                            Some((_, count)) => *count = count.checked_add(group.repeat)?,
+                            None => sums.latents.push((*op, group.repeat)),
+                        }
+                        add_to(&mut sums.dense_bits, bits)?;
+                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
+                        sums.add_cache(Mask::Causal, position)?;
+                    }
+                    Op::Table(table) => {
+                        let row = table.storage.matrix_bits(table.width, 1);
+                        add_to(&mut sums.looked_up_bits, row.checked_mul(repeat)?)?;
+                    }
+                    Op::Vector(_) => add_to(&mut sums.dense_bits, bits)?,
+                }
+            }
+        }
+        sums.all = all.present().collect();
+        sums.sampled = sampled.present().collect();
+        sums.by_reference = by_reference.present().collect();
+        Some(sums)
+    }
+
+    fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
+        // A head that is the embedding table reads that table, whole.
+        let per_copy = if linear.shared_weights {
+            linear.storage.matrix_bits(linear.from, linear.to)
+        } else {
+            linear.stored_bits_per_copy()
+        };
+        let bits = per_copy.checked_mul(repeat)?;
+        match (linear.experts, linear.rows) {
+            (None, Rows::All) => add_to(&mut self.dense_bits, bits),
+            (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
+            (Some(Experts { active, total, .. }), _) => {
+                let alike =
+                    |known: &&mut RoutedBits| (known.active, known.total) == (active, total);
+                match self.experts.iter_mut().find(alike) {
+                    Some(known) => add_to(&mut known.bits, bits),
+                    None => {
+                        self.experts.push(RoutedBits { active, total, bits });
+                        Some(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_cache(&mut self, mask: Mask, bits: u128) -> Option<()> {
+        match self.cache.iter_mut().find(|(known, _)| *known == mask) {
+            Some((_, sum)) => add_to(sum, bits),
+            None => {
+                self.cache.push((mask, bits));
+                Some(())
+            }
+        }
+    }
+}
+
+fn add_pairs(known: &mut Vec<PairFlops>, flops: PairFlops) -> Option<()> {
+    match known.iter_mut().find(|other| other.mask == flops.mask) {
+        Some(sum) => {
+            add_to(&mut sum.scores, flops.scores)?;
+            add_to(&mut sum.values, flops.values)
+        }
+        None => {
+            known.push(flops);
+            Some(())
+        }
+    }
+}
+
+fn add_to(sum: &mut u128, more: u128) -> Option<()> {
+    *sum = sum.checked_add(more)?;
+    Some(())
+}
