@@ -163,6 +163,35 @@ impl Config {
         Ok(default)
     }
 
+    /// A size for which the reference implementation has a default, and for which null means none.
+    ///
+    /// `None` where it is null; using the default is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a size.
+    pub fn maybe_or(&self, key: &'static str, default: u64) -> Result<Option<u64>> {
+        match self.object.get(key) {
+            Some(Value::Null) => self.maybe(key),
+            _ => self.size_or(key, default).map(Some),
+        }
+    }
+
+    /// A count for which the reference implementation has a default; null means 0.
+    ///
+    /// Using the default is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a whole number from 0 to 2^24.
+    pub fn count_or(&self, key: &'static str, default: u64) -> Result<u64> {
+        if !self.object.contains_key(key) {
+            self.note_default(key, &default.to_string());
+            return Ok(default);
+        }
+        Ok(self.count(key)?.unwrap_or(0))
+    }
+
     /// A count that may be zero (layers that are dense, experts that are shared), or `None`.
     ///
     /// # Errors
@@ -261,6 +290,41 @@ impl Config {
             }
             Some(other) => Err(self.wrong(key, other, "an object")),
         }
+    }
+
+    /// A nested object that must be there, as a config of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is not there or not an object.
+    pub fn part(&self, key: &'static str) -> Result<Self> {
+        self.child(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// The part of a multimodal config that describes its language model, a `model_type` of which
+    /// may go without saying.
+    ///
+    /// What the whole config says about storage holds for the part, unless the part says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is not there or not an object.
+    pub fn language_model(&self, key: &'static str, model_type: &str) -> Result<Self> {
+        let mut part = self.part(key)?;
+        let inherit: &[&'static str] = if part.has("dtype") || part.has("torch_dtype") {
+            &["quantization_config"]
+        } else {
+            &["dtype", "torch_dtype", "quantization_config"]
+        };
+        for &key in inherit {
+            if let Some(value) = self.get(key).filter(|_| !part.has(key)) {
+                part.object.insert(key.to_owned(), value.clone());
+            }
+        }
+        if !part.has("model_type") {
+            part.object.insert("model_type".to_owned(), model_type.into());
+        }
+        Ok(part)
     }
 
     /// The nested objects of a config that names them freely (`config_groups`), with their names.

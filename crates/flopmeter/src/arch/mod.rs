@@ -1,5 +1,6 @@
 //! Config → Model, one file a family.
 
+mod experts;
 mod parts;
 
 use crate::config::Config;
@@ -32,6 +33,16 @@ macro_rules! architectures {
 // The one list.
 architectures! {
     llama,
+    mixtral,
+    olmoe,
+    hunyuan_moe,
+    qwen_moe,
+    ernie_moe,
+    glm_moe,
+    deepseek,
+    gpt_oss,
+    llama4,
+    dbrx,
 }
 
 /// Every `model_type` that is counted.

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::{Attention, Experts, Linear, Op, Storage, Table, Vector};
+use crate::op::{Attention, Linear, Op, Storage, Table, Vector};
 use crate::passes::Mask;
 
 /// Heads of grouped-query attention, queries and values of one width.
@@ -25,6 +25,18 @@ impl Heads {
         let query = c.size_of(&["num_attention_heads", "n_head", "num_heads", "n_heads"])?;
         let kv = c.maybe("num_key_value_heads")?.unwrap_or(query);
         Self::checked(c, hidden, query, kv, c.maybe("head_dim")?)
+    }
+
+    /// The same for a class that has defaults of its own for absent keys; null means what absence
+    /// means to [`read`](Self::read).
+    pub fn read_or(c: &Config, hidden: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
+        let query = c.size("num_attention_heads")?;
+        let kv = c.maybe_or("num_key_value_heads", kv)?.unwrap_or(query);
+        let dim = match dim {
+            Some(dim) => c.maybe_or("head_dim", dim)?,
+            None => c.maybe("head_dim")?,
+        };
+        Self::checked(c, hidden, query, kv, dim)
     }
 
     /// Heads of known numbers; `dim` is `hidden / query` if not given.
@@ -52,6 +64,30 @@ impl Heads {
         Ok(Self { query, kv, dim })
     }
 
+    /// Heads that cut the width into equal shares, each with keys and values of its own.
+    ///
+    /// For the architectures in which no `head_dim` can say otherwise. `keys` are the spellings of
+    /// the number of heads.
+    pub fn equal(c: &Config, hidden: u64, keys: &[&'static str]) -> Result<Self> {
+        let query = c.size_of(keys)?;
+        if hidden % query != 0 {
+            let place = keys.iter().find(|key| c.has(key)).unwrap_or(&keys[0]);
+            let fact = format!("{query} heads do not divide the width {hidden} evenly");
+            return Err(c.contradiction(place, &fact).hint("check the model's width"));
+        }
+        Ok(Self { query, kv: query, dim: hidden / query })
+    }
+
+    /// The same heads with `kv` of them for keys and values, as `key` states.
+    pub fn sharing(self, c: &Config, key: &'static str, kv: u64) -> Result<Self> {
+        if self.query % kv != 0 {
+            let fact =
+                format!("{} query heads cannot share {kv} key/value heads evenly", self.query);
+            return Err(c.contradiction(key, &fact).hint("check the number of query heads"));
+        }
+        Ok(Self { kv, ..self })
+    }
+
     /// Width of all queries, and of all values after attention.
     pub fn query_width(&self) -> u64 {
         self.query * self.dim
@@ -62,9 +98,19 @@ impl Heads {
         self.kv * self.dim
     }
 
+    /// Width of a fused projection: queries, keys and values side by side.
+    pub fn fused_width(&self) -> u64 {
+        self.query_width() + 2 * self.kv_width()
+    }
+
     /// Attention among these heads.
     pub fn attend(&self, mask: Mask) -> Op {
-        Attention::new("self_attn", self.query, self.kv, self.dim, self.dim, mask).into()
+        self.attend_in("self_attn", mask)
+    }
+
+    /// Attention among these heads in a module that is not called `self_attn`.
+    pub fn attend_in(&self, module: &'static str, mask: Mask) -> Op {
+        Attention::new(module, self.query, self.kv, self.dim, self.dim, mask).into()
     }
 
     /// `q_proj`, `k_proj`, `v_proj`, attention and `o_proj` under `self_attn`.
@@ -78,6 +124,14 @@ impl Heads {
             projection("self_attn.o_proj", q, hidden).bias(out_bias).into(),
         ]
     }
+}
+
+/// Attention with norms of queries and keys, which stand between the projections and the scores.
+pub(super) fn with_norms(mut attention: Vec<Op>, norms: [Op; 2]) -> Vec<Op> {
+    let scores = attention.iter().position(|op| matches!(op, Op::Attention(_)));
+    let at = scores.unwrap_or(attention.len());
+    attention.splice(at..at, norms);
+    attention
 }
 
 /// A projection of attention.
@@ -104,29 +158,6 @@ pub(super) fn plain_mlp(hidden: u64, inner: u64, bias: bool) -> Vec<Op> {
     vec![
         mlp("mlp.up_proj", hidden, inner).bias(bias).into(),
         mlp("mlp.down_proj", inner, hidden).bias(bias).into(),
-    ]
-}
-
-/// A router, and gated experts of which each token runs through some.
-pub(super) fn gated_experts(hidden: u64, inner: u64, experts: Experts) -> Vec<Op> {
-    let matrix = |module, from, to| {
-        Op::from(Linear::new(module, Component::MoeExperts, from, to).experts(experts))
-    };
-    vec![
-        Linear::new("mlp.gate", Component::MoeRouter, hidden, experts.total).into(),
-        matrix("mlp.experts.gate_proj", hidden, inner),
-        matrix("mlp.experts.up_proj", hidden, inner),
-        matrix("mlp.experts.down_proj", inner, hidden),
-    ]
-}
-
-/// Gated experts that every token runs through.
-pub(super) fn shared_experts(hidden: u64, inner: u64) -> Vec<Op> {
-    let matrix = |module, from, to| Op::from(Linear::new(module, Component::MoeShared, from, to));
-    vec![
-        matrix("mlp.shared_experts.gate_proj", hidden, inner),
-        matrix("mlp.shared_experts.up_proj", hidden, inner),
-        matrix("mlp.shared_experts.down_proj", inner, hidden),
     ]
 }
 
@@ -168,12 +199,23 @@ pub(super) fn decoder(
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
+    decoder_with_head(c, hidden, |vocab| head(hidden, vocab, tied), final_norm, layer)
+}
+
+/// The same with a head that is made from the size of the vocabulary.
+pub(super) fn decoder_with_head(
+    c: &Config,
+    hidden: u64,
+    head: impl FnOnce(u64) -> Linear,
+    final_norm: Op,
+    layer: impl FnMut(u64) -> Result<Vec<Op>>,
+) -> Result<Model> {
     let layers = c.size_of(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
     let vocab = c.size("vocab_size")?;
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
     model.layers(layers, layer)?;
-    model.once("head", [final_norm, head(hidden, vocab, tied).into()]);
+    model.once("head", [final_norm, head(vocab).into()]);
     model.finish()
 }
 
@@ -226,4 +268,27 @@ pub(super) fn layer_masks(
         (Some(true), Some(window)) => Mask::Sliding { window },
         _ => Mask::Causal,
     })
+}
+
+/// What the tests of the families ask: how many parameters a config has, or why it has none.
+#[cfg(test)]
+pub(super) mod testing {
+    use crate::config::Config;
+    use crate::error::Result;
+    use crate::model::Model;
+
+    /// The model of a config's text.
+    pub fn model(text: &str) -> Result<Model> {
+        Model::from_config(&Config::parse(text)?)
+    }
+
+    /// All parameters of a config's model.
+    pub fn parameters(text: &str) -> u128 {
+        model(text).expect("a config that is sound").parameters().total
+    }
+
+    /// The error of a config that cannot be built.
+    pub fn error(text: &str) -> String {
+        model(text).expect_err("a config that contradicts itself").to_string()
+    }
 }
