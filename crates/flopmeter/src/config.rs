@@ -420,7 +420,7 @@ impl Config {
 /// Whether a key that nobody read should be shown to the reader.
 fn looks_like_a_shape(key: &str, value: &Value) -> bool {
     // Keys that match the patterns below and shape no matrix: generation, pre-training, vocabulary of tasks.
-    const KNOWN: [&str; 22] = [
+    const KNOWN: [&str; 24] = [
         "chunk_size_feed_forward",
         "encoder_no_repeat_ngram_size",
         "max_position_embeddings",
@@ -438,6 +438,8 @@ fn looks_like_a_shape(key: &str, value: &Value) -> bool {
         "tp_size",
         "n_group",
         "max_window_layers",
+        "n_ctx",
+        "n_positions",
         "aux_loss_alpha",
         "tokenizer_class",
         "image_size",
@@ -456,10 +458,12 @@ fn looks_like_a_shape(key: &str, value: &Value) -> bool {
     let names_a_size = PATTERNS.iter().any(|pattern| {
         if *pattern == "n_" { key.starts_with(pattern) } else { key.contains(pattern) }
     });
-    let is_a_rate =
-        ["norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id"]
-            .iter()
-            .any(|word| key.contains(word));
+    let is_a_rate = [
+        "norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id",
+        "rotary",
+    ]
+    .iter()
+    .any(|word| key.contains(word));
     number_or_list && names_a_size && !is_a_rate && !KNOWN.contains(&key)
 }
 

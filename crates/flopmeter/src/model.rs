@@ -8,7 +8,7 @@ use crate::op::{Attention, Experts, Latent, Linear, Op, Rows, Storage, Table, Ve
 use crate::quantization::Quantization;
 
 /// The most layers that are believed; the deepest real models have under 200.
-const MOST_LAYERS: u64 = 4096;
+pub(crate) const MOST_LAYERS: u64 = 4096;
 
 /// A model as the sum of its ops, ready to be counted.
 ///
@@ -149,26 +149,24 @@ impl Model {
         self
     }
 
-    /// The same model stored in another dtype: weights that no quantisation fixes, and the cache.
+    /// The same model run in another dtype.
     ///
-    /// Moves bytes and the peak that is looked up; never FLOPs.
+    /// Its matrix products take that dtype's peak. Weights that no quantisation fixes are stored in it,
+    /// and so is the cache if it is 16 bits or wider: engines that run narrower weights keep the cache
+    /// at 16 bits unless told (see [`with_cache_dtype`](Self::with_cache_dtype)). FLOPs never move.
     #[must_use]
     pub fn with_dtype(mut self, dtype: Dtype) -> Self {
-        let plain = Storage::plain(self.quantization.dtype);
+        self.quantization.compute = dtype;
+        if self.quantization.is_quantized() {
+            return self;
+        }
         for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
-            if let Some(storage) = op.storage_mut()
-                && *storage == plain
-            {
+            if let Some(storage) = op.storage_mut() {
                 *storage = Storage::plain(dtype);
             }
         }
-        let cache =
-            if self.quantization.cache == plain { dtype.into() } else { self.quantization.cache };
-        if self.quantization.compute == self.quantization.dtype || !self.quantization.is_quantized()
-        {
-            self.quantization.compute = dtype;
-        }
         self.quantization.dtype = dtype;
+        let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
     }
 

@@ -37,7 +37,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         let mut ops = vec![rms_norm("input_layernorm", d)];
         ops.extend(heads.attention(d, bias, bias, Mask::Causal));
         ops.push(rms_norm("post_attention_layernorm", d));
-        if (layer + 1) % interval != 0 || layer < first || layer > last {
+        if !(layer + 1).is_multiple_of(interval) || layer < first || layer > last {
             ops.extend(gated_mlp(d, f, bias));
             return Ok(ops);
         }

@@ -21,7 +21,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let experts = experts::read(c, "num_local_experts", "num_experts_per_tok")?;
     // Every second layer, the first included, unless `layer_types` says which.
     let window = c.maybe_or("sliding_window", 128)?;
-    let masks = layer_masks(c, window, |layer| layer % 2 == 0)?;
+    let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2))?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut ops = vec![rms_norm("input_layernorm", d)];
         ops.extend(heads.attention(d, bias, bias, masks(layer)));

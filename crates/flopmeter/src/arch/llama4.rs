@@ -90,7 +90,7 @@ fn routed_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     };
     Ok(move |layer| match &listed {
         Some(listed) => listed.contains(&layer),
-        None => (layer + 1) % step == 0,
+        None => (layer + 1).is_multiple_of(step),
     })
 }
 
@@ -112,7 +112,7 @@ fn chunked_layers(c: &Config, layers: u64, chunk: u64) -> Result<impl Fn(u64) ->
     };
     let masks = layer_masks(c, Some(chunk), move |layer| match &rotary {
         Some(rotary) => usize::try_from(layer).is_ok_and(|at| rotary.get(at) != Some(&0)),
-        None => (layer + 1) % interval != 0,
+        None => !(layer + 1).is_multiple_of(interval),
     })?;
     Ok(move |layer| masks(layer) != Mask::Causal)
 }

@@ -70,7 +70,7 @@ impl Heads {
     /// the number of heads.
     pub fn equal(c: &Config, hidden: u64, keys: &[&'static str]) -> Result<Self> {
         let query = c.size_of(keys)?;
-        if hidden % query != 0 {
+        if !hidden.is_multiple_of(query) {
             let place = keys.iter().find(|key| c.has(key)).unwrap_or(&keys[0]);
             let fact = format!("{query} heads do not divide the width {hidden} evenly");
             return Err(c.contradiction(place, &fact).hint("check the model's width"));
@@ -80,7 +80,7 @@ impl Heads {
 
     /// The same heads with `kv` of them for keys and values, as `key` states.
     pub fn sharing(self, c: &Config, key: &'static str, kv: u64) -> Result<Self> {
-        if self.query % kv != 0 {
+        if !self.query.is_multiple_of(kv) {
             let fact =
                 format!("{} query heads cannot share {kv} key/value heads evenly", self.query);
             return Err(c.contradiction(key, &fact).hint("check the number of query heads"));
@@ -287,8 +287,9 @@ pub(super) mod testing {
         model(text).expect("a config that is sound").parameters().total
     }
 
-    /// The error of a config that cannot be built.
+    /// Place and fact of the error of a config that cannot be built.
     pub fn error(text: &str) -> String {
-        model(text).expect_err("a config that contradicts itself").to_string()
+        let error = model(text).expect_err("a config that cannot be built");
+        format!("{}: {}", error.place(), error.fact())
     }
 }

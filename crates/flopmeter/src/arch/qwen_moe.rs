@@ -32,7 +32,7 @@ fn qwen2(c: &Config) -> Result<Model> {
     let window = window(c)?;
     // Every second of the first `max_window_layers`, unless `layer_types` says which.
     let first = if window.is_some() { c.count_or("max_window_layers", 28)? } else { 0 };
-    let masks = layer_masks(c, window, |layer| layer % 2 == 0 && layer < first)?;
+    let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2) && layer < first)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut ops = vec![rms_norm("input_layernorm", d)];
         ops.extend(heads.attention(d, bias, false, masks(layer)));

@@ -93,6 +93,17 @@ impl Op {
         }
     }
 
+    /// How its weights are stored, `None` for an op without weights.
+    pub fn storage(&self) -> Option<Storage> {
+        match self {
+            Self::Linear(op) => Some(op.storage),
+            Self::Attention(_) => None,
+            Self::Latent(op) => Some(op.storage),
+            Self::Table(op) => Some(op.storage),
+            Self::Vector(op) => Some(op.storage),
+        }
+    }
+
     /// The storage that a quantisation may change, `None` for an op without weights.
     pub(crate) fn storage_mut(&mut self) -> Option<&mut Storage> {
         match self {

@@ -1,0 +1,273 @@
+//! All options, their help included.
+
+use anstyle::{AnsiColor, Style};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flopmeter::{Convention, Dtype};
+use std::fmt::Display;
+
+/// A style that can be put around a word; a terminal that shows no colour shows the word alone.
+pub struct Paint(Style);
+
+/// For the word `error`.
+pub const ERROR: Paint = Paint(AnsiColor::Red.on_default().bold());
+/// For titles.
+pub const TITLE: Paint = Paint(Style::new().bold());
+
+impl Paint {
+    /// The word in this style.
+    pub fn apply(&self, word: impl Display) -> String {
+        format!("{}{word}{}", self.0.render(), self.0.render_reset())
+    }
+}
+
+/// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
+///
+/// A MODEL is the path of a config.json or of the folder that holds one, a Hub id, an Ollama tag or a
+/// short name. A DEVICE is named as its driver prints it.
+#[derive(Debug, Parser)]
+#[command(name = "flopmeter", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// FLOPs and bytes of a request
+    #[command(after_help = ESTIMATE_EXAMPLES)]
+    Estimate(EstimateArgs),
+    /// How busy the hardware was with it: MFU, MBU and the roofline
+    #[command(visible_alias = "mfu", after_help = UTILIZATION_EXAMPLES)]
+    Utilization(UtilizationArgs),
+    /// The arithmetic of an estimate, formula by formula
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Built-in models, or what is known of one
+    #[command(after_help = MODELS_EXAMPLES)]
+    Models(ModelsArgs),
+    /// Known devices, or the one that a name means
+    #[command(after_help = DEVICES_EXAMPLES)]
+    Devices(DevicesArgs),
+    /// A completion script for a shell
+    #[command(
+        after_help = "Example:\n  flopmeter completions bash > ~/.local/share/bash-completion/completions/flopmeter"
+    )]
+    Completions(CompletionsArgs),
+}
+
+const ESTIMATE_EXAMPLES: &str = "Examples:
+  flopmeter estimate meta-llama/Llama-3.1-8B --prompt 1024 --generate 256
+  flopmeter estimate ./config.json -p 8192 --convention torch --format json
+  flopmeter estimate mixtral-8x7b -p 1024 -g 256 --batch 32 --device \"NVIDIA H100 80GB HBM3\"
+  flopmeter estimate qwen3:8b --sequences 1024:256,8000:20";
+const UTILIZATION_EXAMPLES: &str = "Examples:
+  flopmeter mfu llama-3.1-8b -p 1024 -g 256 --time 2.1s --device \"NVIDIA H100 80GB HBM3\"
+  flopmeter utilization ./config.json -p 8192 --time 350ms --peak bf16=989.5e12 --bandwidth 3.35e12";
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  flopmeter explain deepseek-ai/DeepSeek-V3 -p 1024 -g 256
+  flopmeter explain gpt2 -p 100 -g 20 --device \"NVIDIA L4\" --dtype bf16 --time 80ms";
+const MODELS_EXAMPLES: &str = "Examples:
+  flopmeter models
+  flopmeter models qwen3:8b
+  flopmeter models ./config.json --format json";
+const DEVICES_EXAMPLES: &str = "Examples:
+  flopmeter devices
+  flopmeter devices \"NVIDIA H100 80GB HBM3\" --format json";
+
+/// Options of `estimate`.
+#[derive(Debug, Args)]
+pub struct EstimateArgs {
+    #[command(flatten)]
+    pub work: WorkArgs,
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `utilization`.
+#[derive(Debug, Args)]
+pub struct UtilizationArgs {
+    #[command(flatten)]
+    pub work: WorkArgs,
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
+    /// Measured wall time of the whole workload, e.g. `2.1`, `2.1s`, `350ms`, `80us`
+    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Hardware", allow_hyphen_values = true)]
+    pub time: f64,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub work: WorkArgs,
+    #[command(flatten)]
+    pub hardware: HardwareArgs,
+    /// Measured wall time, to follow the arithmetic as far as the MFU
+    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Hardware", allow_hyphen_values = true)]
+    pub time: Option<f64>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is asked of which model.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Path of a config.json or its folder, Hub id, Ollama tag or short name
+    pub model: String,
+    /// Tokens of the prompt, cached ones included
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        required_unless_present = "sequences",
+        help_heading = "Workload"
+    )]
+    pub prompt: Option<u64>,
+    /// Tokens that are generated; 0 scores the prompt and samples nothing
+    #[arg(short, long, value_name = "N", default_value_t = 1, help_heading = "Workload")]
+    pub generate: u64,
+    /// Tokens of the prompt that are in the KV cache already
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Workload")]
+    pub cached: u64,
+    /// Number of equal sequences that run together
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Workload")]
+    pub batch: u64,
+    /// Different sequences that run together, each as PROMPT:GENERATE
+    #[arg(
+        long,
+        value_name = "P:G[,…]",
+        value_delimiter = ',',
+        value_parser = pair,
+        conflicts_with_all = ["prompt", "generate", "cached"],
+        help_heading = "Workload"
+    )]
+    pub sequences: Vec<(u64, u64)>,
+    /// Compute everything before a token anew for each
+    #[arg(long, help_heading = "Workload")]
+    pub no_kv_cache: bool,
+    /// What counts as a FLOP: `model` what the work needs, `torch` what PyTorch's counter counts,
+    /// `2pt` two a parameter and token
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = Convention::MODEL.id,
+        value_parser = PossibleValuesParser::new(Convention::ALL.iter().map(|convention| convention.id)),
+        help_heading = "Counting"
+    )]
+    pub convention: String,
+    /// Dtype of the matrix products, and of weights that no quantisation fixes
+    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting")]
+    pub dtype: Option<String>,
+    /// Dtype of the KV cache
+    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting")]
+    pub kv_dtype: Option<String>,
+}
+
+/// What it runs on.
+#[derive(Debug, Args)]
+pub struct HardwareArgs {
+    /// Device, as its driver prints it
+    #[arg(long, value_name = "NAME", help_heading = "Hardware")]
+    pub device: Option<String>,
+    /// Number of devices
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Hardware")]
+    pub devices: u64,
+    /// Dense peak in FLOP/s by dtype, for a device that is not in the table or to overrule it
+    #[arg(long, value_name = "D=FLOPS[,…]", value_delimiter = ',', value_parser = peak, help_heading = "Hardware")]
+    pub peak: Vec<(Dtype, f64)>,
+    /// Bandwidth of the memory in bytes/s, likewise
+    #[arg(long, value_name = "BYTES", help_heading = "Hardware", allow_hyphen_values = true)]
+    pub bandwidth: Option<f64>,
+}
+
+/// How it is printed.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Form of the output; JSON is an interface and stable
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Forms of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets: a row of names, a row for each result.
+    Csv,
+    /// For issues and pages.
+    Markdown,
+}
+
+/// Options of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// A model, as in `estimate`; without one, all built-in models are listed
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// A device's name; without one, all are listed
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+fn dtype_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Dtype::ALL.map(Dtype::name))
+}
+
+/// `2.1`, `2.1s`, `350ms`, `80us`, `1.5min`. Whether it is above zero is the core's to say.
+fn seconds(text: &str) -> Result<f64, String> {
+    let units = [
+        ("ms", 1e-3),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ns", 1e-9),
+        ("min", 60.0),
+        ("s", 1.0),
+        ("", 1.0),
+    ];
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+        .unwrap_or((text, 1.0));
+    let number: f64 =
+        number.trim().parse().map_err(|_| "not a time such as 2.1s or 350ms".to_owned())?;
+    Ok(number * unit)
+}
+
+fn pair(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text.split_once(':').and_then(|(prompt, generate)| {
+        Some((prompt.trim().parse().ok()?, generate.trim().parse().ok()?))
+    });
+    parsed.ok_or_else(|| "not PROMPT:GENERATE, two whole numbers such as 1024:256".to_owned())
+}
+
+fn peak(text: &str) -> Result<(Dtype, f64), String> {
+    let (dtype, rate) =
+        text.split_once('=').ok_or_else(|| "not DTYPE=FLOPS such as bf16=989.5e12".to_owned())?;
+    let rate =
+        rate.trim().parse().map_err(|_| format!("`{rate}` is not a number such as 989.5e12"))?;
+    Ok((dtype.parse().map_err(|error: flopmeter::Error| error.to_string())?, rate))
+}

@@ -1,0 +1,8 @@
+//! The commands, one file each: arguments in, text out.
+
+pub mod completions;
+pub mod devices;
+pub mod estimate;
+pub mod explain;
+pub mod models;
+pub mod utilization;

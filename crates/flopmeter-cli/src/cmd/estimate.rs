@@ -1,0 +1,11 @@
+//! `flopmeter estimate`: FLOPs and bytes of a request.
+
+use crate::args::EstimateArgs;
+use crate::render;
+use crate::report::Request;
+use flopmeter::Result;
+
+pub fn run(args: &EstimateArgs) -> Result<String> {
+    let report = Request::read(&args.work, &args.hardware)?.report(None)?;
+    render::report(&report, args.output.format)
+}

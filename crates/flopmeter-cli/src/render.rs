@@ -1,0 +1,71 @@
+//! Forms of the output, one file each. What a command says is a [`Document`] for people and a
+//! serialisable value for programs.
+
+mod csv;
+mod json;
+mod markdown;
+mod summary;
+mod table;
+
+use crate::args::Format;
+use crate::report::Report;
+use flopmeter::Result;
+use serde::Serialize;
+
+/// What a command says to people.
+#[derive(Debug)]
+pub struct Document {
+    /// A title, and a sentence or two about it.
+    pub head: Vec<String>,
+    /// Tables.
+    pub blocks: Vec<Block>,
+    /// What to know before trusting it.
+    pub notes: Vec<String>,
+}
+
+/// A table with a title.
+#[derive(Debug)]
+pub struct Block {
+    /// Its title, empty if the head says it.
+    pub title: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows, each as long as the columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its heading.
+    pub name: &'static str,
+    /// Whether it holds numbers, which are set to the right.
+    pub number: bool,
+}
+
+impl Column {
+    /// A column of words.
+    pub const fn text(name: &'static str) -> Self {
+        Self { name, number: false }
+    }
+
+    /// A column of numbers.
+    pub const fn number(name: &'static str) -> Self {
+        Self { name, number: true }
+    }
+}
+
+/// Renders a document, or the value that it was made from.
+pub fn document(document: &Document, value: &impl Serialize, format: Format) -> Result<String> {
+    match format {
+        Format::Table => Ok(table::render(document)),
+        Format::Markdown => Ok(markdown::render(document)),
+        Format::Json => json::render(value),
+        Format::Csv => csv::render(value),
+    }
+}
+
+/// Renders an estimate or a utilisation.
+pub fn report(report: &Report, format: Format) -> Result<String> {
+    document(&summary::of(report), report, format)
+}

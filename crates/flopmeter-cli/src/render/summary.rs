@@ -1,0 +1,169 @@
+//! An estimate or a utilisation as a document. Only here are ratios per cent.
+
+use super::{Block, Column, Document};
+use crate::report::{
+    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, UtilizationReport, WorkloadReport,
+};
+use flopmeter::units::Si;
+use std::fmt::Write;
+
+pub fn of(report: &Report) -> Document {
+    let parameters = &report.model.parameters;
+    let mut size = format!("{} parameters", grouped(parameters.total));
+    if parameters.active != parameters.total {
+        let _ = write!(size, ", {} active", grouped(parameters.active));
+    }
+    let mut blocks = vec![flops_block(&report.flops), bytes_block(&report.bytes)];
+    if let (Some(utilization), Some(device)) = (&report.utilization, &report.device) {
+        blocks.push(utilization_block(report, utilization, device));
+    }
+    Document {
+        head: vec![
+            format!("{} ({}), {size}", report.model.id, report.model.model_type),
+            format!("{}; convention {}", workload(&report.workload), report.convention),
+        ],
+        blocks,
+        notes: report.notes.clone(),
+    }
+}
+
+fn workload(workload: &WorkloadReport) -> String {
+    let cache = |kv_cache: bool| if kv_cache { "" } else { ", no KV cache" };
+    match workload {
+        WorkloadReport::Equal { prompt, cached, generate, batch, kv_cache } => {
+            let cached = if *cached > 0 { format!(" ({cached} cached)") } else { String::new() };
+            let cache = cache(*kv_cache);
+            format!("prompt {prompt}{cached}, generate {generate}, batch {batch}{cache}")
+        }
+        WorkloadReport::Different { sequences, batch, kv_cache } => {
+            let kinds = sequences.len();
+            format!("{batch} sequences of {kinds} different lengths{}", cache(*kv_cache))
+        }
+    }
+}
+
+fn flops_block(flops: &FlopsReport) -> Block {
+    let [prefill, decode] = &flops.by_phase;
+    let row = |name: &str, prefill: u128, decode: u128, total: u128| {
+        let share = if flops.total == 0 { 0.0 } else { total as f64 / flops.total as f64 };
+        vec![name.to_owned(), grouped(prefill), grouped(decode), grouped(total), percent(share)]
+    };
+    let mut rows: Vec<Vec<String>> = flops
+        .components
+        .present()
+        .map(|(component, total)| {
+            row(component.name(), prefill[component], decode[component], total)
+        })
+        .collect();
+    rows.push(row("total", flops.prefill, flops.decode, flops.total));
+    Block {
+        title: String::new(),
+        columns: vec![
+            Column::text("FLOPs"),
+            Column::number("prefill"),
+            Column::number("decode"),
+            Column::number("total"),
+            Column::number("share"),
+        ],
+        rows,
+    }
+}
+
+fn bytes_block(bytes: &BytesReport) -> Block {
+    let row = |name: &str, bytes: u128| {
+        vec![name.to_owned(), grouped(bytes), format!("{}B", Si(bytes as f64))]
+    };
+    Block {
+        title: String::new(),
+        columns: vec![Column::text("bytes"), Column::number("exact"), Column::number("")],
+        rows: vec![
+            row("weights", bytes.weights),
+            row("KV cache, a token", bytes.kv_cache_per_token),
+            row("KV cache, at its largest", bytes.kv_cache),
+            row("read, prefill", bytes.prefill.read),
+            row("read, decode", bytes.decode.read),
+            row("written", bytes.written),
+        ],
+    }
+}
+
+fn utilization_block(
+    report: &Report,
+    utilization: &UtilizationReport,
+    device: &DeviceReport,
+) -> Block {
+    let count = device.count as f64;
+    let held = report.bytes.weights.saturating_add(report.bytes.kv_cache) as f64;
+    let moved = report.bytes.read.saturating_add(report.bytes.written) as f64;
+    let could = |rate: Option<f64>| {
+        rate.zip(utilization.seconds).map(|(rate, seconds)| rate * count * seconds)
+    };
+    let row = |name: &str, needed: String, possible: String, reached: String| {
+        vec![name.to_owned(), needed, possible, reached]
+    };
+    let mut rows = Vec::new();
+    if utilization.seconds.is_some() {
+        let possible = could(Some(device.peak_flops_per_second));
+        let needed = si(Some(report.flops.total as f64), "FLOP");
+        rows.push(row("MFU", needed, si(possible, "FLOP"), ratio(utilization.mfu)));
+        let possible = could(device.bandwidth_bytes_per_second);
+        rows.push(row("MBU", si(Some(moved), "B"), si(possible, "B"), ratio(utilization.mbu)));
+    }
+    rows.push(row(
+        "time (ideal of taken)",
+        si(utilization.ideal_seconds, "s"),
+        si(utilization.seconds, "s"),
+        ratio(utilization.of_ideal),
+    ));
+    let phases = [("ideal prefill", &utilization.prefill), ("ideal decode", &utilization.decode)];
+    for (name, IdealReport { ideal_seconds, bound }) in phases {
+        let bound = bound.map(|side| format!("bound by {side}")).unwrap_or_default();
+        rows.push(row(name, si(*ideal_seconds, "s"), bound, String::new()));
+    }
+    let fits = device.fits.map_or("–", |fits| if fits { "fits" } else { "does not fit" });
+    let memory = device.memory_bytes.map(|bytes| bytes as f64 * count);
+    rows.push(row("memory", si(Some(held), "B"), si(memory, "B"), fits.into()));
+    Block {
+        title: format!(
+            "{} × {}, {} dense peak {}, bandwidth {}",
+            device.count,
+            device.name,
+            device.dtype,
+            si(Some(device.peak_flops_per_second), "FLOP/s"),
+            si(device.bandwidth_bytes_per_second, "B/s"),
+        ),
+        columns: vec![
+            Column::text("utilization"),
+            Column::number("needed"),
+            Column::number("possible"),
+            Column::number("reached"),
+        ],
+        rows,
+    }
+}
+
+/// A dash stands for what is not known; zero is a measurement.
+fn si(value: Option<f64>, unit: &str) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{}{unit}", Si(value)))
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "–".into(), percent)
+}
+
+fn percent(ratio: f64) -> String {
+    format!("{:.1} %", ratio * 100.0)
+}
+
+/// `8,030,261,248`.
+fn grouped(count: u128) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

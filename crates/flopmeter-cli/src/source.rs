@@ -1,0 +1,110 @@
+//! MODEL → model: a path, or a name that is built in.
+
+use flopmeter::{Builtin, Config, Error, ErrorKind, Model, Result};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The longest config that is read from a file; the core reads no longer one either.
+const LONGEST_FILE: u64 = 16 << 20;
+
+/// A model and the name that it was found under.
+pub struct Source {
+    /// The Hub id, or the path as given.
+    pub id: String,
+    /// The model.
+    pub model: Model,
+    /// The row, if it is built in.
+    pub builtin: Option<&'static Builtin>,
+    /// What a reader should know about the name.
+    pub notes: Vec<String>,
+}
+
+/// Finds a model by path or by name. What exists as a path is one.
+pub fn find(name: &str) -> Result<Source> {
+    let path = Path::new(name);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => from_file(&path.join("config.json"), name),
+        Ok(_) => from_file(path, name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !looks_like_a_path(name) => {
+            from_table(name)
+        }
+        Err(error) => Err(unreadable(name, &error)),
+    }
+}
+
+fn from_table(name: &str) -> Result<Source> {
+    let row = Builtin::find(name)?;
+    let mut notes: Vec<String> = row.note.map(str::to_owned).into_iter().collect();
+    let is_tag = row.ollama.iter().any(|tag| tag.eq_ignore_ascii_case(name.trim()));
+    if is_tag {
+        let stored = row.ollama_quantisation.map_or_else(
+            || "usually in about 4.5 to 5 bits a weight".to_owned(),
+            |format| format!("in {format} by default"),
+        );
+        notes.push(format!(
+            "Ollama stores this tag {stored}; bytes here are those of {} on the Hub (see --dtype)",
+            row.id
+        ));
+    }
+    Ok(Source { id: row.id.to_owned(), model: row.model()?, builtin: Some(row), notes })
+}
+
+fn from_file(path: &Path, name: &str) -> Result<Source> {
+    let shown = path.display().to_string();
+    let end =
+        path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
+        return Err(Error::new(ErrorKind::Syntax, shown, "holds weights, which are not read yet")
+            .hint("give the config.json beside it"));
+    }
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
+    if !metadata.is_file() {
+        return Err(
+            Error::new(ErrorKind::Syntax, shown, "is not a file").hint("give a config.json")
+        );
+    }
+    if metadata.len() > LONGEST_FILE {
+        return Err(Error::new(
+            ErrorKind::Syntax,
+            shown,
+            format!(
+                "is {} bytes long; the longest config that is read is {LONGEST_FILE}",
+                metadata.len()
+            ),
+        )
+        .hint("give a config.json, not weights or a tokenizer"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(&shown, &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text")
+            .hint("give the model's config.json")
+    })?;
+    let model = Config::parse(&text)
+        .and_then(|config| Model::from_config(&config))
+        .map_err(|error| error.within(&shown))?;
+    Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Error {
+    let fact = match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    Error::new(ErrorKind::Syntax, name, fact)
+        .hint("give a config.json, a folder that holds one, or a model's name")
+}
+
+fn looks_like_a_path(name: &str) -> bool {
+    name.starts_with(['.', '/', '~', '\\'])
+        || Path::new(name).extension().is_some_and(|end| {
+            end.eq_ignore_ascii_case("json")
+                || end.eq_ignore_ascii_case("gguf")
+                || end.eq_ignore_ascii_case("safetensors")
+        })
+}

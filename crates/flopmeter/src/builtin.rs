@@ -1,0 +1,129 @@
+//! Well-known models by name: the shape keys of their configs, and what is published of them.
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result, shown};
+use crate::model::Model;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::LazyLock;
+
+/// A built-in model. Its config goes the same way as any other: Config → Model.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Builtin {
+    /// Its id on the Hub.
+    pub id: &'static str,
+    /// Short names and former ids.
+    pub aliases: Vec<&'static str>,
+    /// Tags under which Ollama has it.
+    pub ollama: Vec<&'static str>,
+    /// What those tags store by default, if known.
+    #[serde(default)]
+    pub ollama_quantisation: Option<&'static str>,
+    /// The size that the name states, in billions of parameters.
+    pub nominal_billions: Option<f64>,
+    /// The published number of parameters, exact.
+    pub parameters: u128,
+    /// The published number of active parameters, as it is printed.
+    #[serde(default)]
+    pub active: Option<&'static str>,
+    /// Where config and number come from.
+    pub source: &'static str,
+    /// Why the number differs from what another place states.
+    #[serde(default)]
+    pub note: Option<&'static str>,
+    #[serde(borrow)]
+    config: &'static RawValue,
+}
+
+static TABLE: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
+    include_str!("../data/models.jsonl")
+        .lines()
+        // The table is ours: a test parses every row, so no user meets this.
+        .map(|row| serde_json::from_str(row).expect("a row of data/models.jsonl"))
+        .collect()
+});
+
+impl Builtin {
+    /// Every built-in model, by id.
+    pub fn all() -> &'static [Self] {
+        &TABLE
+    }
+
+    /// The model of a name: a Hub id, an Ollama tag or a short name, in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Model`] for a name that nobody has, with the nearest ones.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::Builtin;
+    ///
+    /// let by_tag = Builtin::find("llama3.1:8b")?;
+    /// let by_id = Builtin::find("meta-llama/Llama-3.1-8B")?;
+    /// assert_eq!(by_tag.model()?.parameters().total, by_id.parameters);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let name = name.trim();
+        Self::all()
+            .iter()
+            .find(|row| row.names().any(|known| known.eq_ignore_ascii_case(name)))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Model,
+                    format!("`{}`", shown(name)),
+                    "is no model that is built in",
+                )
+                .hint(format!("nearest: {}", nearest(name).join(", ")))
+                .hint("or give the path of its config.json")
+            })
+    }
+
+    /// Every name it answers to.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.id)
+            .chain(self.aliases.iter().copied())
+            .chain(self.ollama.iter().copied())
+    }
+
+    /// Its config: the keys that shape it.
+    ///
+    /// # Errors
+    ///
+    /// None that a user meets: a test reads every row.
+    pub fn config(&self) -> Result<Config> {
+        Config::parse(self.config.get())
+    }
+
+    /// Its model.
+    ///
+    /// # Errors
+    ///
+    /// None that a user meets: a test builds every row.
+    pub fn model(&self) -> Result<Model> {
+        let model = Model::from_config(&self.config()?)?;
+        Ok(match self.nominal_billions {
+            // Names state at most three decimals, so a whole number of thousands.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Some(billions) => {
+                model.with_nominal_parameters((billions * 1e6).round() as u128 * 1000)
+            }
+            None => model,
+        })
+    }
+}
+
+/// The three names most like this one.
+fn nearest(name: &str) -> Vec<&'static str> {
+    let name: String = name.chars().take(96).collect::<String>().to_lowercase();
+    let mut scored: Vec<(f64, &'static str)> = Builtin::all()
+        .iter()
+        .flat_map(Builtin::names)
+        .map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, known)| known).collect()
+}

@@ -1,0 +1,285 @@
+//! Model × workload → bytes: what is stored, what each phase reads and writes.
+//!
+//! Bytes do not depend on a convention. Activations are left out.
+
+use crate::error::Result;
+use crate::model::{Model, RoutedBits, too_large};
+use crate::op::Storage;
+use crate::passes::{Mask, Passes};
+use crate::workload::{Phase, Sequence, Workload};
+
+/// Bytes of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes {
+    /// Weights as stored, scales and zero points included.
+    pub weights: u128,
+    /// What one more token adds to the KV cache while no window is full.
+    pub kv_cache_per_token: u128,
+    /// The KV cache at its largest: every sequence at its end, windows full.
+    pub kv_cache: u128,
+    /// What the passes over the prompts move.
+    pub prefill: Traffic,
+    /// What the passes that generate move.
+    pub decode: Traffic,
+}
+
+/// Bytes moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Weights, once a pass for the whole batch, and the KV cache that is in sight.
+    pub read: u128,
+    /// The KV cache of new tokens.
+    pub written: u128,
+}
+
+impl Bytes {
+    /// Bytes read in both phases.
+    pub fn read(&self) -> u128 {
+        self.prefill.read.saturating_add(self.decode.read)
+    }
+
+    /// Bytes written in both phases.
+    pub fn written(&self) -> u128 {
+        self.prefill.written.saturating_add(self.decode.written)
+    }
+
+    /// Bytes that the workload needs to be held: weights and the KV cache at its largest.
+    pub fn held(&self) -> u128 {
+        self.weights.saturating_add(self.kv_cache)
+    }
+}
+
+/// Passes that the same sequences run together: `from..to` of a phase's passes, counted from its first.
+///
+/// Sequences leave a batch when they have generated their last token, so a decode phase is one stretch
+/// for each different length of answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Stretch {
+    pub phase: Phase,
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Stretch {
+    /// The stretches of a phase, in order.
+    pub fn of(workload: &Workload, phase: Phase) -> Vec<Self> {
+        let mut ends: Vec<u64> = workload
+            .sequences()
+            .iter()
+            .map(|sequence| workload.passes(sequence, phase).count())
+            .filter(|count| *count > 0)
+            .collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let mut from = 0;
+        let stretch = |to| Self { phase, from: std::mem::replace(&mut from, to), to };
+        ends.into_iter().map(stretch).collect()
+    }
+
+    /// The sequences that take part, with their passes within the stretch.
+    pub fn members<'w>(
+        &self,
+        workload: &'w Workload,
+    ) -> impl Iterator<Item = (&'w Sequence, Passes)> {
+        let (phase, from, to) = (self.phase, self.from, self.to);
+        workload.sequences().iter().filter_map(move |sequence| {
+            let passes = workload.passes(sequence, phase);
+            (passes.count() >= to).then(|| (sequence, passes.slice(from, to)))
+        })
+    }
+
+    /// Passes `from..to`, counted as this stretch's are.
+    pub fn part(&self, from: u64, to: u64) -> Self {
+        Self { phase: self.phase, from, to }
+    }
+}
+
+impl Model {
+    /// Bytes that a workload holds and moves.
+    ///
+    /// Of `E` experts with top-`k` routing, `t` tokens of a pass read the expected number of distinct
+    /// ones, `E·(1 − (1 − k/E)^t)`; that expectation is the only part of a count that is rounded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::{Config, Model, Workload};
+    ///
+    /// let config = Config::parse(
+    ///     r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+    ///         "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+    ///         "vocab_size": 128256, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}"#,
+    /// )?;
+    /// let bytes = Model::from_config(&config)?.bytes(&Workload::request(1024, 256))?;
+    /// assert_eq!(bytes.weights, 2 * 8_030_261_248);
+    /// assert_eq!(bytes.kv_cache_per_token, 32 * 2 * 8 * 128 * 2); // layers, k and v, heads, width, bf16
+    /// assert_eq!(bytes.kv_cache, 131_072 * (1024 + 255)); // the last token is never fed back
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn bytes(&self, workload: &Workload) -> Result<Bytes> {
+        self.checked_bytes(workload).ok_or_else(too_large)
+    }
+
+    fn checked_bytes(&self, workload: &Workload) -> Option<Bytes> {
+        let mut traffic = [Traffic::default(); 2];
+        for (phase, sum) in Phase::ALL.into_iter().zip(&mut traffic) {
+            let (mut read, mut written) = (Bits::default(), Bits::default());
+            for stretch in Stretch::of(workload, phase) {
+                self.add_weights_read(&stretch, workload, &mut read)?;
+            }
+            for sequence in workload.sequences() {
+                let passes = workload.passes(sequence, phase);
+                read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
+                if workload.kv_cache() {
+                    let tokens = passes.tokens()?;
+                    written.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
+                }
+            }
+            *sum = Traffic { read: read.bytes()?, written: written.bytes()? };
+        }
+        let [prefill, decode] = traffic;
+        let mut held = Bits::default();
+        if workload.kv_cache() {
+            for sequence in workload.sequences() {
+                // The last token is sampled and never fed back.
+                let last = sequence.generate.saturating_sub(1);
+                let tokens = u128::from(sequence.prompt) + u128::from(last);
+                held.add(self.cache_bits(|mask| Some(kept(mask, tokens)))?, sequence.count)?;
+            }
+        }
+        let mut weights = Bits::default();
+        for (op, repeat) in self.ops() {
+            weights.add(op.stored_bits(), repeat)?;
+        }
+        let mut per_token = Bits::default();
+        per_token.add(self.cache_bits(|_| Some(1))?, 1)?;
+        Some(Bytes {
+            weights: weights.bytes()?,
+            kv_cache_per_token: per_token.bytes()?,
+            kv_cache: held.bytes()?,
+            prefill,
+            decode,
+        })
+    }
+
+    /// Bytes that a stretch reads and writes.
+    pub(crate) fn moved(&self, stretch: &Stretch, workload: &Workload) -> Option<f64> {
+        let mut bits = Bits::default();
+        self.add_weights_read(stretch, workload, &mut bits)?;
+        for (sequence, passes) in stretch.members(workload) {
+            bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
+            if workload.kv_cache() {
+                let tokens = passes.tokens()?;
+                bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
+            }
+        }
+        Some((bits.exact as f64 + bits.expected) / 8.0)
+    }
+
+    fn add_weights_read(
+        &self,
+        stretch: &Stretch,
+        workload: &Workload,
+        read: &mut Bits,
+    ) -> Option<()> {
+        let passes = stretch.to - stretch.from;
+        let (mut first, mut growth, mut tokens, mut samples) = (0_u128, 0_u128, 0_u128, false);
+        for (sequence, run) in stretch.members(workload) {
+            let count = u128::from(sequence.count);
+            let (of_first_pass, more_in_each) = match run {
+                Passes::Prefill { new, .. } => (u128::from(new), 0),
+                Passes::Decode { .. } => (1, 0),
+                Passes::Recompute { first, .. } => (u128::from(first), 1),
+            };
+            first = first.checked_add(count.checked_mul(of_first_pass)?)?;
+            growth = growth.checked_add(count * more_in_each)?;
+            tokens = tokens.checked_add(count.checked_mul(run.tokens()?)?)?;
+            samples |= workload.sampled(sequence, stretch.phase) > 0;
+        }
+        let every_pass =
+            self.sums.dense_bits.checked_add(if samples { self.sums.sampled_bits } else { 0 })?;
+        read.add(every_pass, passes)?;
+        read.add(self.sums.looked_up_bits.checked_mul(tokens)?, 1)?;
+        for routed in &self.sums.experts {
+            read.expected += routed.bits as f64 * distinct_experts(routed, passes, first, growth);
+        }
+        Some(())
+    }
+
+    /// Bits of the cache for a number of positions that depends on the mask.
+    fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
+        let bits = |cache: &Storage, elements: u128| {
+            // A cache is elements without scales: one row of any length.
+            cache.matrix_bits(1, 1).checked_mul(elements)
+        };
+        let mut sum = 0_u128;
+        let mut add = |bits: u128, repeat: u64, positions: u128| {
+            sum = sum.checked_add(bits.checked_mul(repeat.into())?.checked_mul(positions)?)?;
+            Some(())
+        };
+        for (op, repeat) in &self.sums.attentions {
+            add(bits(&op.cache, op.cached_elements_per_token())?, *repeat, positions(op.mask)?)?;
+        }
+        for (op, repeat) in &self.sums.latents {
+            add(
+                bits(&op.cache, op.cached_elements_per_token())?,
+                *repeat,
+                positions(Mask::Causal)?,
+            )?;
+        }
+        Some(sum)
+    }
+}
+
+/// Positions that a layer has to keep of a sequence.
+fn kept(mask: Mask, tokens: u128) -> u128 {
+    match mask {
+        Mask::Causal => tokens,
+        Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => tokens.min(size.into()),
+    }
+}
+
+/// Expected number of distinct experts that `passes` read, summed over them: pass j has
+/// `first + j·growth` tokens.
+///
+/// ```text
+/// Σ_j E·(1 − r^(first + j·growth)),  r = 1 − k/E;  the powers are a geometric series
+/// ```
+fn distinct_experts(routed: &RoutedBits, passes: u64, first: u128, growth: u128) -> f64 {
+    let experts = routed.total as f64;
+    let missed_by_one = 1.0 - routed.active as f64 / experts;
+    let missed_by_first = missed_by_one.powf(first as f64);
+    let ratio = missed_by_one.powf(growth as f64);
+    let missed = if ratio == 1.0 {
+        missed_by_first * passes as f64
+    } else {
+        missed_by_first * (1.0 - ratio.powf(passes as f64)) / (1.0 - ratio)
+    };
+    experts * (passes as f64 - missed)
+}
+
+/// A sum of bits: exact ones, and the expected ones of routed experts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bits {
+    exact: u128,
+    expected: f64,
+}
+
+impl Bits {
+    fn add(&mut self, bits: u128, count: u64) -> Option<()> {
+        self.exact = self.exact.checked_add(bits.checked_mul(count.into())?)?;
+        Some(())
+    }
+
+    /// Whole bytes.
+    fn bytes(&self) -> Option<u128> {
+        // Exact below 2^53 bytes and a correctly rounded double above: an expectation has no last digit.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let expected = (self.expected / 8.0).round() as u128;
+        self.exact.div_ceil(8).checked_add(expected)
+    }
+}

@@ -1,0 +1,283 @@
+//! Work × hardware × time → MFU, MBU and the roofline. Ratios are fractions, kept above 1.
+
+use crate::bytes::{Bytes, Stretch};
+use crate::component::Counts;
+use crate::cost::Flops;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, too_large};
+use crate::passes::{Mask, Passes};
+use crate::units::{BytesPerSecond, FlopsPerSecond};
+use crate::workload::{Phase, Workload};
+
+/// What some equal devices can do together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hardware {
+    /// Dense peak of one for the dtype of the matrix products.
+    pub peak: FlopsPerSecond,
+    /// Peak bandwidth of one's memory, if it is known.
+    pub bandwidth: Option<BytesPerSecond>,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl Hardware {
+    /// Equal devices.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Measurement`] if a rate is not a positive number or there is no device.
+    pub fn new(
+        peak: FlopsPerSecond,
+        bandwidth: Option<BytesPerSecond>,
+        count: u64,
+    ) -> Result<Self> {
+        positive("peak", peak.0)?;
+        if let Some(bandwidth) = bandwidth {
+            positive("bandwidth", bandwidth.0)?;
+        }
+        if count == 0 {
+            return Err(Error::new(ErrorKind::Measurement, "devices", "is 0")
+                .hint("work needs at least one device"));
+        }
+        Ok(Self { peak, bandwidth, count })
+    }
+
+    fn flops_per_second(&self) -> f64 {
+        self.peak.0 * self.count as f64
+    }
+
+    fn bytes_per_second(&self) -> Option<f64> {
+        Some(self.bandwidth?.0 * self.count as f64)
+    }
+}
+
+/// Which side of the roofline a phase is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The matrix products take longer than the bytes.
+    Compute,
+    /// The bytes take longer than the matrix products.
+    Memory,
+}
+
+impl Bound {
+    /// The word in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Compute => "compute",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// The shortest time that the hardware allows, and why it is no shorter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ideal {
+    /// Seconds, summed over passes.
+    pub seconds: f64,
+    /// Of them, those of passes that the peak bounds.
+    pub compute_seconds: f64,
+}
+
+impl Ideal {
+    /// The side that binds for the greater part of the time; `None` if there is nothing to do.
+    pub fn bound(&self) -> Option<Bound> {
+        let memory_seconds = self.seconds - self.compute_seconds;
+        (self.seconds > 0.0).then(|| {
+            if self.compute_seconds > memory_seconds { Bound::Compute } else { Bound::Memory }
+        })
+    }
+
+    /// The sum of two phases.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds + other.seconds,
+            compute_seconds: self.compute_seconds + other.compute_seconds,
+        }
+    }
+}
+
+/// How well the hardware did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Utilization {
+    /// Model FLOPs ÷ (time × peak × devices).
+    pub mfu: f64,
+    /// Bytes read and written ÷ (time × bandwidth × devices), if the bandwidth is known.
+    pub mbu: Option<f64>,
+}
+
+impl Utilization {
+    /// Work done in a measured time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Measurement`] if the time is not a positive number.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
+    /// use flopmeter::{Config, Convention, Hardware, Model, Utilization, Workload};
+    ///
+    /// let config = Config::parse(
+    ///     r#"{"model_type": "llama", "hidden_size": 4, "num_hidden_layers": 1, "vocab_size": 10,
+    ///         "num_attention_heads": 1, "intermediate_size": 6, "torch_dtype": "bfloat16"}"#,
+    /// )?;
+    /// let model = Model::from_config(&config)?;
+    /// let request = Workload::request(3, 1);
+    /// let flops = model.flops(&request, &Convention::MODEL)?; // 992, as its own example derives
+    /// let bytes = model.bytes(&request)?;
+    /// let hardware = Hardware::new(FlopsPerSecond(1e3), Some(BytesPerSecond(1e6)), 2)?;
+    /// let utilization = Utilization::new(&flops, &bytes, &hardware, 4.0)?;
+    /// assert_eq!(utilization.mfu, 992.0 / (4.0 * 1e3 * 2.0));
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn new(flops: &Flops, bytes: &Bytes, hardware: &Hardware, seconds: f64) -> Result<Self> {
+        positive("time", seconds)?;
+        let moved = bytes.read().saturating_add(bytes.written()) as f64;
+        Ok(Self {
+            mfu: flops.total as f64 / (seconds * hardware.flops_per_second()),
+            mbu: hardware.bytes_per_second().map(|rate| moved / (seconds * rate)),
+        })
+    }
+}
+
+impl Model {
+    /// The shortest time in which the hardware can do a phase: the sum over its passes of
+    /// max(FLOPs ÷ peak, bytes ÷ bandwidth). `None` if the bandwidth is not known.
+    ///
+    /// FLOPs are what the work needs (convention `model`), whatever convention an output uses. Sequences
+    /// of a batch run together and leave it as they end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overflow`] if a count does not fit 128 bits.
+    pub fn ideal(
+        &self,
+        workload: &Workload,
+        phase: Phase,
+        hardware: &Hardware,
+    ) -> Result<Option<Ideal>> {
+        let Some(bytes_per_second) = hardware.bytes_per_second() else { return Ok(None) };
+        let roofline = Roofline {
+            model: self,
+            workload,
+            flops_per_second: hardware.flops_per_second(),
+            bytes_per_second,
+        };
+        let mut sum = Ideal { seconds: 0.0, compute_seconds: 0.0 };
+        for stretch in Stretch::of(workload, phase) {
+            sum = sum.and(roofline.of(&stretch).ok_or_else(too_large)?);
+        }
+        Ok(Some(sum))
+    }
+
+    fn masks(&self) -> impl Iterator<Item = Mask> {
+        self.sums.attentions.iter().map(|(attention, _)| attention.mask)
+    }
+}
+
+/// The most points at which a stretch is cut because a window fills or a chunk ends. Beyond it, passes
+/// between two cuts are bounded together, which is a lower bound still.
+const MOST_CUTS: usize = 4096;
+
+struct Roofline<'m> {
+    model: &'m Model,
+    workload: &'m Workload,
+    flops_per_second: f64,
+    bytes_per_second: f64,
+}
+
+impl Roofline<'_> {
+    /// Between two cuts FLOPs and bytes of a pass grow by the same amount from one to the next, so at
+    /// most once does the other side begin to bind, and the sums on either side have closed forms.
+    fn of(&self, stretch: &Stretch) -> Option<Ideal> {
+        let mut cuts = self.cuts(stretch);
+        cuts.push(stretch.to);
+        let mut from = stretch.from;
+        let mut sum = Ideal { seconds: 0.0, compute_seconds: 0.0 };
+        for to in cuts {
+            let change = self.change(stretch, from, to)?;
+            for (from, to) in [(from, change), (change, to)] {
+                if from < to {
+                    let (compute, memory) = self.seconds(&stretch.part(from, to))?;
+                    sum.seconds += compute.max(memory);
+                    sum.compute_seconds += if compute > memory { compute } else { 0.0 };
+                }
+            }
+            from = to;
+        }
+        Some(sum)
+    }
+
+    /// The first pass after `from` on which another side binds than on `from` itself; `to` if none.
+    fn change(&self, stretch: &Stretch, from: u64, to: u64) -> Option<u64> {
+        let compute_binds = |pass: u64| {
+            self.seconds(&stretch.part(pass, pass + 1)).map(|(compute, memory)| compute > memory)
+        };
+        let first = compute_binds(from)?;
+        if to - from < 2 || compute_binds(to - 1)? == first {
+            return Some(to);
+        }
+        let (mut same, mut other) = (from, to - 1);
+        while other - same > 1 {
+            let middle = same + (other - same) / 2;
+            if compute_binds(middle)? == first {
+                same = middle;
+            } else {
+                other = middle;
+            }
+        }
+        Some(other)
+    }
+
+    /// Passes at which a sequence fills a window or begins a chunk, inside the stretch.
+    fn cuts(&self, stretch: &Stretch) -> Vec<u64> {
+        let mut cuts = Vec::new();
+        for (_, passes) in stretch.members(self.workload) {
+            let Passes::Decode { past, count } = passes else { continue };
+            for mask in self.model.masks() {
+                let (first, step) = match mask {
+                    Mask::Causal => continue,
+                    // Up to this pass the window still fills.
+                    Mask::Sliding { window } => (window.saturating_sub(past), u64::MAX),
+                    Mask::Chunked { chunk } => (chunk - past % chunk, chunk),
+                };
+                let mut at = first;
+                while at > 0 && at < count && cuts.len() < MOST_CUTS {
+                    cuts.push(stretch.from + at);
+                    at = at.saturating_add(step);
+                }
+            }
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+
+    /// Seconds that the passes of a stretch take on each side, if that side alone bound them.
+    fn seconds(&self, stretch: &Stretch) -> Option<(f64, f64)> {
+        let mut counts = Counts::default();
+        for (sequence, passes) in stretch.members(self.workload) {
+            let sampled =
+                self.workload.sampled(sequence, stretch.phase).min(stretch.to - stretch.from);
+            self.model.add_needed(passes, sampled, &mut |component, flops| {
+                let flops = flops.checked_mul(sequence.count.into())?;
+                counts[component] = counts[component].checked_add(flops)?;
+                Some(())
+            })?;
+        }
+        let flops = counts.total()? as f64;
+        let bytes = self.model.moved(stretch, self.workload)?;
+        Some((flops / self.flops_per_second, bytes / self.bytes_per_second))
+    }
+}
+
+fn positive(what: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Measurement, what, format!("is {value}"))
+        .hint("it must be a number above zero"))
+}

@@ -1,0 +1,163 @@
+//! Laws that every count obeys, attacked by a machine.
+
+use flopmeter::{Config, Convention, Counts, Dtype, Model, Phase, Sequence, Workload};
+use proptest::prelude::*;
+
+/// One model of each kind of mask, and one with experts.
+fn models() -> Vec<(&'static str, Model)> {
+    let size = r#""hidden_size": 36, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 131,
+        "num_key_value_heads": 3, "head_dim": 10, "intermediate_size": 52, "torch_dtype": "bfloat16""#;
+    let windows = r#""sliding_window": 7"#;
+    let experts = r#""num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": null"#;
+    let chunks = r#""attention_chunk_size": 5, "num_local_experts": 3, "num_experts_per_tok": 1,
+        "intermediate_size_mlp": 20, "interleave_moe_layer_step": 2,
+        "layer_types": ["chunked_attention", "full_attention", "chunked_attention"]"#;
+    [
+        ("causal", format!(r#"{{"model_type": "llama", {size}}}"#)),
+        ("sliding", format!(r#"{{"model_type": "mistral", {size}, {windows}}}"#)),
+        ("experts", format!(r#"{{"model_type": "mixtral", {size}, {experts}}}"#)),
+        ("chunked", format!(r#"{{"model_type": "llama4_text", {size}, {chunks}}}"#)),
+    ]
+    .into_iter()
+    .map(|(name, text)| {
+        let config = Config::parse(&text).expect("a config");
+        (name, Model::from_config(&config).expect("a model"))
+    })
+    .collect()
+}
+
+fn workload(sequences: Vec<Sequence>) -> Workload {
+    Workload::batch(sequences).expect("a workload")
+}
+
+/// FLOPs of prefilling `new` tokens after `past`, the head left out: it runs where a token is sampled.
+fn prefill(model: &Model, past: u64, new: u64) -> Counts {
+    let sequence = Sequence { prompt: past + new, cached: past, generate: 0, count: 1 };
+    model.flops(&workload(vec![sequence]), &Convention::MODEL).expect("it fits").prefill
+}
+
+fn sequences() -> impl Strategy<Value = Sequence> {
+    (0u64..60, 0u64..60, 0u64..40, 1u64..4).prop_map(|(cached, new, generate, count)| Sequence {
+        prompt: cached + new,
+        cached,
+        generate,
+        count,
+    })
+}
+
+proptest! {
+    #[test]
+    fn chunking_a_prefill_is_free(past in 0u64..50, first in 0u64..50, second in 0u64..50) {
+        for (name, model) in models() {
+            let parts = prefill(&model, past, first)
+                .checked_add(&prefill(&model, past + first, second));
+            prop_assert_eq!(parts, Some(prefill(&model, past, first + second)), "{}", name);
+        }
+    }
+
+    #[test]
+    fn decoding_adds_up_to_a_prefill(prompt in 1u64..50, steps in 0u64..50) {
+        for (name, model) in models() {
+            let generate = Sequence { prompt, cached: prompt, generate: steps + 1, count: 1 };
+            let decode = model.flops(&workload(vec![generate]), &Convention::MODEL).expect("it fits").decode;
+            let whole = prefill(&model, prompt, steps);
+            // Decoding samples after every token, prefilling after none: the head apart, they are equal.
+            let without_head = |counts: Counts| {
+                let mut counts = counts;
+                counts[flopmeter::Component::Head] = 0;
+                counts
+            };
+            prop_assert_eq!(without_head(decode), without_head(whole), "{}", name);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_the_sum_of_its_sequences(batch in prop::collection::vec(sequences(), 1..5)) {
+        for convention in Convention::ALL {
+            for (name, model) in models() {
+                let count = |sequences| model.flops(&workload(sequences), convention).expect("it fits").total;
+                let each = batch.iter().flat_map(|sequence| {
+                    (0..sequence.count).map(|_| Sequence { count: 1, ..*sequence })
+                });
+                let apart: u128 = each.map(|sequence| count(vec![sequence])).sum();
+                prop_assert_eq!(count(batch.clone()), apart, "{} {}", name, convention.id);
+            }
+        }
+    }
+
+    #[test]
+    fn components_and_explained_lines_sum_to_the_total(batch in prop::collection::vec(sequences(), 1..4), kv_cache: bool) {
+        for convention in Convention::ALL {
+            for (name, model) in models() {
+                let mut work = batch.clone();
+                if !kv_cache {
+                    work.iter_mut().for_each(|sequence| sequence.cached = 0);
+                }
+                let mut work = workload(work);
+                if !kv_cache {
+                    work = work.without_kv_cache().expect("nothing is cached");
+                }
+                let flops = model.flops(&work, convention).expect("it fits");
+                prop_assert_eq!(flops.components().total(), Some(flops.total));
+                let sections = model.explain(&work, convention).expect("it fits");
+                let lines = sections.iter().flat_map(|section| &section.lines);
+                let explained: u128 = lines.filter_map(|line| line.flops).sum();
+                prop_assert_eq!(explained, flops.total, "{} {}", name, convention.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_dtype_moves_bytes_and_never_flops(sequence in sequences()) {
+        for (name, model) in models() {
+            let work = workload(vec![sequence]);
+            let narrow = model.clone().with_dtype(Dtype::Fp8).with_cache_dtype(Dtype::Fp8);
+            for convention in Convention::ALL {
+                prop_assert_eq!(model.flops(&work, convention), narrow.flops(&work, convention));
+            }
+            let (wide, narrow) = (model.bytes(&work).expect("it fits"), narrow.bytes(&work).expect("it fits"));
+            prop_assert_eq!(wide.weights, 2 * narrow.weights, "{}", name);
+            prop_assert_eq!(wide.kv_cache, 2 * narrow.kv_cache, "{}", name);
+        }
+    }
+
+    #[test]
+    fn what_the_counter_counts_is_never_less_than_what_the_work_needs(sequence in sequences()) {
+        for (name, model) in models() {
+            let work = workload(vec![sequence]);
+            let count = |convention| model.flops(&work, convention).expect("it fits").total;
+            prop_assert!(count(&Convention::TORCH) >= count(&Convention::MODEL), "{}", name);
+        }
+    }
+
+    #[test]
+    fn the_ideal_time_is_bounded_by_each_side_and_by_their_sum(batch in prop::collection::vec(sequences(), 1..4), peak in 1e3f64..1e9) {
+        use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
+        let hardware = flopmeter::Hardware::new(FlopsPerSecond(peak), Some(BytesPerSecond(1e6)), 1).expect("hardware");
+        for (name, model) in models() {
+            let work = workload(batch.clone());
+            let flops = model.flops(&work, &Convention::MODEL).expect("it fits");
+            let bytes = model.bytes(&work).expect("it fits");
+            for (phase, traffic) in Phase::ALL.into_iter().zip([bytes.prefill, bytes.decode]) {
+                let ideal = model.ideal(&work, phase, &hardware).expect("it fits").expect("a bandwidth").seconds;
+                let compute = flops.phase(phase).total().expect("it fits") as f64 / peak;
+                // Whole bytes are rounded once a phase, the roofline's are not: a byte's leeway.
+                let memory = (traffic.read + traffic.written) as f64 / 1e6;
+                prop_assert!(ideal >= compute.max(memory - 4e-6) * (1.0 - 1e-9), "{} {}", name, phase.name());
+                prop_assert!(ideal <= (compute + memory + 4e-6) * (1.0 + 1e-9), "{} {}", name, phase.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_requests_end_in_a_count_or_an_error(prompt: u64, generate: u64, count in 1u64..) {
+        for (_, model) in models() {
+            let work = workload(vec![Sequence { prompt, cached: 0, generate, count }]);
+            for convention in Convention::ALL {
+                let _ = model.flops(&work, convention);
+                let _ = model.explain(&work, convention);
+            }
+            let _ = model.bytes(&work);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+"""Counts small models with PyTorch's own FLOP counter and freezes the counts as JSON.
+
+    python record.py                    record every case of cases.py again
+    python record.py llama mpt@wide     record these only
+    python record.py --check [CASE …]   compare with the frozen files, say what moved, exit 1 if anything did
+
+One file per case, `<model_type>[@variant].json`; README.md says what it holds.
+"""
+
+import argparse
+import difflib
+import json
+import platform
+import sys
+import tempfile
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+from cases import CASES
+
+HERE = Path(__file__).parent
+
+# New tokens of each forward that shares one cache: prompts shorter and longer than the windows (7), each with three
+# cached decode steps, then prefills on top of a cached prefix (one shorter and one longer than the windows).
+SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
+BATCHES = [1, 2]
+
+ATTENTION = {"self_attn", "attn", "attention", "self_attention"}
+MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2"}
+EXPERTS = {"experts", "input_linear", "output_linear"}
+SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
+ROUTER = {"router", "gate"}
+HEAD = {"lm_head", "embed_out"}
+EMBEDDING = {"project_in", "project_out"}
+VISION = {"vision_tower", "vision_model", "multi_modal_projector"}
+
+
+class Counter(FlopCounterMode):
+    """The counter as it is, and for each operation that it counts: where it ran, on which shapes, how much it added."""
+
+    def __init__(self):
+        super().__init__(display=False)
+        self.operations = []
+
+    def _count_flops(self, func_packet, out, args, kwargs):
+        before = self.get_total_flops()
+        result = super()._count_flops(func_packet, out, args, kwargs)
+        if flops := self.get_total_flops() - before:
+            # The first entry is the model class; the longest path is the innermost module.
+            path = max(self.mod_tracker.parents, key=lambda name: name.count(".")).split(".")[1:]
+            tensors = [tuple(arg.shape) for arg in args if isinstance(arg, torch.Tensor)]
+            self.operations.append((path, func_packet.__name__, tensors[-2:], flops))
+        return result
+
+
+def is_batched_product_of(path, operation):
+    """Whether this is the product of queries with keys or of weights with values: batched, and of no linear layer."""
+    return path[-1] in ATTENTION and operation in {"bmm", "baddbmm"}
+
+
+def component(path, operation):
+    """The component that an operation belongs to, attention's batched products aside."""
+    names = set(path)
+    for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("moe.experts", EXPERTS),
+                        ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
+                        ("mlp", MLP)]:
+        if names & parts:
+            if name == "attention.projections" and operation not in {"mm", "addmm"}:
+                break
+            return name
+    raise ValueError(f"{operation} in {'.'.join(path)} belongs to no component")
+
+
+def components(operations):
+    """FLOPs per component. In an attention module the batched products come in pairs, scores then values, told from
+    each other by their shapes: values contract the very positions that scores produced."""
+    sums, scores = defaultdict(int), None
+    for path, operation, shapes, flops in operations:
+        if not is_batched_product_of(path, operation):
+            assert scores is None, f"{operation} in {path} between scores and values"
+            sums[component(path, operation)] += flops
+        elif scores is None:
+            scores = (path, shapes)
+            sums["attention.scores"] += flops
+        else:
+            (_, (queries, keys)), (weights, values) = scores, shapes
+            assert path == scores[0], f"scores in {scores[0]}, values in {path}"
+            assert weights == (*queries[:-1], keys[-1]), f"{queries} × {keys} made no {weights}"
+            sums["attention.values"] += flops
+            scores = None
+    assert scores is None
+    return dict(sums)
+
+
+def run(model, batch, lengths, vocabulary):
+    """The counts of consecutive forwards of one batch that share a cache."""
+    passes, past, cache = [], 0, None
+    for new in lengths:
+        tokens = torch.randint(3, vocabulary, (batch, new))
+        with Counter() as counter:
+            output = model(input_ids=tokens, past_key_values=cache, use_cache=True)
+        assert output.logits.shape == (batch, new, vocabulary), output.logits.shape
+        total, parts = counter.get_total_flops(), components(counter.operations)
+        assert total == sum(parts.values()) > 0, (total, parts)
+        passes.append({"past": past, "new": new, "total": total, "components": parts})
+        past, cache = past + new, output.past_key_values
+        assert cache.get_seq_length() == past
+    return {"batch": batch, "passes": passes}
+
+
+def saved(config):
+    """What `save_pretrained` writes, and the config that loads from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        return json.loads((Path(folder) / "config.json").read_text()), AutoConfig.from_pretrained(folder)
+
+
+def build(config):
+    """The language model of a config, randomly initialised; the whole of it where it reads images as well."""
+    kind = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+    model = kind.from_config(config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32)
+    return model.eval().requires_grad_(False)
+
+
+def parameters(model):
+    """Elements of the unique parameters, tied ones once: all of them, and those that only images use."""
+    total, vision = {}, {}
+    for name, parameter in model.named_parameters():
+        total[id(parameter)] = parameter.numel()
+        if VISION & set(name.split(".")):
+            vision[id(parameter)] = parameter.numel()
+    counts = {"total": sum(total.values())}
+    return {**counts, "vision": sum(vision.values())} if vision else counts
+
+
+def record(model_type, variant, given):
+    """One case: the model is built from the saved config, so that what is frozen is what was counted."""
+    torch.manual_seed(0)
+    config, loaded = saved(AutoConfig.for_model(model_type, **given))
+    assert saved(loaded)[0] == config, "the config changes when saved again"
+    model = build(loaded)
+    vocabulary = loaded.get_text_config().vocab_size
+    return {
+        "model_type": model_type,
+        "variant": variant,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__.split("+")[0],
+            "transformers": transformers.__version__,
+        },
+        "given": {"model_type": model_type, **given},
+        "config": {**config, "architectures": [type(model).__name__]},
+        "parameters": parameters(model),
+        "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES for lengths in SEQUENCES],
+    }
+
+
+def as_text(case):
+    return json.dumps(case, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="<model_type>[@variant]; all of them by default")
+    parser.add_argument("--check", action="store_true", help="compare with the frozen files instead of writing them")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.cases) - set(CASES):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+
+    failed = []
+    for name in arguments.cases or CASES:
+        model_type, _, variant = name.partition("@")
+        path = HERE / f"{name}.json"
+        try:
+            text = as_text(record(model_type, variant or None, CASES[name]))
+        except Exception as error:  # every case is tried, the failures are listed together
+            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        if not arguments.check:
+            path.write_text(text)
+            continue
+        frozen = path.read_text() if path.exists() else ""
+        if frozen != text:
+            moved = difflib.unified_diff(frozen.splitlines(), text.splitlines(), "frozen", "now", lineterm="")
+            print(f"{name}: moved", *moved, sep="\n")
+            failed.append(name)
+    strays = {path.stem for path in HERE.glob("*.json")} - set(CASES) - {"parameters"}
+    if strays:
+        print(f"no case records these: {', '.join(sorted(strays))}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(arguments.cases or CASES)} cases failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed or strays else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
