@@ -257,7 +257,6 @@ impl Machine {
                 self.device.source()
             ));
         }
-        notes.extend(self.device.note().map(|note| format!("{}: {note}", self.device.id())));
         notes
     }
 

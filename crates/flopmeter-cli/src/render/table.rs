@@ -2,7 +2,7 @@
 
 use super::Document;
 use crate::args::TITLE;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use std::fmt::Write;
 
 pub fn render(document: &Document) -> String {
@@ -18,7 +18,9 @@ pub fn render(document: &Document) -> String {
         }
         let mut table = Table::new();
         table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .load_preset(presets::NOTHING)
+            .set_style(TableComponent::HeaderLines, '─')
+            .set_style(TableComponent::MiddleHeaderIntersections, '─')
             .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(block.columns.iter().map(|column| column.name));
         table.add_rows(&block.rows);
