@@ -163,18 +163,17 @@ impl Config {
         Ok(default)
     }
 
-    /// A size for which the reference implementation has a default, and for which null means none.
-    ///
-    /// `None` where it is null; using the default is noted.
+    /// A size that null switches off and for which the reference implementation has a default where the
+    /// key is absent (`sliding_window`); using the default is noted.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is there and not a size.
+    /// [`ErrorKind::Config`] if it is there and neither null nor a size.
     pub fn maybe_or(&self, key: &'static str, default: u64) -> Result<Option<u64>> {
-        match self.object.get(key) {
-            Some(Value::Null) => self.maybe(key),
-            _ => self.size_or(key, default).map(Some),
+        if self.object.contains_key(key) {
+            return self.maybe(key);
         }
+        self.size_or(key, default).map(Some)
     }
 
     /// A count for which the reference implementation has a default; null means 0.
@@ -301,30 +300,40 @@ impl Config {
         self.child(key)?.ok_or_else(|| self.missing(key))
     }
 
-    /// The part of a multimodal config that describes its language model, a `model_type` of which
-    /// may go without saying.
+    /// The text part of a multimodal config: `text_config`, or `None`.
     ///
-    /// What the whole config says about storage holds for the part, unless the part says otherwise.
+    /// What holds for the whole model is the part's too: how weights are stored where the part does not
+    /// say it, and whether the head is tied where the whole says it. A part that names no type is of
+    /// `model_type`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is not there or not an object.
-    pub fn language_model(&self, key: &'static str, model_type: &str) -> Result<Self> {
-        let mut part = self.part(key)?;
-        let inherit: &[&'static str] = if part.has("dtype") || part.has("torch_dtype") {
-            &["quantization_config"]
-        } else {
-            &["dtype", "torch_dtype", "quantization_config"]
-        };
-        for &key in inherit {
-            if let Some(value) = self.get(key).filter(|_| !part.has(key)) {
-                part.object.insert(key.to_owned(), value.clone());
+    /// [`ErrorKind::Config`] if it is there and not an object.
+    pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
+        let Some(mut part) = self.child("text_config")? else { return Ok(None) };
+        if part.model_type().is_empty() {
+            part.object.insert("model_type".into(), model_type.into());
+        }
+        let states_dtype = part.has("dtype") || part.has("torch_dtype");
+        for key in ["dtype", "torch_dtype", "quantization_config", "tie_word_embeddings"] {
+            let own = match key {
+                // Llama 4's head is wholly the part's.
+                "tie_word_embeddings" if self.model_type() == "llama4" => true,
+                // LLaVA's first files tie in the part and deny it in the whole.
+                "tie_word_embeddings" if self.model_type().starts_with("llava") => {
+                    part.flag(key, false)?
+                }
+                "tie_word_embeddings" => false,
+                "quantization_config" => part.has(key),
+                _ => states_dtype,
+            };
+            if let Some(value) = self.get(key)
+                && !own
+            {
+                part.object.insert(key.into(), value.clone());
             }
         }
-        if !part.has("model_type") {
-            part.object.insert("model_type".to_owned(), model_type.into());
-        }
-        Ok(part)
+        Ok(Some(part))
     }
 
     /// The nested objects of a config that names them freely (`config_groups`), with their names.

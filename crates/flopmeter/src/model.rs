@@ -137,6 +137,13 @@ impl Model {
         &self.unread
     }
 
+    /// The model as the part of a whole whose config had more to say.
+    pub(crate) fn part_of(mut self, whole: &Config) -> Self {
+        self.notes.extend(whole.notes());
+        self.unread.extend(whole.unread());
+        self
+    }
+
     /// The number of parameters that the model's name states, or the exact total if it states none.
     pub fn nominal_parameters(&self) -> u128 {
         self.nominal.unwrap_or(self.parameters.total)

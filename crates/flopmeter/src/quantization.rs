@@ -381,8 +381,14 @@ impl Modules {
 }
 
 /// A module's name from `layers.` on: checkpoints put different prefixes before it.
+///
+/// A name in another tower keeps its prefix and so never means a layer of the text part.
 fn below_model(name: &str) -> &str {
-    name.find("layers.").map_or(name, |at| &name[at..])
+    const OTHER_TOWERS: [&str; 4] = ["vision", "visual", "image", "audio"];
+    match name.find("layers.") {
+        Some(at) if !OTHER_TOWERS.iter().any(|tower| name[..at].contains(tower)) => &name[at..],
+        _ => name,
+    }
 }
 
 impl Config {

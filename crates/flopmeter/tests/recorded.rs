@@ -17,6 +17,9 @@ struct Recording {
 #[derive(Deserialize)]
 struct Recorded {
     total: u128,
+    /// Parameters of parts that a text pass never touches and that are not counted.
+    #[serde(default)]
+    vision: u128,
 }
 
 #[derive(Deserialize)]
@@ -95,11 +98,9 @@ fn torch_equals_the_counter_on_every_recording() {
             }
         };
         let parameters = model.parameters().total;
-        if parameters != recording.parameters.total {
-            wrong.push(format!(
-                "{name}: {parameters} parameters not {}",
-                recording.parameters.total
-            ));
+        let recorded = recording.parameters.total - recording.parameters.vision;
+        if parameters != recorded {
+            wrong.push(format!("{name}: {parameters} parameters not {recorded}"));
         }
         for run in &recording.runs {
             for pass in &run.passes {

@@ -12,35 +12,22 @@
 //! it, and it is not counted. Neither are layers that predict further tokens (`num_nextn_predict_layers`).
 
 use super::experts::DenseFirst;
-use super::parts::{decoder, projection, rms_norm, tied};
+use super::parts::{decoder, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Latent, Op};
 
-pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_k25"];
+pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    if c.model_type() != "kimi_k25" {
-        return text(c);
-    }
-    let part = c.language_model("text_config", "kimi_k2")?;
-    part.note("the vision tower is not counted".into());
-    text(&part)
-}
-
-fn text(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let v2 = c.model_type() == "deepseek_v2";
     let attention = LatentAttention::read(c, d)?;
     let mlp_bias = v2 && c.flag("mlp_bias", false)?;
     let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, 3, 1)? };
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(attention.ops());
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(ffn.layer(layer, d, mlp_bias));
-        Ok(ops)
+        Ok(pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias)))
     })
 }
 

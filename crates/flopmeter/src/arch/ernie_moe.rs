@@ -10,7 +10,7 @@
 
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::parts::{
-    Heads, decoder_with_head, gated_mlp, head, rms_norm, tied, vector,
+    Heads, decoder_of, gated_mlp, head, pre_normed, rms_norm, tied, vector,
 };
 use crate::config::Config;
 use crate::error::Result;
@@ -26,27 +26,24 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let f = c.size("intermediate_size")?;
     let expert = c.size("moe_intermediate_size")?;
     let bias = c.flag("use_bias", false)?;
-    let tied = tied(c, true)?;
+    let vocab = c.size("vocab_size")?;
+    let head = head(d, vocab, tied(c, true)?).bias(bias);
     let experts = experts::read(c, "moe_num_experts", "moe_k")?;
     let shared = c.count_or("moe_num_shared_experts", 2)?;
     let first = c.count_or("moe_layer_start_index", 1)?;
     let last = last_layer_of_experts(c)?;
     let interval = c.size_or("moe_layer_interval", 1)?;
-    let head = |vocab| head(d, vocab, tied).bias(bias);
-    decoder_with_head(c, d, head, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, Mask::Causal));
-        ops.push(rms_norm("post_attention_layernorm", d));
+    decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
+        let attention = heads.attention(d, bias, bias, Mask::Causal);
         if !(layer + 1).is_multiple_of(interval) || layer < first || layer > last {
-            ops.extend(gated_mlp(d, f, bias));
-            return Ok(ops);
+            return Ok(pre_normed(d, attention, gated_mlp(d, f, bias)));
         }
-        ops.extend(experts::mixture(IN_MLP, d, expert, experts));
-        ops.push(vector("mlp.moe_statics.e_score_correction_bias", experts.total));
+        let mut mlp = experts::mixture(IN_MLP, d, expert, experts);
+        mlp.push(vector("mlp.moe_statics.e_score_correction_bias", experts.total));
         if shared > 0 {
-            ops.extend(experts::shared(SHARED_IN_MLP, d, shared * expert, bias));
+            mlp.extend(experts::shared(SHARED_IN_MLP, d, shared * expert, bias));
         }
-        Ok(ops)
+        Ok(pre_normed(d, attention, mlp))
     })
 }
 
@@ -80,6 +77,7 @@ mod tests {
         let total =
             28 * attention + 3 * 2560 * 12_288 + 27 * routed + 103_424 * 2560 + 2560;
         let ernie = model(ERNIE).expect("ERNIE-4.5-21B-A3B");
+        assert_eq!(total, 21_825_437_888);
         assert_eq!(ernie.parameters().total, total);
         assert!(ernie.unread().is_empty() && ernie.notes().is_empty());
     }

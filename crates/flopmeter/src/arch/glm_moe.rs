@@ -9,7 +9,7 @@
 //! buffer, and layers that predict further tokens (`num_nextn_predict_layers`) are not counted.
 
 use super::experts::DenseFirst;
-use super::parts::{Heads, decoder, rms_norm, tied, with_norms};
+use super::parts::{Heads, decoder, head_norms, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -24,18 +24,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let normed = c.flag("use_qk_norm", false)?;
     let ffn = DenseFirst::read(c, 1, 1)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let attention = heads.attention(d, bias, false, Mask::Causal);
-        let norm = |module| rms_norm(module, heads.dim);
-        let mut ops = vec![rms_norm("input_layernorm", d)];
+        let mut attention = heads.attention(d, bias, false, Mask::Causal);
         if normed {
-            let norms = [norm("self_attn.q_norm"), norm("self_attn.k_norm")];
-            ops.extend(with_norms(attention, norms));
-        } else {
-            ops.extend(attention);
+            attention = with_norms(attention, head_norms(&heads));
         }
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(ffn.layer(layer, d, false));
-        Ok(ops)
+        Ok(pre_normed(d, attention, ffn.layer(layer, d, false)))
     })
 }
 

@@ -5,11 +5,10 @@
 //! ```
 
 use super::experts;
-use super::parts::{Heads, decoder, layer_masks, rms_norm, tied, vector};
+use super::parts::{Heads, decoder, layer_masks, pre_normed, rms_norm, tied, vector};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
-use crate::op::Op;
 
 pub(super) const MODEL_TYPES: &[&str] = &["gpt_oss"];
 
@@ -23,16 +22,14 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let window = c.maybe_or("sliding_window", 128)?;
     let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2))?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, masks(layer)));
-        ops.extend([
-            vector("self_attn.sinks", heads.query),
-            rms_norm("post_attention_layernorm", d),
-            Op::from(experts::router("mlp.router", d, experts).bias(true)),
+        let mut attention = heads.attention(d, bias, bias, masks(layer));
+        attention.push(vector("self_attn.sinks", heads.query));
+        let mixture = vec![
+            experts::router("mlp.router", d, experts).bias(true).into(),
             experts::expert("mlp.experts.gate_up_proj", d, 2 * f, experts).bias(true).into(),
             experts::expert("mlp.experts.down_proj", f, d, experts).bias(true).into(),
-        ]);
-        Ok(ops)
+        ];
+        Ok(pre_normed(d, attention, mixture))
     })
 }
 
@@ -84,6 +81,6 @@ mod tests {
         let no_window = SMALL
             .replace("\"sliding_window\": 128", "\"sliding_window\": null, \"layer_types\": [\"sliding_attention\"]")
             .replace("layers\": 24", "layers\": 1");
-        assert!(error(&no_window).starts_with("`sliding_window`: is missing"));
+        assert!(error(&no_window).starts_with("`layer_types`: has sliding layers, but no window"));
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::experts;
-use super::parts::{Heads, decoder, rms_norm, tied, with_norms};
+use super::parts::{Heads, decoder, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -29,18 +29,14 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     one_for_all_layers(c, "moe_intermediate_size", f)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let experts = experts::routed(c, "moe_topk", active(layer), total)?;
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(with_norms(
-            heads.attention(d, bias, bias, Mask::Causal),
-            [
-                rms_norm("self_attn.query_layernorm", heads.dim),
-                rms_norm("self_attn.key_layernorm", heads.dim),
-            ],
-        ));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(experts::mixture(NAMES, d, f, experts));
-        ops.extend(experts::shared(SHARED, d, f, false));
-        Ok(ops)
+        let norms = [
+            rms_norm("self_attn.query_layernorm", heads.dim),
+            rms_norm("self_attn.key_layernorm", heads.dim),
+        ];
+        let attention = with_norms(heads.attention(d, bias, bias, Mask::Causal), norms);
+        let mut mlp = experts::mixture(NAMES, d, f, experts);
+        mlp.extend(experts::shared(SHARED, d, f, false));
+        Ok(pre_normed(d, attention, mlp))
     })
 }
 

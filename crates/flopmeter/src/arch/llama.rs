@@ -3,27 +3,99 @@
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → gate, up → down ] → norm → head
 //! ```
+//!
+//! They differ in which matrices have a bias.
 
-use super::parts::{Heads, decoder, gated_mlp, layer_masks, rms_norm, tied};
+use super::parts::{Heads, decoder, gated_mlp, pre_normed, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
+use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["llama", "mistral", "ministral", "ministral3", "smollm3"];
+pub(super) const MODEL_TYPES: &[&str] = &["llama", "granite", "seed_oss", "ernie4_5"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
-    let heads = Heads::read(c, d)?;
     let f = c.size("intermediate_size")?;
-    let bias = c.flag("attention_bias", false)?;
-    let mlp_bias = c.flag("mlp_bias", false)?;
-    // A window that is stated holds for every layer unless `layer_types` says which.
-    let masks = layer_masks(c, c.maybe("sliding_window")?, |_| c.model_type() != "llama")?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, masks(layer)));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(gated_mlp(d, f, mlp_bias));
-        Ok(ops)
+    let heads = match c.model_type() {
+        "seed_oss" => Heads::read_or(c, d, 8, Some(128))?,
+        "ernie4_5" => Heads::read_or(c, d, 2, Some(128))?,
+        _ => Heads::read(c, d)?,
+    };
+    let bias = Biases::read(c)?;
+    let tied = tied(c, c.model_type() == "ernie4_5")?;
+    decoder(c, d, tied, rms_norm("model.norm", d), |_| {
+        let attention = heads.attention(d, bias.qkv, bias.out, Mask::Causal);
+        Ok(pre_normed(d, attention, gated_mlp(d, f, bias.mlp)))
     })
+}
+
+/// Which matrices have one.
+struct Biases {
+    qkv: bool,
+    out: bool,
+    mlp: bool,
+}
+
+impl Biases {
+    fn read(c: &Config) -> Result<Self> {
+        if c.model_type() == "ernie4_5" {
+            let all = c.flag("use_bias", false)?;
+            return Ok(Self { qkv: all, out: all, mlp: all });
+        }
+        let seed = c.model_type() == "seed_oss";
+        let qkv = c.flag("attention_bias", seed)?;
+        let out = if seed { c.flag("attention_out_bias", false)? } else { qkv };
+        Ok(Self { qkv, out, mlp: c.flag("mlp_bias", false)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model};
+
+    #[test]
+    fn llama_2_7b_has_its_published_parameters() {
+        // 2·32,000·4096 + 32·(4·4096² + 3·4096·11,008 + 2·4096) + 4096
+        let model = model(
+            r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+                "num_attention_heads": 32, "intermediate_size": 11008, "vocab_size": 32000}"#,
+        );
+        assert_eq!(model.parameters().total, 6_738_415_616);
+    }
+
+    #[test]
+    fn ernie_4_5_0_3b_ties_its_head_unless_told_otherwise() {
+        // 103,424·1024 + 18·(2·1024·2048 + 2·1024·256 + 3·1024·3072 + 2·1024) + 1024
+        let model = model(
+            r#"{"model_type": "ernie4_5", "hidden_size": 1024, "num_hidden_layers": 18,
+                "num_attention_heads": 16, "intermediate_size": 3072, "vocab_size": 103424}"#,
+        );
+        assert_eq!(model.parameters().total, 360_748_032);
+        // Two KV heads, heads of 128: the class's own, and said so.
+        assert_eq!(model.notes().iter().filter(|note| note.contains("absent")).count(), 2);
+    }
+
+    #[test]
+    fn seed_oss_has_biases_of_queries_keys_and_values() {
+        // 2·155,136·5120 + 64·(2·5120·10,240 + 2·5120·1024 + 12,288 + 3·5120·27,648 + 2·5120) + 5120
+        let model = model(
+            r#"{"model_type": "seed_oss", "hidden_size": 5120, "num_hidden_layers": 64,
+                "num_attention_heads": 80, "num_key_value_heads": 8, "head_dim": 128,
+                "intermediate_size": 27648, "vocab_size": 155136}"#,
+        );
+        assert_eq!(model.parameters().total, 36_151_104_512);
+    }
+
+    #[test]
+    fn heads_that_do_not_share_evenly_are_refused() {
+        let config = r#"{"model_type": "granite", "hidden_size": 60, "num_hidden_layers": 1,
+            "num_attention_heads": 6, "num_key_value_heads": 4, "intermediate_size": 92,
+            "vocab_size": 131}"#;
+        assert_eq!(
+            error(config),
+            "`num_key_value_heads`: 6 query heads cannot share 4 key/value heads evenly; \
+             check `num_attention_heads`"
+        );
+    }
 }

@@ -10,7 +10,7 @@
 //! and keys have no weights. The reference implementation runs every expert on every token.
 
 use super::experts;
-use super::parts::{Heads, decoder, layer_masks, mlp, rms_norm, tied};
+use super::parts::{Heads, decoder, layer_masks, mlp, pre_normed, rms_norm, text_part, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -23,9 +23,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     if c.model_type() == "llama4_text" {
         return text(c);
     }
-    let part = c.language_model("text_config", "llama4_text")?;
-    part.note("the vision tower is not counted".into());
-    text(&part)
+    text_part(c, "llama4_text", text)
 }
 
 fn text(c: &Config) -> Result<Model> {
@@ -42,11 +40,8 @@ fn text(c: &Config) -> Result<Model> {
     let chunks = chunked_layers(c, layers, chunk)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mask = if chunks(layer) { Mask::Chunked { chunk } } else { Mask::Causal };
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, mask));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(if routed(layer) { mixture(d, f, experts) } else { dense_mlp(d, dense) });
-        Ok(ops)
+        let mlp = if routed(layer) { mixture(d, f, experts) } else { dense_mlp(d, dense) };
+        Ok(pre_normed(d, heads.attention(d, bias, bias, mask), mlp))
     })
 }
 

@@ -8,11 +8,11 @@
 //! gate and up matrices of an expert in one. Experts are `intermediate_size` wide.
 
 use super::experts::{self, Names};
-use super::parts::{Heads, decoder, decoder_with_head, head, layer_norm, rms_norm, tied};
+use super::parts::{Heads, decoder, decoder_of, head, layer_norm, pre_normed, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
-use crate::op::{Experts, Op};
+use crate::op::Experts;
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["mixtral", "phimoe", "granitemoe"];
@@ -40,23 +40,19 @@ fn mixtral(c: &Config, d: u64, f: u64, experts: Experts) -> Result<Model> {
     let heads = Heads::read_or(c, d, 8, None)?;
     let mask = window(c)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, false, false, mask));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(experts::mixture(BLOCK_SPARSE, d, f, experts));
-        Ok(ops)
+        let attention = heads.attention(d, false, false, mask);
+        Ok(pre_normed(d, attention, experts::mixture(BLOCK_SPARSE, d, f, experts)))
     })
 }
 
 fn phi(c: &Config, d: u64, f: u64, experts: Experts) -> Result<Model> {
     let heads = Heads::read_or(c, d, 8, None)?;
     let bias = c.flag("attention_bias", false)?;
-    let head_bias = c.flag("lm_head_bias", false)?;
-    let tied = tied(c, false)?;
+    let vocab = c.size("vocab_size")?;
+    let head = head(d, vocab, tied(c, false)?).bias(c.flag("lm_head_bias", false)?);
     let mask = window(c)?;
     let norm = |module| layer_norm(module, d, true);
-    let head = |vocab| head(d, vocab, tied).bias(head_bias);
-    decoder_with_head(c, d, head, norm("model.norm"), |_| {
+    decoder_of(c, vocab, d, head, norm("model.norm"), |_| {
         let mut ops = vec![norm("input_layernorm")];
         ops.extend(heads.attention(d, bias, bias, mask));
         ops.push(norm("post_attention_layernorm"));
@@ -69,15 +65,12 @@ fn granite(c: &Config, d: u64, f: u64, experts: Experts) -> Result<Model> {
     let heads = Heads::read(c, d)?;
     let bias = c.flag("attention_bias", false)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, bias, Mask::Causal));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend([
-            Op::from(experts::router("block_sparse_moe.router.layer", d, experts)),
+        let mixture = vec![
+            experts::router("block_sparse_moe.router.layer", d, experts).into(),
             experts::expert("block_sparse_moe.input_linear", d, 2 * f, experts).into(),
             experts::expert("block_sparse_moe.output_linear", f, d, experts).into(),
-        ]);
-        Ok(ops)
+        ];
+        Ok(pre_normed(d, heads.attention(d, bias, bias, Mask::Causal), mixture))
     })
 }
 

@@ -9,7 +9,7 @@
 
 use super::experts::{self, IN_MLP};
 use super::mixtral::BLOCK_SPARSE;
-use super::parts::{Heads, decoder, rms_norm, tied, with_norms};
+use super::parts::{Heads, decoder, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -29,17 +29,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     };
     let experts = experts::read(c, total, "num_experts_per_tok")?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(with_norms(
-            heads.attention(d, bias, bias, Mask::Causal),
-            [
-                rms_norm("self_attn.q_norm", heads.query_width()),
-                rms_norm("self_attn.k_norm", heads.kv_width()),
-            ],
-        ));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(experts::mixture(names, d, f, experts));
-        Ok(ops)
+        let norms = [
+            rms_norm("self_attn.q_norm", heads.query_width()),
+            rms_norm("self_attn.k_norm", heads.kv_width()),
+        ];
+        let attention = with_norms(heads.attention(d, bias, bias, Mask::Causal), norms);
+        Ok(pre_normed(d, attention, experts::mixture(names, d, f, experts)))
     })
 }
 

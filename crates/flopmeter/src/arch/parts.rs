@@ -27,13 +27,13 @@ impl Heads {
         Self::checked(c, hidden, query, kv, c.maybe("head_dim")?)
     }
 
-    /// The same for a class that has defaults of its own for absent keys; null means what absence
-    /// means to [`read`](Self::read).
+    /// The same of a class that has its own number of KV heads where the key is absent, and perhaps its
+    /// own `head_dim`; null means what [`read`](Self::read) takes absence for.
     pub fn read_or(c: &Config, hidden: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
         let query = c.size("num_attention_heads")?;
         let kv = c.maybe_or("num_key_value_heads", kv)?.unwrap_or(query);
         let dim = match dim {
-            Some(dim) => c.maybe_or("head_dim", dim)?,
+            Some(default) => c.maybe_or("head_dim", default)?,
             None => c.maybe("head_dim")?,
         };
         Self::checked(c, hidden, query, kv, dim)
@@ -41,7 +41,7 @@ impl Heads {
 
     /// Heads of known numbers; `dim` is `hidden / query` if not given.
     pub fn checked(c: &Config, hidden: u64, query: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
-        if query % kv != 0 {
+        if !query.is_multiple_of(kv) {
             return Err(c
                 .contradiction(
                     "num_key_value_heads",
@@ -51,7 +51,7 @@ impl Heads {
         }
         let dim = match dim {
             Some(dim) => dim,
-            None if hidden % query == 0 => hidden / query,
+            None if hidden.is_multiple_of(query) => hidden / query,
             None => {
                 return Err(c
                     .contradiction(
@@ -126,12 +126,35 @@ impl Heads {
     }
 }
 
-/// Attention with norms of queries and keys, which stand between the projections and the scores.
+/// Attention with norms of its queries and keys before they are multiplied.
 pub(super) fn with_norms(mut attention: Vec<Op>, norms: [Op; 2]) -> Vec<Op> {
-    let scores = attention.iter().position(|op| matches!(op, Op::Attention(_)));
-    let at = scores.unwrap_or(attention.len());
+    let attends = attention.iter().position(|op| matches!(op, Op::Attention(_)));
+    let at = attends.unwrap_or(attention.len());
     attention.splice(at..at, norms);
     attention
+}
+
+/// Norms of single heads: one weight for all queries, one for all keys.
+pub(super) fn head_norms(heads: &Heads) -> [Op; 2] {
+    [rms_norm("self_attn.q_norm", heads.dim), rms_norm("self_attn.k_norm", heads.dim)]
+}
+
+/// A layer with a norm of `width` parameters before its attention and one before its feed-forward part.
+pub(super) fn pre_normed(width: u64, attention: Vec<Op>, mlp: Vec<Op>) -> Vec<Op> {
+    let mut ops = vec![rms_norm("input_layernorm", width)];
+    ops.extend(attention);
+    ops.push(rms_norm("post_attention_layernorm", width));
+    ops.extend(mlp);
+    ops
+}
+
+/// A layer with a norm of `width` parameters after its attention and one after its feed-forward part.
+pub(super) fn post_normed(width: u64, attention: Vec<Op>, mlp: Vec<Op>) -> Vec<Op> {
+    let mut ops = attention;
+    ops.push(rms_norm("post_attention_layernorm", width));
+    ops.extend(mlp);
+    ops.push(rms_norm("post_feedforward_layernorm", width));
+    ops
 }
 
 /// A projection of attention.
@@ -158,6 +181,14 @@ pub(super) fn plain_mlp(hidden: u64, inner: u64, bias: bool) -> Vec<Op> {
     vec![
         mlp("mlp.up_proj", hidden, inner).bias(bias).into(),
         mlp("mlp.down_proj", inner, hidden).bias(bias).into(),
+    ]
+}
+
+/// Gate and up in one `gate_up_proj`, and `down_proj`, under `mlp`.
+pub(super) fn fused_gated_mlp(hidden: u64, inner: u64) -> Vec<Op> {
+    vec![
+        mlp("mlp.gate_up_proj", hidden, 2 * inner).into(),
+        mlp("mlp.down_proj", inner, hidden).into(),
     ]
 }
 
@@ -199,23 +230,24 @@ pub(super) fn decoder(
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
-    decoder_with_head(c, hidden, |vocab| head(hidden, vocab, tied), final_norm, layer)
+    let vocab = c.size("vocab_size")?;
+    decoder_of(c, vocab, hidden, head(hidden, vocab, tied), final_norm, layer)
 }
 
-/// The same with a head that is made from the size of the vocabulary.
-pub(super) fn decoder_with_head(
+/// The same with a vocabulary that the config need not state, and a head that may be unlike others.
+pub(super) fn decoder_of(
     c: &Config,
+    vocab: u64,
     hidden: u64,
-    head: impl FnOnce(u64) -> Linear,
+    head: Linear,
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
     let layers = c.size_of(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
-    let vocab = c.size("vocab_size")?;
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
     model.layers(layers, layer)?;
-    model.once("head", [final_norm, head(vocab).into()]);
+    model.once("head", [final_norm, head.into()]);
     model.finish()
 }
 
@@ -225,50 +257,76 @@ pub(super) fn layer_masks(
     window: Option<u64>,
     slides: impl Fn(u64) -> bool,
 ) -> Result<impl Fn(u64) -> Mask> {
-    let listed = match c.texts("layer_types")? {
-        None => None,
+    let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
+    let slides: Vec<bool> = match c.texts("layer_types")? {
+        None => (0..layers.min(1 << 16)).map(slides).collect(),
+        Some(kinds) if kinds.len() as u64 != layers => {
+            let fact = format!("has {} entries for {layers} layers", kinds.len());
+            return Err(c.contradiction("layer_types", &fact));
+        }
         Some(kinds) => {
-            let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
-            if kinds.len() as u64 != layers {
-                return Err(c.contradiction(
-                    "layer_types",
-                    &format!("has {} entries for {layers} layers", kinds.len()),
-                ));
+            let listed = kinds.into_iter().map(|kind| listed_slides(c, kind));
+            let listed = listed.collect::<Result<Vec<bool>>>()?;
+            if listed.contains(&true) && window.is_none() {
+                return Err(c
+                    .contradiction("layer_types", "has sliding layers, but no window is set")
+                    .hint("check `sliding_window`, and `use_sliding_window` where there is one"));
             }
-            let sliding = kinds
-                .into_iter()
-                .map(|kind| match kind {
-                    "full_attention" => Ok(false),
-                    "sliding_attention" | "chunked_attention" => Ok(true),
-                    other => Err(c.contradiction(
-                        "layer_types",
-                        &format!(
-                            "has a layer of a kind that is not counted: \"{}\"",
-                            crate::error::shown(other)
-                        ),
-                    )),
-                })
-                .collect::<Result<Vec<bool>>>()?;
-            if sliding.contains(&true) && window.is_none() {
-                return Err(c.contradiction(
-                    "sliding_window",
-                    "is missing, but `layer_types` has sliding layers",
-                ));
-            }
-            Some(sliding)
+            listed
         }
     };
-    let slides = (0..c.size_of(&["num_hidden_layers", "n_layer"])?.min(1 << 16))
-        .map(|layer| match &listed {
-            Some(kinds) => kinds[layer as usize],
-            None => slides(layer),
-        })
-        .collect::<Vec<bool>>();
-    Ok(move |layer: u64| match (slides.get(layer as usize), window) {
-        (Some(true), Some(window)) => Mask::Sliding { window },
-        _ => Mask::Causal,
+    Ok(move |layer: u64| {
+        let slides = usize::try_from(layer).is_ok_and(|at| slides.get(at) == Some(&true));
+        match window {
+            Some(window) if slides => Mask::Sliding { window },
+            _ => Mask::Causal,
+        }
     })
 }
+
+/// Whether a layer of a kind that `layer_types` names slides.
+fn listed_slides(c: &Config, kind: &str) -> Result<bool> {
+    match kind {
+        "full_attention" => Ok(false),
+        "sliding_attention" | "chunked_attention" => Ok(true),
+        other => {
+            let other = crate::error::shown(other);
+            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
+            Err(c.contradiction("layer_types", &fact))
+        }
+    }
+}
+
+/// The text part of a multimodal config, built by `text`; a note says what is left out.
+pub(super) fn text_part(
+    c: &Config,
+    model_type: &str,
+    text: impl FnOnce(&Config) -> Result<Model>,
+) -> Result<Model> {
+    let part = c.text_part(model_type)?.ok_or_else(|| {
+        c.contradiction("text_config", "is missing")
+            .hint("a multimodal config keeps its text part there")
+    })?;
+    let model = text(&part)?;
+    let others: Vec<String> = c
+        .children()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| name.ends_with("_config") && !NOT_PARTS.contains(&name.as_str()))
+        .map(|name| format!("`{}`", crate::error::shown(&name)))
+        .collect();
+    if !others.is_empty() {
+        c.note(format!("only the text part is counted, without {}", others.join(", ")));
+    }
+    // Sizes of what makes tokens of an image: none of the text part's.
+    for key in ["spatial_merge_size", "vision_feature_layer"] {
+        c.raw(key);
+    }
+    Ok(model.part_of(c))
+}
+
+/// Nested configs that are no parts of a model.
+const NOT_PARTS: [&str; 3] = ["text_config", "quantization_config", "generation_config"];
 
 /// What the tests of the families ask: how many parameters a config has, or why it has none.
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! Qwen2 has biases at q, k and v; Qwen3 has norms of each head's query and key instead.
 
 use super::experts::{self, IN_MLP};
-use super::parts::{Heads, decoder, gated_mlp, layer_masks, rms_norm, tied, with_norms};
+use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
@@ -34,15 +34,12 @@ fn qwen2(c: &Config) -> Result<Model> {
     let first = if window.is_some() { c.count_or("max_window_layers", 28)? } else { 0 };
     let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2) && layer < first)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(heads.attention(d, bias, false, masks(layer)));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(ffn.layer(layer, d));
+        let mut mlp = ffn.layer(layer, d);
         if ffn.routes(layer) {
-            ops.extend(experts::shared(SHARED, d, shared, false));
-            ops.push(shared_gate(d));
+            mlp.extend(experts::shared(SHARED, d, shared, false));
+            mlp.push(shared_gate(d));
         }
-        Ok(ops)
+        Ok(pre_normed(d, heads.attention(d, bias, false, masks(layer)), mlp))
     })
 }
 
@@ -61,14 +58,8 @@ fn qwen3(c: &Config) -> Result<Model> {
     let ffn = FeedForward::read(c)?;
     let mask = window(c)?.map_or(Mask::Causal, |window| Mask::Sliding { window });
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = vec![rms_norm("input_layernorm", d)];
-        ops.extend(with_norms(
-            heads.attention(d, bias, bias, mask),
-            [rms_norm("self_attn.q_norm", heads.dim), rms_norm("self_attn.k_norm", heads.dim)],
-        ));
-        ops.push(rms_norm("post_attention_layernorm", d));
-        ops.extend(ffn.layer(layer, d));
-        Ok(ops)
+        let attention = with_norms(heads.attention(d, bias, bias, mask), head_norms(&heads));
+        Ok(pre_normed(d, attention, ffn.layer(layer, d)))
     })
 }
 

@@ -1,0 +1,179 @@
+//! Gemma: Llama's block with a head that is the embedding table. Gemma 2 norms what comes out of each half
+//! too and slides on every other layer; Gemma 3 norms queries and keys and slides on five layers in six.
+//!
+//! ```text
+//! gemma    embed → L × [ norm → q, k, v → attend → out ] [ norm → gate, up → down ] → norm → head
+//! gemma2   embed → L × [ norm → q, k, v → attend → out → norm ] [ norm → gate, up → down → norm ] → norm → head
+//! gemma3   the same, with norms of q, k before attention
+//! ```
+//!
+//! Gemma 3's larger sizes see images too; `gemma3` counts their text part.
+
+use super::parts::{
+    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_masks, pre_normed, rms_norm,
+    text_part, tied, with_norms,
+};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Model;
+use crate::op::Op;
+use crate::passes::Mask;
+
+pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3"];
+
+pub(super) fn build(c: &Config) -> Result<Model> {
+    match c.model_type() {
+        "gemma" => gemma(c),
+        "gemma2" => gemma2(c),
+        "gemma3" => text_part(c, "gemma3_text", gemma3),
+        _ => gemma3(c),
+    }
+}
+
+fn gemma(c: &Config) -> Result<Model> {
+    causal(c)?;
+    let d = c.size("hidden_size")?;
+    let f = c.size("intermediate_size")?;
+    let heads = Heads::read_or(c, d, 16, Some(256))?;
+    let bias = c.flag("attention_bias", false)?;
+    decoder(c, d, tied(c, true)?, rms_norm("model.norm", d), |_| {
+        let attention = heads.attention(d, bias, bias, Mask::Causal);
+        Ok(pre_normed(d, attention, gated_mlp(d, f, false)))
+    })
+}
+
+fn gemma2(c: &Config) -> Result<Model> {
+    causal(c)?;
+    let d = c.size("hidden_size")?;
+    let f = c.size("intermediate_size")?;
+    let heads = Heads::read_or(c, d, 4, Some(256))?;
+    let bias = c.flag("attention_bias", false)?;
+    let window = c.maybe_or("sliding_window", 4096)?;
+    let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2))?;
+    decoder(c, d, tied(c, true)?, rms_norm("model.norm", d), |layer| {
+        Ok(normed_around(d, heads.attention(d, bias, bias, masks(layer)), f))
+    })
+}
+
+fn gemma3(c: &Config) -> Result<Model> {
+    causal(c)?;
+    let d = c.size("hidden_size")?;
+    let f = c.size("intermediate_size")?;
+    // Published files leave out what the class has by itself: heads, vocabulary.
+    let query = c.size_or("num_attention_heads", 8)?;
+    let kv = c.size_or("num_key_value_heads", 4)?;
+    let heads = Heads::checked(c, d, query, kv, Some(c.size_or("head_dim", 256)?))?;
+    let vocab = c.size_or("vocab_size", 262_208)?;
+    let bias = c.flag("attention_bias", false)?;
+    let window = c.maybe_or("sliding_window", 4096)?;
+    let every =
+        c.maybe_of(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
+    let masks = layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(every))?;
+    let head = head(d, vocab, tied(c, true)?);
+    decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
+        let attention = heads.attention(d, bias, bias, masks(layer));
+        Ok(normed_around(d, with_norms(attention, head_norms(&heads)), f))
+    })
+}
+
+/// A layer with norms before and after each half.
+fn normed_around(d: u64, attention: Vec<Op>, f: u64) -> Vec<Op> {
+    let mut ops = vec![rms_norm("input_layernorm", d)];
+    ops.extend(attention);
+    ops.push(rms_norm("post_attention_layernorm", d));
+    ops.push(rms_norm("pre_feedforward_layernorm", d));
+    ops.extend(gated_mlp(d, f, false));
+    ops.push(rms_norm("post_feedforward_layernorm", d));
+    ops
+}
+
+/// Embedding models made of Gemma see what follows, too.
+fn causal(c: &Config) -> Result<()> {
+    if c.flag("use_bidirectional_attention", false)? {
+        return Err(Error::new(
+            ErrorKind::Architecture,
+            "`use_bidirectional_attention`",
+            "is true; only causal attention of this type is counted",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{error, model, windows};
+
+    #[test]
+    fn gemma_2b_has_its_published_parameters() {
+        // 256,000·2048 + 18·(2·2048·2048 + 2·2048·256 + 3·2048·16,384 + 2·2048) + 2048
+        let model = model(
+            r#"{"model_type": "gemma", "hidden_size": 2048, "num_hidden_layers": 18, "head_dim": 256,
+                "num_attention_heads": 8, "num_key_value_heads": 1, "intermediate_size": 16384,
+                "vocab_size": 256000}"#,
+        );
+        assert_eq!(model.parameters().total, 2_506_172_416);
+    }
+
+    #[test]
+    fn gemma_2_9b_has_its_published_parameters() {
+        // 256,000·3584 + 42·(2·3584·4096 + 2·3584·2048 + 3·3584·14,336 + 4·3584) + 3584
+        let model = model(
+            r#"{"model_type": "gemma2", "hidden_size": 3584, "num_hidden_layers": 42, "head_dim": 256,
+                "num_attention_heads": 16, "num_key_value_heads": 8, "intermediate_size": 14336,
+                "vocab_size": 256000, "sliding_window": 4096}"#,
+        );
+        assert_eq!(model.parameters().total, 9_241_705_984);
+        assert_eq!(windows(&model), [(Some(4096), 21), (None, 21)]);
+    }
+
+    /// As published: what the class has by itself is left out.
+    const GEMMA_3_4B: &str = r#""text_config": {"hidden_size": 2560, "intermediate_size": 10240,
+        "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024}"#;
+
+    #[test]
+    fn gemma_3_4b_counts_its_text_part() {
+        // 262,208·2560
+        // + 34·(2·2560·2048 + 2·2560·1024 + 2·256 + 3·2560·10,240 + 4·2560) + 2560
+        let config = format!(
+            r#"{{"model_type": "gemma3", {GEMMA_3_4B}, "torch_dtype": "float16",
+                "vision_config": {{"hidden_size": 1152}}}}"#
+        );
+        let model = model(&config);
+        assert_eq!(model.parameters().total, 3_880_263_168);
+        assert_eq!(model.model_type(), "gemma3_text");
+        assert_eq!(windows(&model), [(Some(1024), 29), (None, 5)]);
+        assert_eq!(model.quantization().dtype.to_string(), "fp16");
+        let [heads, .., last] = model.notes() else { panic!("notes") };
+        assert!(heads.starts_with("`text_config.num_attention_heads` is absent"), "{heads}");
+        assert_eq!(last, "only the text part is counted, without `vision_config`");
+    }
+
+    #[test]
+    fn what_a_vision_tower_keeps_whole_the_text_part_does_not() {
+        let stored = |kept: &str| {
+            let config = format!(
+                r#"{{"model_type": "gemma3", {GEMMA_3_4B}, "dtype": "bfloat16",
+                    "quantization_config": {{"quant_method": "fp8",
+                        "modules_to_not_convert": ["{kept}.layers.0.self_attn.q_proj"]}}}}"#
+            );
+            let model = model(&config);
+            model.ops().map(|(op, repeat)| op.stored_bits() * u128::from(repeat)).sum::<u128>()
+        };
+        // Of one matrix, 8 bits more an element and no scale of 32.
+        let (text, vision) = (stored("language_model.model"), stored("vision_tower.encoder"));
+        assert_eq!(text - vision, 8 * 2560 * 2048 - 32);
+    }
+
+    #[test]
+    fn a_part_that_is_missing_or_sees_what_follows_is_refused() {
+        assert_eq!(error(r#"{"model_type": "gemma3"}"#), "`text_config`: is missing; a multimodal config keeps its text part there");
+        assert_eq!(
+            error(r#"{"model_type": "gemma3", "text_config": {"hidden_size": 0}}"#),
+            "`text_config.hidden_size`: is 0, which is no size"
+        );
+        assert_eq!(
+            error(r#"{"model_type": "gemma3_text", "use_bidirectional_attention": true}"#),
+            "`use_bidirectional_attention`: is true; only causal attention of this type is counted"
+        );
+    }
+}
