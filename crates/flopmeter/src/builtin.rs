@@ -89,13 +89,9 @@ impl Builtin {
             .chain(self.ollama.iter().copied())
     }
 
-    /// Its config: the keys that shape it.
-    ///
-    /// # Errors
-    ///
-    /// None that a user meets: a test reads every row.
-    pub fn config(&self) -> Result<Config> {
-        Config::parse(self.config.get())
+    /// Its config as JSON text: the keys that shape it.
+    pub fn config_text(&self) -> &'static str {
+        self.config.get()
     }
 
     /// Its model.
@@ -104,7 +100,7 @@ impl Builtin {
     ///
     /// None that a user meets: a test builds every row.
     pub fn model(&self) -> Result<Model> {
-        let model = Model::from_config(&self.config()?)?;
+        let model = Model::from_config(&Config::parse(self.config_text())?)?;
         Ok(match self.nominal_billions {
             // Names state at most three decimals, so a whole number of thousands.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -46,7 +46,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const BLOOM: &str = r#"{"model_type": "bloom", "hidden_size": 14336, "n_head": 112,
         "n_layer": 70, "vocab_size": 250880}"#;
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn two_spellings_must_agree() {
         assert_eq!(
-            error(&BLOOM.replace(r#""n_layer""#, r#""n_embed": 4096, "n_layer""#)),
+            fact(&BLOOM.replace(r#""n_layer""#, r#""n_embed": 4096, "n_layer""#)),
             "`hidden_size`: is 14336, but `n_embed`, another name of it, is 4096"
         );
     }

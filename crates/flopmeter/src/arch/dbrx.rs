@@ -58,7 +58,7 @@ const NAMES: experts::Names =
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     /// DBRX-instruct.
     const DBRX: &str = r#"{"model_type": "dbrx", "d_model": 6144, "n_heads": 48, "n_layers": 40,
@@ -73,7 +73,7 @@ mod tests {
         let layer: u128 =
             6144 * 8192 + 6144 * 6144 + 6144 * 16 + 16 * 3 * 6144 * 10_752 + 2 * 6144;
         assert_eq!(40 * layer + 2 * 100_352 * 6144 + 6144, 131_596_523_520);
-        let dbrx = model(DBRX).expect("DBRX");
+        let dbrx = model(DBRX);
         assert_eq!(dbrx.parameters().total, 131_596_523_520);
         assert!(dbrx.unread().is_empty() && dbrx.notes().is_empty());
     }
@@ -90,11 +90,11 @@ mod tests {
     #[test]
     fn parts_that_are_missing_or_do_not_fit_are_errors() {
         assert_eq!(
-            error(&DBRX.replace("ffn_config", "ffn")),
+            fact(&DBRX.replace("ffn_config", "ffn")),
             "`ffn_config`: is missing"
         );
         assert_eq!(
-            error(&DBRX.replace("kv_n_heads\": 8", "kv_n_heads\": 7")),
+            fact(&DBRX.replace("kv_n_heads\": 8", "kv_n_heads\": 7")),
             "`attn_config.kv_n_heads`: 48 query heads cannot share 7 key/value heads evenly"
         );
     }

@@ -9,10 +9,10 @@
 //! ```
 //!
 //! V3's router has a correction for each expert. It is a buffer and no parameter: checkpoints store
-//! it, and it is not counted. Neither are layers that predict further tokens (`num_nextn_predict_layers`).
+//! it, and it is not counted.
 
 use super::experts::DenseFirst;
-use super::parts::{decoder, pre_normed, projection, rms_norm, tied};
+use super::parts::{decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -21,6 +21,7 @@ use crate::op::{Latent, Op};
 pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
+    note_prediction_layers(c)?;
     let d = c.size("hidden_size")?;
     let v2 = c.model_type() == "deepseek_v2";
     let attention = LatentAttention::read(c, d)?;
@@ -90,7 +91,7 @@ impl LatentAttention {
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     /// DeepSeek-V3 without its further prediction layer.
     const V3: &str = r#"{"model_type": "deepseek_v3", "attention_bias": false,
@@ -113,7 +114,7 @@ mod tests {
         let total = 61 * attention + 3 * dense + 58 * routed + 2 * 129_280 * 7168 + 7168;
         // The published 671,026,419,200 are these and 58·256 corrections.
         assert_eq!(total, 671_026_419_200 - 58 * 256);
-        let v3 = model(V3).expect("DeepSeek-V3");
+        let v3 = model(V3);
         assert_eq!(v3.parameters().total, total);
         // 37B in the paper (arXiv:2412.19437): 8 of 256 experts.
         assert_eq!(v3.parameters().active, total - 58 * 248 * 3 * 7168 * 2048);
@@ -125,7 +126,7 @@ mod tests {
         let null = V3.replace("\"q_lora_rank\": 1536", "\"q_lora_rank\": null");
         let (lora, plain) = (7168 * 1536 + 1536 + 1536 * 128 * 192, 7168 * 128 * 192);
         assert_eq!(parameters(&null), parameters(V3) - 61 * lora + 61 * plain);
-        let absent = model(&V3.replace("q_lora_rank", "no_rank")).expect("DeepSeek-V3");
+        let absent = model(&V3.replace("q_lora_rank", "no_rank"));
         assert_eq!(absent.parameters().total, parameters(V3));
         assert_eq!(
             absent.notes(),
@@ -134,17 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn what_latent_attention_cannot_have_is_an_error() {
+    fn what_latent_attention_cannot_have_is_an_fact() {
         let grouped = V3.replace("value_heads\": 128", "value_heads\": 8");
-        assert!(error(&grouped).starts_with("`num_key_value_heads`: is 8, but all 128 heads"));
+        assert!(fact(&grouped).starts_with("`num_key_value_heads`: is 8, but all 128 heads"));
         let turns = V3.replace("layer_freq\": 1", "layer_freq\": 2");
-        assert_eq!(error(&turns), "`moe_layer_freq`: is 2; only 1 is counted");
+        assert_eq!(fact(&turns), "`moe_layer_freq`: is 2; only 1 is counted");
     }
 
     #[test]
     fn a_multimodal_config_needs_its_language_model() {
         assert_eq!(
-            error(r#"{"model_type": "kimi_k25", "vision_config": {}}"#),
+            fact(r#"{"model_type": "kimi_k25", "vision_config": {}}"#),
             "`text_config`: is missing"
         );
         let whole = format!(r#"{{"model_type": "kimi_k25", "text_config": {V3}}}"#);

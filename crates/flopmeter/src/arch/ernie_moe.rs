@@ -10,7 +10,7 @@
 
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::parts::{
-    Heads, decoder_of, gated_mlp, head, pre_normed, rms_norm, tied, vector,
+    Heads, decoder_of, gated_mlp, head, note_prediction_layers, pre_normed, rms_norm, tied, vector,
 };
 use crate::config::Config;
 use crate::error::Result;
@@ -21,6 +21,7 @@ use serde_json::Value;
 pub(super) const MODEL_TYPES: &[&str] = &["ernie4_5_moe"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
+    note_prediction_layers(c)?;
     let d = c.size("hidden_size")?;
     let heads = Heads::read_or(c, d, 4, None)?;
     let f = c.size("intermediate_size")?;
@@ -58,7 +59,7 @@ fn last_layer_of_experts(c: &Config) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     /// ERNIE-4.5-21B-A3B.
     const ERNIE: &str = r#"{"model_type": "ernie4_5_moe", "hidden_size": 2560,
@@ -76,7 +77,7 @@ mod tests {
         let routed: u128 = 2560 * 64 + 64 + 66 * 3 * 2560 * 1536;
         let total =
             28 * attention + 3 * 2560 * 12_288 + 27 * routed + 103_424 * 2560 + 2560;
-        let ernie = model(ERNIE).expect("ERNIE-4.5-21B-A3B");
+        let ernie = model(ERNIE);
         assert_eq!(total, 21_825_437_888);
         assert_eq!(ernie.parameters().total, total);
         assert!(ernie.unread().is_empty() && ernie.notes().is_empty());
@@ -87,6 +88,6 @@ mod tests {
         let stated = ERNIE.replace("end_index\": -1", "end_index\": 27");
         assert_eq!(parameters(&stated), parameters(ERNIE));
         let never = ERNIE.replace("end_index\": -1", "end_index\": -2");
-        assert!(error(&never).starts_with("`moe_layer_end_index`: is -2"));
+        assert!(fact(&never).starts_with("`moe_layer_end_index`: is -2"));
     }
 }

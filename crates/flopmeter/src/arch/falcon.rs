@@ -81,7 +81,7 @@ fn norms(c: &Config, new: bool) -> Result<(&'static str, Option<&'static str>)> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const FALCON_7B: &str = r#"{"model_type": "falcon", "hidden_size": 4544, "num_hidden_layers": 32,
         "num_attention_heads": 71, "multi_query": true, "new_decoder_architecture": false,
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn heads_and_norms_that_no_layout_has_are_errors() {
         assert_eq!(
-            error(&FALCON_40B.replace(r#"kv_heads": 8"#, r#"kv_heads": 7"#)),
+            fact(&FALCON_40B.replace(r#"kv_heads": 8"#, r#"kv_heads": 7"#)),
             "`num_kv_heads`: 128 query heads cannot share 7 key/value heads evenly"
         );
         let two_norms = r#""num_ln_in_parallel_attn": 2, "bias""#;
         assert_eq!(
-            error(&FALCON_7B.replace(r#""bias""#, two_norms)),
+            fact(&FALCON_7B.replace(r#""bias""#, two_norms)),
             "`num_ln_in_parallel_attn`: is 2, which no layout of Falcon has here"
         );
     }

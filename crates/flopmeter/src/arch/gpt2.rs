@@ -73,7 +73,7 @@ fn heads(c: &Config, d: u64) -> Result<Heads> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     const GPT2: &str = r#"{"model_type": "gpt2", "n_embd": 768, "n_head": 12, "n_layer": 12,
         "n_positions": 1024, "vocab_size": 50257}"#;
@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_an_error() {
         assert_eq!(
-            error(&GPT2.replace(r#""n_head": 12"#, r#""n_head": 11"#)),
+            fact(&GPT2.replace(r#""n_head": 12"#, r#""n_head": 11"#)),
             "`n_head`: 11 heads do not divide the width 768 evenly"
         );
         assert_eq!(
-            error(&GPT2.replace(r#""n_head""#, r#""add_cross_attention": true, "n_head""#)),
+            fact(&GPT2.replace(r#""n_head""#, r#""add_cross_attention": true, "n_head""#)),
             "`add_cross_attention`: is true, and cross-attention is not counted"
         );
     }
@@ -107,7 +107,7 @@ mod tests {
         let grouped = GPT2
             .replace("gpt2", "gpt_bigcode")
             .replace(r#""n_head""#, r#""multi_query": true, "num_key_value_heads": 4, "n_head""#);
-        let model = model(&grouped).expect("it builds");
+        let model = model(&grouped);
         // A key and a value of 64 for 12 heads become those of one, weights and biases.
         assert_eq!(model.parameters().total, 124_439_808 - 12 * 2 * 11 * 64 * (768 + 1));
         assert!(model.notes().iter().any(|note| note.contains("`multi_query` says")));

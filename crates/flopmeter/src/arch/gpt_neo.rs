@@ -116,7 +116,7 @@ fn patterns(types: &Value) -> Option<Vec<(Vec<&str>, usize)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
     use crate::op::Op;
     use crate::passes::Mask;
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_other_layer_is_local_and_its_cache_whole() {
-        let model = model(GPT_NEO_125M).expect("a sound config");
+        let model = model(GPT_NEO_125M);
         let masks: Vec<_> = model
             .ops()
             .filter_map(|(op, repeat)| match op {
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn patterns_that_do_not_fit_are_errors() {
-        let with = |types: &str| error(&GPT_NEO_125M.replace(r#"[[["global", "local"], 6]]"#, types));
+        let with = |types: &str| fact(&GPT_NEO_125M.replace(r#"[[["global", "local"], 6]]"#, types));
         let wrong_number = "`attention_types`: does not describe 12 layers";
         assert_eq!(with(r#"[[["global", "local"], 7]]"#), wrong_number);
         assert_eq!(with(r#"[[["global", "local"], 18446744073709551615]]"#), wrong_number);

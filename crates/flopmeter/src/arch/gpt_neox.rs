@@ -74,7 +74,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const PYTHIA_160M: &str = r#"{"model_type": "gpt_neox", "hidden_size": 768,
         "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn heads_must_divide_the_width() {
         assert_eq!(
-            error(&PYTHIA_160M.replace(r#"_heads": 12"#, r#"_heads": 7"#)),
+            fact(&PYTHIA_160M.replace(r#"_heads": 12"#, r#"_heads": 7"#)),
             "`num_attention_heads`: 7 heads do not divide the width 768 evenly"
         );
     }

@@ -35,7 +35,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model};
+    use super::super::testing::{fact, model};
 
     /// gpt-oss-20b, which states its `layer_types` as the rule gives them.
     const SMALL: &str = r#"{"model_type": "gpt_oss", "attention_bias": true,
@@ -52,7 +52,7 @@ mod tests {
         let experts: u128 = 32 * (5760 * 2881 + 2880 * 2881);
         let layer = attention + 32 * 2881 + experts + 2 * 2880;
         assert_eq!(24 * layer + 2 * 201_088 * 2880 + 2880, 20_914_757_184);
-        let small = model(SMALL).expect("gpt-oss-20b");
+        let small = model(SMALL);
         assert_eq!(small.parameters().total, 20_914_757_184);
         // 3.6B in its model card, which leaves the embedding out.
         let unembedded = small.parameters().active - small.parameters().embedding;
@@ -62,16 +62,16 @@ mod tests {
 
     #[test]
     fn every_second_layer_slides() {
-        let small = model(SMALL).expect("gpt-oss-20b");
+        let small = model(SMALL);
         let repeats: Vec<u64> = small.groups().iter().map(|group| group.repeat).collect();
         assert_eq!(repeats, [1, 12, 12, 1]);
     }
 
     #[test]
-    fn two_spellings_that_disagree_are_an_error() {
+    fn two_spellings_that_disagree_are_an_fact() {
         let torn = SMALL.replace("experts_per_token\": 4", "experts_per_token\": 2");
         assert_eq!(
-            error(&torn),
+            fact(&torn),
             "`num_experts_per_tok`: is 4, but `experts_per_token`, another name of it, is 2"
         );
     }
@@ -81,6 +81,6 @@ mod tests {
         let no_window = SMALL
             .replace("\"sliding_window\": 128", "\"sliding_window\": null, \"layer_types\": [\"sliding_attention\"]")
             .replace("layers\": 24", "layers\": 1");
-        assert!(error(&no_window).starts_with("`layer_types`: has sliding layers, but no window"));
+        assert!(fact(&no_window).starts_with("`layer_types`: has sliding layers, but no window"));
     }
 }

@@ -53,7 +53,7 @@ fn queries_keys_values(c: &Config, d: u64) -> Vec<Op> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const GPT_J: &str = r#"{"model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_layer": 28,
         "n_inner": null, "rotary_dim": 64, "vocab_size": 50400}"#;
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn missing_sizes_are_errors() {
-        assert_eq!(error(&GPT_J.replace("n_layer", "layers")), "`n_layer`: is missing");
-        assert_eq!(error(&GPT_J.replace("n_embd", "width")), "`n_embd`: is missing");
+        assert_eq!(fact(&GPT_J.replace("n_layer", "layers")), "`n_layer`: is missing");
+        assert_eq!(fact(&GPT_J.replace("n_embd", "width")), "`n_embd`: is missing");
     }
 }

@@ -114,7 +114,7 @@ fn chunked_layers(c: &Config, layers: u64, chunk: u64) -> Result<impl Fn(u64) ->
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model};
+    use super::super::testing::{fact, model};
 
     /// Llama-4-Scout-17B-16E's language model.
     const SCOUT: &str = r#"{"model_type": "llama4_text", "attention_chunk_size": 8192,
@@ -134,7 +134,7 @@ mod tests {
             r#"{{"model_type": "llama4", "torch_dtype": "bfloat16", "text_config": {SCOUT}}}"#
         );
         for text in [SCOUT, &whole] {
-            let scout = model(text).expect("Scout");
+            let scout = model(text);
             assert_eq!(scout.model_type(), "llama4_text");
             assert_eq!(scout.parameters().total, 107_769_861_120);
             assert!(scout.unread().is_empty());
@@ -143,14 +143,13 @@ mod tests {
 
     #[test]
     fn every_fourth_layer_attends_to_everything() {
-        let scout = model(SCOUT).expect("Scout");
+        let scout = model(SCOUT);
         let repeats: Vec<u64> = scout.groups().iter().map(|group| group.repeat).collect();
         assert_eq!(repeats, [1, 36, 12, 1]);
         let rotary = SCOUT
             .replace("\"no_rope_layer_interval\": 4", "\"no_rope_layers\": [1, 0, 0]")
             .replace("layers\": 48", "layers\": 3");
         let names: Vec<String> = model(&rotary)
-            .expect("three layers")
             .groups()
             .iter()
             .map(|group| group.name.clone())
@@ -161,10 +160,10 @@ mod tests {
     #[test]
     fn lists_of_the_wrong_length_are_errors() {
         let rope = SCOUT.replace("no_rope_layer_interval\": 4", "no_rope_layers\": [1, 0]");
-        assert_eq!(error(&rope), "`no_rope_layers`: has 2 entries for 48 layers");
+        assert_eq!(fact(&rope), "`no_rope_layers`: has 2 entries for 48 layers");
         let kinds = SCOUT.replace("\"no_rope_layer_interval\": 4", "\"layer_types\": []");
-        assert_eq!(error(&kinds), "`layer_types`: has 0 entries for 48 layers");
+        assert_eq!(fact(&kinds), "`layer_types`: has 0 entries for 48 layers");
         let chunk = SCOUT.replace("chunk_size\": 8192", "chunk_size\": 0");
-        assert_eq!(error(&chunk), "`attention_chunk_size`: is 0, which is no size");
+        assert_eq!(fact(&chunk), "`attention_chunk_size`: is 0, which is no size");
     }
 }

@@ -2,6 +2,8 @@
 
 mod experts;
 mod parts;
+#[cfg(test)]
+mod testing;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -103,33 +105,4 @@ fn nearest(name: &str) -> Option<&'static str> {
         .map(|known| (strsim::jaro_winkler(&name, known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
-}
-
-#[cfg(test)]
-mod testing {
-    use crate::{Config, Model};
-
-    /// The model of a config.
-    pub fn model(config: &str) -> Model {
-        let config = Config::parse(config).expect("a config");
-        Model::from_config(&config).expect("a model")
-    }
-
-    /// What is wrong with a config.
-    pub fn error(config: &str) -> String {
-        let config = Config::parse(config).expect("a config");
-        Model::from_config(&config).expect_err("no model").to_string()
-    }
-
-    /// The windows of a model's attentions, each with its number of layers.
-    pub fn windows(model: &Model) -> Vec<(Option<u64>, u64)> {
-        let windows = model.ops().filter_map(|(op, repeat)| match op {
-            crate::op::Op::Attention(attention) => match attention.mask {
-                crate::passes::Mask::Sliding { window } => Some((Some(window), repeat)),
-                _ => Some((None, repeat)),
-            },
-            _ => None,
-        });
-        windows.collect()
-    }
 }

@@ -75,7 +75,7 @@ fn refuse_other_attention(c: &Config, heads: Heads) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     const MPT_7B: &str = r#"{"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32,
         "expansion_ratio": 4, "vocab_size": 50432, "no_bias": true,
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_ratio_that_nobody_reads_is_said() {
-        let model = model(&MPT_7B.replace(r#"_ratio": 4"#, r#"_ratio": 2"#)).expect("it builds");
+        let model = model(&MPT_7B.replace(r#"_ratio": 4"#, r#"_ratio": 2"#));
         assert_eq!(model.parameters().total, 6_649_286_656);
         assert!(model.notes().iter().any(|note| note.contains("`expansion_ratio` is 2")));
     }
@@ -99,10 +99,10 @@ mod tests {
     #[test]
     fn attention_that_the_reference_lacks_is_an_error() {
         let attention = "`attn_config.attn_type`: is not \"multihead_attention\" of as many keys as queries";
-        assert_eq!(error(&MPT_7B.replace("multihead", "multiquery")), attention);
-        assert_eq!(error(&MPT_7B.replace(r#""alibi""#, r#""kv_n_heads": 8, "alibi""#)), attention);
+        assert_eq!(fact(&MPT_7B.replace("multihead", "multiquery")), attention);
+        assert_eq!(fact(&MPT_7B.replace(r#""alibi""#, r#""kv_n_heads": 8, "alibi""#)), attention);
         assert_eq!(
-            error(&MPT_7B.replace(r#""no_bias": true"#, r#""no_bias": false"#)),
+            fact(&MPT_7B.replace(r#""no_bias": true"#, r#""no_bias": false"#)),
             "`no_bias`: is false, but `mpt` is counted without biases"
         );
     }

@@ -36,7 +36,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const MINITRON_8B: &str = r#"{"model_type": "nemotron", "hidden_size": 4096,
         "num_hidden_layers": 32, "num_attention_heads": 48, "num_key_value_heads": 48,
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn heads_that_do_not_share_evenly_are_errors() {
         assert_eq!(
-            error(&MINITRON_8B.replace(r#"value_heads": 48"#, r#"value_heads": 7"#)),
+            fact(&MINITRON_8B.replace(r#"value_heads": 48"#, r#"value_heads": 7"#)),
             "`num_key_value_heads`: 48 query heads cannot share 7 key/value heads evenly"
         );
     }

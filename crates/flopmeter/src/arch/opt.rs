@@ -74,7 +74,7 @@ fn resize(module: &'static str, from: u64, to: u64) -> Linear {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const OPT_125M: &str = r#"{"model_type": "opt", "hidden_size": 768, "num_hidden_layers": 12,
         "num_attention_heads": 12, "ffn_dim": 3072, "vocab_size": 50272,
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn missing_sizes_are_errors() {
-        assert_eq!(error(&OPT_125M.replace("ffn_dim", "ffn")), "`ffn_dim`: is missing");
+        assert_eq!(fact(&OPT_125M.replace("ffn_dim", "ffn")), "`ffn_dim`: is missing");
         assert_eq!(
-            error(&OPT_125M.replace(r#"proj_dim": 768"#, r#"proj_dim": 0"#)),
+            fact(&OPT_125M.replace(r#"proj_dim": 768"#, r#"proj_dim": 0"#)),
             "`word_embed_proj_dim`: is 0, which is no size"
         );
     }

@@ -217,6 +217,21 @@ pub(super) fn head(hidden: u64, vocab: u64, tied: bool) -> Linear {
     Linear::new("lm_head", Component::Head, hidden, vocab).sampled().sharing_weights(tied)
 }
 
+/// Notes that layers which predict further tokens are left out: a pass of the model proper does not
+/// run them. They go by several names.
+pub(super) fn note_prediction_layers(c: &Config) -> Result<()> {
+    for key in ["num_nextn_predict_layers", "num_mtp_layers", "num_mtp_modules"] {
+        if let Some(count) = c.count(key)?.filter(|count| *count > 0) {
+            c.note(format!(
+                "layers that predict further tokens are not counted (`{key}`: {count})"
+            ));
+        }
+    }
+    // How many each module has.
+    c.raw("mtp_transformer_layers");
+    Ok(())
+}
+
 /// Whether the head is the embedding table; `default` is the class's where the key is absent.
 pub(super) fn tied(c: &Config, default: bool) -> Result<bool> {
     c.flag("tie_word_embeddings", default)
@@ -327,27 +342,3 @@ pub(super) fn text_part(
 
 /// Nested configs that are no parts of a model.
 const NOT_PARTS: [&str; 3] = ["text_config", "quantization_config", "generation_config"];
-
-/// What the tests of the families ask: how many parameters a config has, or why it has none.
-#[cfg(test)]
-pub(super) mod testing {
-    use crate::config::Config;
-    use crate::error::Result;
-    use crate::model::Model;
-
-    /// The model of a config's text.
-    pub fn model(text: &str) -> Result<Model> {
-        Model::from_config(&Config::parse(text)?)
-    }
-
-    /// All parameters of a config's model.
-    pub fn parameters(text: &str) -> u128 {
-        model(text).expect("a config that is sound").parameters().total
-    }
-
-    /// Place and fact of the error of a config that cannot be built.
-    pub fn error(text: &str) -> String {
-        let error = model(text).expect_err("a config that cannot be built");
-        format!("{}: {}", error.place(), error.fact())
-    }
-}

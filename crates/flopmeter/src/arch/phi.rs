@@ -59,7 +59,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const PHI_2: &str = r#"{"model_type": "phi", "hidden_size": 2560, "num_hidden_layers": 32,
         "num_attention_heads": 32, "intermediate_size": 10240, "vocab_size": 51200}"#;
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn bad_sizes_are_errors() {
         assert_eq!(
-            error(&PHI_2.replace("intermediate_size", "n_inner")),
+            fact(&PHI_2.replace("intermediate_size", "n_inner")),
             "`intermediate_size`: is missing"
         );
         assert_eq!(
-            error(&PHI_2.replace(r#""num_hidden"#, r#""num_key_value_heads": 5, "num_hidden"#)),
+            fact(&PHI_2.replace(r#""num_hidden"#, r#""num_key_value_heads": 5, "num_hidden"#)),
             "`num_key_value_heads`: 32 query heads cannot share 5 key/value heads evenly"
         );
     }

@@ -118,7 +118,7 @@ impl FeedForward {
 
 #[cfg(test)]
 mod tests {
-    use crate::arch::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     /// Qwen3-30B-A3B.
     const QWEN3: &str = r#"{"model_type": "qwen3_moe", "attention_bias": false,
@@ -143,15 +143,15 @@ mod tests {
         let dense = QWEN3.replace("\"mlp_only_layers\": []", "\"mlp_only_layers\": [0]");
         assert_eq!(parameters(&dense), 30_532_122_624 - less);
         let many = QWEN3.replace("48,", "1,").replace("[]", "[0, 1]");
-        assert_eq!(error(&many), "`mlp_only_layers`: has 2 entries for 1 layers");
+        assert_eq!(fact(&many), "`mlp_only_layers`: has 2 entries for 1 layers");
         let never = QWEN3.replace("sparse_step\": 1", "sparse_step\": 0");
-        assert_eq!(error(&never), "`decoder_sparse_step`: is 0, which is no size");
+        assert_eq!(fact(&never), "`decoder_sparse_step`: is 0, which is no size");
     }
 
     #[test]
     fn a_window_that_is_switched_off_is_nothing_unread() {
         let stated = QWEN3.replace("\"sliding_window\": null", "\"sliding_window\": 32768");
-        let model = model(&stated).expect("Qwen3");
+        let model = model(&stated);
         assert!(model.unread().is_empty());
         assert!(model.notes().is_empty());
     }

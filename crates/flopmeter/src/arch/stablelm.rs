@@ -62,7 +62,7 @@ fn attention(heads: Heads, d: u64, bias: bool, norms: bool) -> Vec<Op> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, model, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     const STABLELM_3B: &str = r#"{"model_type": "stablelm", "hidden_size": 2560,
         "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
@@ -79,11 +79,11 @@ mod tests {
     #[test]
     fn absent_kv_heads_are_those_of_the_class() {
         let absent = STABLELM_3B.replace(r#""num_key_value_heads": 32,"#, "");
-        let model = model(&absent).expect("it builds");
+        let model = model(&absent);
         assert_eq!(model.parameters().total, 2_795_443_200);
         assert!(model.notes().iter().any(|note| note.contains("`num_key_value_heads` is absent")));
         assert_eq!(
-            error(&absent.replace(r#"heads": 32"#, r#"heads": 40"#)),
+            fact(&absent.replace(r#"heads": 32"#, r#"heads": 40"#)),
             "`num_key_value_heads`: 40 query heads cannot share 32 key/value heads evenly"
         );
     }

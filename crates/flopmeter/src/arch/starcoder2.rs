@@ -46,7 +46,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::testing::{error, parameters};
+    use super::super::testing::{fact, parameters};
 
     const STARCODER2_3B: &str = r#"{"model_type": "starcoder2", "hidden_size": 3072,
         "num_hidden_layers": 30, "num_attention_heads": 24, "num_key_value_heads": 2,
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_window_of_nothing_is_an_error() {
         assert_eq!(
-            error(&STARCODER2_3B.replace(r#"window": 4096"#, r#"window": 0"#)),
+            fact(&STARCODER2_3B.replace(r#"window": 4096"#, r#"window": 0"#)),
             "`sliding_window`: is 0, which is no size"
         );
     }

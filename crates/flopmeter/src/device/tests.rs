@@ -197,14 +197,3 @@ fn slices_are_of_known_rows_and_fill_them() {
         }
     }
 }
-
-/// What a reader pays once per process; run with `--release --ignored --nocapture` to see it.
-#[test]
-#[ignore = "a measurement, not a test"]
-fn reading_the_table_takes() {
-    let start = std::time::Instant::now();
-    for _ in 0..50 {
-        std::hint::black_box(parse(std::hint::black_box(TEXT)).expect("the table"));
-    }
-    println!("{:?} per reading", start.elapsed() / 50);
-}

@@ -1,0 +1,70 @@
+//! What a count costs. Run: `cargo bench -p flopmeter`.
+
+use divan::{Bencher, black_box};
+use flopmeter::device::{self, Device};
+use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
+use flopmeter::{Builtin, Config, Convention, Hardware, Model, Phase, Workload};
+
+fn main() {
+    divan::main();
+}
+
+fn model(name: &str) -> Model {
+    Builtin::find(name).and_then(Builtin::model).expect("a built-in model")
+}
+
+/// One request on a built model: the time must not depend on tokens or layers.
+#[divan::bench(args = [
+    ("gpt2", 10, 10),
+    ("llama-3.1-8b", 1024, 256),
+    ("llama-3.1-8b", 1_000_000, 1_000_000),
+    ("meta-llama/Llama-3.1-405B", 1024, 256),
+    ("google/gemma-3-27b-it", 1024, 256),
+    ("mistralai/Mixtral-8x7B-v0.1", 1024, 256),
+    ("deepseek-ai/DeepSeek-V3", 1024, 256),
+])]
+fn request(bencher: Bencher<'_, '_>, (name, prompt, generate): (&str, u64, u64)) {
+    let model = model(name);
+    let request = Workload::request(prompt, generate);
+    bencher.bench(|| model.flops(black_box(&request), black_box(&Convention::MODEL)));
+}
+
+/// The same as PyTorch's counter would have it.
+#[divan::bench(args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+fn request_by_reference(bencher: Bencher<'_, '_>, name: &str) {
+    let model = model(name);
+    let request = Workload::request(1024, 256);
+    bencher.bench(|| model.flops(black_box(&request), black_box(&Convention::TORCH)));
+}
+
+/// Bytes of a request.
+#[divan::bench(args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+fn bytes(bencher: Bencher<'_, '_>, name: &str) {
+    let model = model(name);
+    let request = Workload::request(1024, 256);
+    bencher.bench(|| model.bytes(black_box(&request)));
+}
+
+/// The roofline of a request's decode phase.
+#[divan::bench(args = ["llama-3.1-8b", "google/gemma-3-27b-it"])]
+fn roofline(bencher: Bencher<'_, '_>, name: &str) {
+    let model = model(name);
+    let request = Workload::request(1024, 256);
+    let hardware = Hardware::new(FlopsPerSecond(989.5e12), Some(BytesPerSecond(3.35e12)), 1)
+        .expect("hardware");
+    bencher.bench(|| model.ideal(black_box(&request), Phase::Decode, &hardware));
+}
+
+/// Config text → model.
+#[divan::bench(args = ["llama-3.1-8b", "Qwen/Qwen3-235B-A22B", "deepseek-ai/DeepSeek-V3"])]
+fn config_to_model(bencher: Bencher<'_, '_>, name: &str) {
+    let text = Builtin::find(name).expect("a built-in model").config_text();
+    bencher.bench(|| Model::from_config(&Config::parse(black_box(text))?));
+}
+
+/// A driver's name → device, the table being read already.
+#[divan::bench(args = ["NVIDIA H100 80GB HBM3", "nvidia-l40s-48gb", "NVIDIA RTX A1000"])]
+fn device(bencher: Bencher<'_, '_>, name: &str) {
+    Device::all();
+    bencher.bench(|| device::find(black_box(name)));
+}
