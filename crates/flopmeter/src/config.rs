@@ -176,6 +176,21 @@ impl Config {
         self.size_or(key, default).map(Some)
     }
 
+    /// A count for which the reference implementation has a default; null means 0.
+    ///
+    /// Using the default is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not a whole number from 0 to 2^24.
+    pub fn count_or(&self, key: &'static str, default: u64) -> Result<u64> {
+        if !self.object.contains_key(key) {
+            self.note_default(key, &default.to_string());
+            return Ok(default);
+        }
+        Ok(self.count(key)?.unwrap_or(0))
+    }
+
     /// A count that may be zero (layers that are dense, experts that are shared), or `None`.
     ///
     /// # Errors
@@ -276,6 +291,15 @@ impl Config {
         }
     }
 
+    /// A nested object that must be there, as a config of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is not there or not an object.
+    pub fn part(&self, key: &'static str) -> Result<Self> {
+        self.child(key)?.ok_or_else(|| self.missing(key))
+    }
+
     /// The text part of a multimodal config: `text_config`, or `None`.
     ///
     /// What holds for the whole model is the part's too: how weights are stored where the part does not
@@ -293,6 +317,8 @@ impl Config {
         let states_dtype = part.has("dtype") || part.has("torch_dtype");
         for key in ["dtype", "torch_dtype", "quantization_config", "tie_word_embeddings"] {
             let own = match key {
+                // Llama 4's head is wholly the part's.
+                "tie_word_embeddings" if self.model_type() == "llama4" => true,
                 // LLaVA's first files tie in the part and deny it in the whole.
                 "tie_word_embeddings" if self.model_type().starts_with("llava") => {
                     part.flag(key, false)?

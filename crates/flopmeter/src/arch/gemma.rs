@@ -10,7 +10,7 @@
 //! Gemma 3's larger sizes see images too; `gemma3` counts their text part.
 
 use super::parts::{
-    Heads, decoder, decoder_of, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm,
+    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_masks, pre_normed, rms_norm,
     text_part, tied, with_norms,
 };
 use crate::config::Config;
@@ -69,7 +69,8 @@ fn gemma3(c: &Config) -> Result<Model> {
     let every =
         c.maybe_of(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
     let masks = layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(every))?;
-    decoder_of(c, vocab, d, tied(c, true)?, rms_norm("model.norm", d), |layer| {
+    let head = head(d, vocab, tied(c, true)?);
+    decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
         let attention = heads.attention(d, bias, bias, masks(layer));
         Ok(normed_around(d, with_norms(attention, head_norms(&heads)), f))
     })

@@ -1,5 +1,6 @@
 //! Config → Model, one file a family.
 
+mod experts;
 mod parts;
 #[cfg(test)]
 mod testing;
@@ -35,24 +36,34 @@ macro_rules! architectures {
 architectures! {
     bloom,
     cohere,
+    dbrx,
+    deepseek,
+    ernie_moe,
     exaone4,
     falcon,
     gemma,
     glm,
+    glm_moe,
     gpt2,
     gpt_neo,
     gpt_neox,
+    gpt_oss,
     gptj,
+    hunyuan_moe,
     llama,
+    llama4,
     mistral,
+    mixtral,
     mpt,
     multimodal,
     nemotron,
     olmo,
+    olmoe,
     opt,
     phi,
     phi3,
     qwen,
+    qwen_moe,
     smollm3,
     stablelm,
     starcoder2,

@@ -16,6 +16,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "aya_vision",
     "got_ocr2",
     "internvl",
+    "kimi_k25",
     "llava",
     "llava_next",
     "llava_next_video",
@@ -29,6 +30,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let model_type = match c.model_type() {
         "aya_vision" => "cohere2",
         "got_ocr2" | "internvl" | "llava_onevision" => "qwen2",
+        "kimi_k25" => "kimi_k2",
         "mistral3" => "mistral",
         _ => "llama",
     };

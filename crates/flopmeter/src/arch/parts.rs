@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::{Attention, Experts, Linear, Op, Storage, Table, Vector};
+use crate::op::{Attention, Linear, Op, Storage, Table, Vector};
 use crate::passes::Mask;
 
 /// Heads of grouped-query attention, queries and values of one width.
@@ -192,29 +192,6 @@ pub(super) fn fused_gated_mlp(hidden: u64, inner: u64) -> Vec<Op> {
     ]
 }
 
-/// A router, and gated experts of which each token runs through some.
-pub(super) fn gated_experts(hidden: u64, inner: u64, experts: Experts) -> Vec<Op> {
-    let matrix = |module, from, to| {
-        Op::from(Linear::new(module, Component::MoeExperts, from, to).experts(experts))
-    };
-    vec![
-        Linear::new("mlp.gate", Component::MoeRouter, hidden, experts.total).into(),
-        matrix("mlp.experts.gate_proj", hidden, inner),
-        matrix("mlp.experts.up_proj", hidden, inner),
-        matrix("mlp.experts.down_proj", inner, hidden),
-    ]
-}
-
-/// Gated experts that every token runs through.
-pub(super) fn shared_experts(hidden: u64, inner: u64) -> Vec<Op> {
-    let matrix = |module, from, to| Op::from(Linear::new(module, Component::MoeShared, from, to));
-    vec![
-        matrix("mlp.shared_experts.gate_proj", hidden, inner),
-        matrix("mlp.shared_experts.up_proj", hidden, inner),
-        matrix("mlp.shared_experts.down_proj", inner, hidden),
-    ]
-}
-
 /// Parameters that act element by element.
 pub(super) fn vector(module: &'static str, elements: u64) -> Op {
     Op::Vector(Vector { module, elements, storage: Storage::plain(Dtype::Bf16) })
@@ -240,6 +217,21 @@ pub(super) fn head(hidden: u64, vocab: u64, tied: bool) -> Linear {
     Linear::new("lm_head", Component::Head, hidden, vocab).sampled().sharing_weights(tied)
 }
 
+/// Notes that layers which predict further tokens are left out: a pass of the model proper does not
+/// run them. They go by several names.
+pub(super) fn note_prediction_layers(c: &Config) -> Result<()> {
+    for key in ["num_nextn_predict_layers", "num_mtp_layers", "num_mtp_modules"] {
+        if let Some(count) = c.count(key)?.filter(|count| *count > 0) {
+            c.note(format!(
+                "layers that predict further tokens are not counted (`{key}`: {count})"
+            ));
+        }
+    }
+    // How many each module has.
+    c.raw("mtp_transformer_layers");
+    Ok(())
+}
+
 /// Whether the head is the embedding table; `default` is the class's where the key is absent.
 pub(super) fn tied(c: &Config, default: bool) -> Result<bool> {
     c.flag("tie_word_embeddings", default)
@@ -253,15 +245,16 @@ pub(super) fn decoder(
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
-    decoder_of(c, c.size("vocab_size")?, hidden, tied, final_norm, layer)
+    let vocab = c.size("vocab_size")?;
+    decoder_of(c, vocab, hidden, head(hidden, vocab, tied), final_norm, layer)
 }
 
-/// The same with a vocabulary that the config need not state.
+/// The same with a vocabulary that the config need not state, and a head that may be unlike others.
 pub(super) fn decoder_of(
     c: &Config,
     vocab: u64,
     hidden: u64,
-    tied: bool,
+    head: Linear,
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
@@ -269,7 +262,7 @@ pub(super) fn decoder_of(
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
     model.layers(layers, layer)?;
-    model.once("head", [final_norm, head(hidden, vocab, tied).into()]);
+    model.once("head", [final_norm, head.into()]);
     model.finish()
 }
 

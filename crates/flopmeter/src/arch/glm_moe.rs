@@ -1,0 +1,77 @@
+//! GLM-4.5: grouped queries, and DeepSeek's feed-forward layers.
+//!
+//! ```text
+//! embed → L × [ norm → q, k, v → attend → out ] [ norm → feed-forward ] → norm → head
+//! feed-forward  dense in the first layers, then router → k of E × (gate, up → down) + shared (gate, up → down)
+//! ```
+//!
+//! The largest norms each head's query and key. As in DeepSeek-V3, the router's correction is a
+//! buffer, which is not counted.
+
+use super::experts::DenseFirst;
+use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::Model;
+use crate::passes::Mask;
+
+pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe"];
+
+pub(super) fn build(c: &Config) -> Result<Model> {
+    note_prediction_layers(c)?;
+    let d = c.size("hidden_size")?;
+    let heads = Heads::read_or(c, d, 8, None)?;
+    let bias = c.flag("attention_bias", false)?;
+    let normed = c.flag("use_qk_norm", false)?;
+    let ffn = DenseFirst::read(c, 1, 1)?;
+    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+        let mut attention = heads.attention(d, bias, false, Mask::Causal);
+        if normed {
+            attention = with_norms(attention, head_norms(&heads));
+        }
+        Ok(pre_normed(d, attention, ffn.layer(layer, d, false)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fact, model, parameters};
+
+    /// GLM-4.5-Air.
+    const AIR: &str = r#"{"model_type": "glm4_moe", "attention_bias": true,
+        "first_k_dense_replace": 1, "head_dim": 128, "hidden_size": 4096,
+        "intermediate_size": 10944, "moe_intermediate_size": 1408, "n_routed_experts": 128,
+        "n_shared_experts": 1, "num_attention_heads": 96, "num_experts_per_tok": 8,
+        "num_hidden_layers": 46, "num_key_value_heads": 8, "num_nextn_predict_layers": 1,
+        "tie_word_embeddings": false, "use_qk_norm": false, "vocab_size": 151552}"#;
+
+    #[test]
+    fn air_has_as_many_parameters_as_its_reference_implementation() {
+        // Attention 2·4096·(12288 + 1024) + 12288 + 2·1024 and two norms of 4096, 46 times; one
+        // dense layer of 3·4096·10944, 45 of 4096·128 + 129·3·4096·1408; 2·151552·4096, a norm.
+        let attention: u128 = 2 * 4096 * 13_312 + 12_288 + 2048 + 2 * 4096;
+        let (dense, routed) = (3 * 4096 * 10_944, 4096 * 128 + 129 * 3 * 4096 * 1408);
+        let total = 46 * attention + dense + 45 * routed + 2 * 151_552 * 4096 + 4096;
+        assert_eq!(total, 106_852_245_504);
+        let air = model(AIR);
+        assert_eq!(air.parameters().total, total);
+        assert!(air.unread().is_empty());
+        let left_out = "layers that predict further tokens are not counted (`num_nextn_predict_layers`: 1)";
+        assert!(air.notes().iter().any(|note| note == left_out));
+    }
+
+    #[test]
+    fn norms_of_queries_and_keys_are_a_switch() {
+        let normed = AIR.replace("qk_norm\": false", "qk_norm\": true");
+        assert_eq!(parameters(&normed), 106_852_245_504 + 46 * 2 * 128);
+    }
+
+    #[test]
+    fn a_negative_number_of_dense_layers_is_an_fact() {
+        let negative = AIR.replace("replace\": 1", "replace\": -1");
+        assert_eq!(
+            fact(&negative),
+            "`first_k_dense_replace`: is -1, not a whole number above zero"
+        );
+    }
+}
