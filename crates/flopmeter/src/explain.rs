@@ -73,6 +73,7 @@ impl Model {
     ///
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
+        workload.numbered().ok_or_else(too_large)?;
         let mut sections = Vec::new();
         let many = workload.sequences().len() > 1;
         for (index, sequence) in workload.sequences().iter().enumerate() {

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::op::{Scale, Storage};
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -177,6 +177,12 @@ impl Quantization {
         self.groups.push(Group { targets: Modules::every_linear(), storage });
     }
 
+    /// How much work it is to look a module up: the length of all expressions together.
+    pub(crate) fn expressions(&self) -> usize {
+        self.kept.expressions
+            + self.groups.iter().map(|group| group.targets.expressions).sum::<usize>()
+    }
+
     /// How the weights of a linear layer at a path (`model.layers.3.mlp.up_proj`) are stored.
     pub fn linear(&self, path: &str) -> Storage {
         if self.kept.cover(path) {
@@ -325,6 +331,8 @@ struct Modules {
     every_linear: bool,
     names: HashSet<String>,
     patterns: Vec<Regex>,
+    /// The length of all patterns as they are written.
+    expressions: usize,
 }
 
 impl Modules {
@@ -354,9 +362,12 @@ impl Modules {
                 return Ok(());
             }
         };
-        let pattern = Regex::new(&expression).map_err(|error| {
+        // No real expression counts its repetitions, so a large program from a short one is an attack.
+        let size = 4096 + 64 * expression.len();
+        let pattern = RegexBuilder::new(&expression).size_limit(size).build().map_err(|error| {
             unknown("ignore", &format!("has the expression \"{}\": {error}", shown(name)))
         })?;
+        self.expressions += expression.len();
         self.patterns.push(pattern);
         Ok(())
     }
