@@ -192,7 +192,8 @@ impl Model {
                 )?;
             }
             Op::Latent(op) => {
-                let form = if rectangles { Form::Expanded } else { op.cheapest(passes)?.0 };
+                let form =
+                    if rectangles { Form::Expanded } else { op.flops(1)?.cheapest(passes)?.0 };
                 let parts = latent_factors(op, form, passes, rectangles)?;
                 let [expansion, scores, values] = parts;
                 push(Component::AttentionProjections, &expansion)?;
@@ -401,7 +402,7 @@ fn latent_factors(
             ("new tokens (absorbed)", ("rank + rope", op.rank + op.rope), ("rank", op.rank))
         }
     };
-    let expanded = op.expanded_tokens(form, passes)?;
+    let expanded = form.expanded_tokens(passes)?;
     Some([
         vec![
             ("2", 2),

@@ -6,7 +6,7 @@ mod linear;
 mod storage;
 
 pub use attention::Attention;
-pub use latent::{Form, Latent};
+pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
 
