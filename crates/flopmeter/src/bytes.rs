@@ -134,8 +134,8 @@ impl Model {
             }
             for sequence in workload.sequences() {
                 let passes = workload.passes(sequence, phase);
-                read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                 if workload.kv_cache() {
+                    read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                     let tokens = passes.tokens()?;
                     written.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
                 }
@@ -172,8 +172,8 @@ impl Model {
         let mut bits = Bits::default();
         self.add_weights_read(stretch, workload, &mut bits)?;
         for (sequence, passes) in stretch.members(workload) {
-            bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
             if workload.kv_cache() {
+                bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                 let tokens = passes.tokens()?;
                 bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
             }
