@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 
 /// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
-pub const LONGEST_TEXT: usize = 16 << 20;
+const LONGEST_TEXT: usize = 16 << 20;
 /// The largest size that is believed: 2^24, the widest real one (a vocabulary) being under 2^19.
 /// Products of two sizes then fit `u64`, and every count of one layer fits `u128`.
 const LARGEST_SIZE: u64 = 1 << 24;
@@ -37,7 +37,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Syntax`] for text that is longer than [`LONGEST_TEXT`], not JSON, nested deeper
+    /// [`ErrorKind::Syntax`] for text that is longer than 16 MiB, not JSON, nested deeper
     /// than 127 levels, or not an object.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > LONGEST_TEXT {
