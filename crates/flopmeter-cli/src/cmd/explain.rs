@@ -2,7 +2,7 @@
 
 use crate::args::ExplainArgs;
 use crate::render::{self, Block, Column, Document};
-use crate::report::Request;
+use crate::request::Request;
 use flopmeter::{NOT_COUNTED, Result, Section, Utilization, utilization_section};
 use serde::Serialize;
 
