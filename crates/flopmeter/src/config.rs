@@ -379,6 +379,25 @@ impl Config {
         self.notes.borrow().clone()
     }
 
+    /// Keys that were read, with their values as far as they are short, in the order of reading.
+    pub fn keys(&self) -> Vec<(String, String)> {
+        let read = self.read.borrow();
+        let mut keys: Vec<(String, String)> = Vec::with_capacity(read.len());
+        for (at, key) in read.iter().enumerate() {
+            let Some(value) = self.object.get(*key).filter(|_| !read[..at].contains(key)) else {
+                continue;
+            };
+            let value = match value {
+                Value::Array(items) => format!("a list of {}", items.len()),
+                Value::Object(_) => continue,
+                Value::String(text) => shown(text),
+                scalar => scalar.to_string(),
+            };
+            keys.push((format!("{}{key}", self.prefix), value));
+        }
+        keys
+    }
+
     /// Keys that look like shapes and that nobody read, with their place.
     pub fn unread(&self) -> Vec<String> {
         let read = self.read.borrow();

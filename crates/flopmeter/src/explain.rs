@@ -1,6 +1,7 @@
 //! A count as arithmetic: each component as formula, numbers put in, result.
 
 mod bytes;
+mod factors;
 mod tokens;
 
 use crate::bytes::Bytes;
@@ -8,10 +9,11 @@ use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::model::{Group, Model, too_large};
-use crate::op::{Form, Latent, Linear, Op, Rows};
+use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
 use crate::utilization::{Hardware, Utilization};
 use crate::workload::{Phase, Sequence, Workload};
+use factors::{latent_factors, linear_factors};
 use tokens::{pairs_line, tokens_line};
 
 /// What no convention counts, and what no figure of bytes includes.
@@ -77,7 +79,7 @@ impl Model {
     ///
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
-        let mut sections = Vec::new();
+        let mut sections = vec![self.config_section()];
         let many = workload.sequences().len() > 1;
         for (index, sequence) in workload.sequences().iter().enumerate() {
             for phase in Phase::ALL {
@@ -98,6 +100,18 @@ impl Model {
             }
         }
         Ok(sections)
+    }
+
+    /// The keys that the sizes below come from.
+    fn config_section(&self) -> Section {
+        let mut lines: Vec<Line> = self
+            .keys()
+            .iter()
+            .map(|(key, value)| Line::new(key.clone(), "config", value.clone(), value))
+            .collect();
+        let parameters = self.parameters().total;
+        lines.push(Line::new("parameters", "sum over all ops", "", parameters));
+        Section { title: "config".into(), lines }
     }
 
     fn phase_lines(
@@ -273,63 +287,4 @@ pub fn utilization_section(
         ));
     }
     Section { title: "utilization".into(), lines }
-}
-
-fn linear_factors(
-    linear: &Linear,
-    passes: Passes,
-    sampled: u64,
-    by_reference: bool,
-) -> Option<Vec<(&'static str, u128)>> {
-    let mut factors =
-        vec![("2", 2), ("in", u128::from(linear.from)), ("out", u128::from(linear.to))];
-    if let Some(experts) = linear.experts {
-        factors.push(if by_reference {
-            ("experts run", experts.run_by_reference.into())
-        } else {
-            ("experts a token", experts.active.into())
-        });
-    }
-    factors.push(if linear.rows == Rows::Sampled && !by_reference {
-        ("sampled", sampled.into())
-    } else {
-        ("tokens", passes.tokens()?)
-    });
-    Some(factors)
-}
-
-fn latent_factors(
-    op: &Latent,
-    form: Form,
-    passes: Passes,
-    rectangles: bool,
-) -> Option<[Vec<(&'static str, u128)>; 3]> {
-    let heads = ("heads", u128::from(op.heads));
-    let (symbol, pairs) = if rectangles {
-        ("squares", passes.squares(Mask::Causal)?)
-    } else {
-        ("pairs", passes.pairs(Mask::Causal)?)
-    };
-    let (tokens, key, value) = match form {
-        Form::Expanded => (
-            "cached and new tokens (expanded)",
-            ("nope + rope", op.nope + op.rope),
-            ("value", op.value),
-        ),
-        Form::Absorbed => {
-            ("new tokens (absorbed)", ("rank + rope", op.rank + op.rope), ("rank", op.rank))
-        }
-    };
-    let expanded = form.expanded_tokens(passes)?;
-    Some([
-        vec![
-            ("2", 2),
-            ("rank", op.rank.into()),
-            heads,
-            ("(nope + value)", u128::from(op.nope) + u128::from(op.value)),
-            (tokens, expanded),
-        ],
-        vec![("2", 2), heads, (key.0, key.1.into()), (symbol, pairs)],
-        vec![("2", 2), heads, (value.0, value.1.into()), (symbol, pairs)],
-    ])
 }

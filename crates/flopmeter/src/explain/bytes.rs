@@ -1,10 +1,11 @@
 //! Bytes as arithmetic.
 
 use super::{Line, Section};
+use crate::bytes::{Stretch, Times};
 use crate::error::Result;
 use crate::model::{Model, too_large};
 use crate::op::Op;
-use crate::workload::Workload;
+use crate::workload::{Phase, Workload};
 
 impl Model {
     /// The arithmetic of [`bytes`](Self::bytes): weights by how they are stored, the cache, and what each
@@ -74,20 +75,57 @@ impl Model {
             "",
             bytes.kv_cache,
         ));
-        for (name, traffic) in [("prefill", bytes.prefill), ("decode", bytes.decode)] {
-            lines.push(Line::new(
-                format!("read, {name}"),
-                "weights once a pass, of E experts E·(1 − (1 − k/E)^tokens); the cache in sight",
-                "",
-                traffic.read,
-            ));
-            lines.push(Line::new(
-                format!("written, {name}"),
-                "the cache of new tokens",
-                "",
-                traffic.written,
-            ));
+        for (phase, traffic) in Phase::ALL.into_iter().zip([bytes.prefill, bytes.decode]) {
+            self.traffic_lines(workload, phase, &mut lines).ok_or_else(too_large)?;
+            let name = phase.name();
+            let sum = |what: &str, bytes: u128| {
+                Line::new(format!("{what}, {name}"), "sum of the lines above", "", bytes)
+            };
+            lines.push(sum("read", traffic.read));
+            let written = "new tokens · bytes of the KV cache a token";
+            lines.push(Line::new(format!("written, {name}"), written, "", traffic.written));
         }
         Ok(Section { title: "bytes".into(), lines })
+    }
+
+    /// What a phase reads: weights by stretch of equal batches, and the cache in sight.
+    fn traffic_lines(
+        &self,
+        workload: &Workload,
+        phase: Phase,
+        lines: &mut Vec<Line>,
+    ) -> Option<()> {
+        for stretch in Stretch::of(workload, phase) {
+            let passes = format!("passes {}–{}", stretch.from + 1, stretch.to);
+            self.visit_weights(&stretch, workload, |read| {
+                let (formula, times, bytes) = match read.times {
+                    Times::Exact(times) => {
+                        let bits = read.bits.checked_mul(times)?;
+                        ("times read · bits ÷ 8", times.to_string(), bits.div_ceil(8).to_string())
+                    }
+                    Times::Expected(times) => (
+                        "Σ over passes of E·(1 − (1 − k/E)^tokens) · bits of one ÷ 8",
+                        format!("{times:.4}"),
+                        format!("{:.0}", times * read.bits as f64 / 8.0),
+                    ),
+                };
+                let name = format!("read, {} · {passes} · {}", phase.name(), read.what);
+                lines.push(Line::new(name, formula, format!("{times} · {} ÷ 8", read.bits), bytes));
+                Some(())
+            })?;
+        }
+        let mut bits = 0_u128;
+        for sequence in workload.sequences() {
+            let passes = workload.passes(sequence, phase);
+            let of_one = self.cache_bits(|mask| passes.visible(mask))?;
+            bits = bits.checked_add(of_one.checked_mul(sequence.count.into())?)?;
+        }
+        lines.push(Line::new(
+            format!("read, {} · KV cache", phase.name()),
+            "Σ over passes of positions in sight, new ones included · bytes a position",
+            "",
+            bits.div_ceil(8),
+        ));
+        Some(())
     }
 }
