@@ -29,7 +29,9 @@ pub fn render(document: &Document) -> String {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let _ = writeln!(out, "{table}");
+        for line in table.lines() {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
     }
     for note in &document.notes {
         let _ = writeln!(out, "note: {note}");
