@@ -11,6 +11,10 @@ use crate::sums::Sums;
 /// The most layers that are believed; the deepest real models have under 200.
 pub(crate) const MOST_LAYERS: u64 = 4096;
 
+/// The most work of looking up how layers are stored, in bytes of expressions times layers. The longest
+/// real list, 154 expressions for 78 layers, takes 500,000.
+const MOST_LOOKING_UP: u128 = 1 << 21;
+
 /// A model as the sum of its ops, ready to be counted.
 ///
 /// # Example
@@ -223,6 +227,17 @@ impl<'c> Builder<'c> {
                 "`num_hidden_layers`",
                 format!("is {count}; the most that is believed is {MOST_LAYERS}"),
             ));
+        }
+        let expressions = self.quantization.expressions();
+        if expressions as u128 * u128::from(count) > MOST_LOOKING_UP {
+            return Err(Error::new(
+                ErrorKind::Quantization,
+                "`quantization_config`",
+                format!(
+                    "has {expressions} bytes of expressions for {count} layers, too many to look up"
+                ),
+            )
+            .hint("name the modules that are not quantised instead of describing them"));
         }
         self.first_layer_group = self.groups.len();
         self.members.clear();
