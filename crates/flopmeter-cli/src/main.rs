@@ -4,6 +4,7 @@ mod args;
 mod cmd;
 mod render;
 mod report;
+mod request;
 mod source;
 mod visible;
 

@@ -14,7 +14,7 @@ fn model(name: &str) -> Model {
 }
 
 /// One request on a built model: the time must not depend on tokens or layers.
-#[divan::bench(args = [
+#[divan::bench(sample_size = 1000, args = [
     ("gpt2", 10, 10),
     ("llama-3.1-8b", 1024, 256),
     ("llama-3.1-8b", 1_000_000, 1_000_000),
@@ -30,7 +30,7 @@ fn request(bencher: Bencher<'_, '_>, (name, prompt, generate): (&str, u64, u64))
 }
 
 /// The same as PyTorch's counter would have it.
-#[divan::bench(args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
 fn request_by_reference(bencher: Bencher<'_, '_>, name: &str) {
     let model = model(name);
     let request = Workload::request(1024, 256);
@@ -38,7 +38,7 @@ fn request_by_reference(bencher: Bencher<'_, '_>, name: &str) {
 }
 
 /// Bytes of a request.
-#[divan::bench(args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
 fn bytes(bencher: Bencher<'_, '_>, name: &str) {
     let model = model(name);
     let request = Workload::request(1024, 256);
@@ -46,7 +46,7 @@ fn bytes(bencher: Bencher<'_, '_>, name: &str) {
 }
 
 /// The roofline of a request's decode phase.
-#[divan::bench(args = ["llama-3.1-8b", "google/gemma-3-27b-it"])]
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "google/gemma-3-27b-it"])]
 fn roofline(bencher: Bencher<'_, '_>, name: &str) {
     let model = model(name);
     let request = Workload::request(1024, 256);
@@ -56,14 +56,14 @@ fn roofline(bencher: Bencher<'_, '_>, name: &str) {
 }
 
 /// Config text → model.
-#[divan::bench(args = ["llama-3.1-8b", "Qwen/Qwen3-235B-A22B", "deepseek-ai/DeepSeek-V3"])]
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "Qwen/Qwen3-235B-A22B", "deepseek-ai/DeepSeek-V3"])]
 fn config_to_model(bencher: Bencher<'_, '_>, name: &str) {
     let text = Builtin::find(name).expect("a built-in model").config_text();
     bencher.bench(|| Model::from_config(&Config::parse(black_box(text))?));
 }
 
 /// A driver's name → device, the table being read already.
-#[divan::bench(args = ["NVIDIA H100 80GB HBM3", "nvidia-l40s-48gb", "NVIDIA RTX A1000"])]
+#[divan::bench(sample_size = 100, args = ["NVIDIA H100 80GB HBM3", "nvidia-l40s-48gb", "NVIDIA RTX A1000"])]
 fn device(bencher: Bencher<'_, '_>, name: &str) {
     Device::all();
     bencher.bench(|| device::find(black_box(name)));

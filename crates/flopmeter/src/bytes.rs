@@ -131,12 +131,12 @@ impl Model {
         for (phase, sum) in Phase::ALL.into_iter().zip(&mut traffic) {
             let (mut read, mut written) = (Bits::default(), Bits::default());
             for stretch in Stretch::of(workload, phase) {
-                self.add_weights_read(&stretch, workload, &mut read)?;
+                self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
             }
             for sequence in workload.sequences() {
                 let passes = workload.passes(sequence, phase);
-                read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                 if workload.kv_cache() {
+                    read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                     let tokens = passes.tokens()?;
                     written.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
                 }
@@ -171,10 +171,10 @@ impl Model {
     /// Bytes that a stretch reads and writes.
     pub(crate) fn moved(&self, stretch: &Stretch, workload: &Workload) -> Option<f64> {
         let mut bits = Bits::default();
-        self.add_weights_read(stretch, workload, &mut bits)?;
+        self.visit_weights(stretch, workload, |term| bits.add_read(term))?;
         for (sequence, passes) in stretch.members(workload) {
-            bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
             if workload.kv_cache() {
+                bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
                 let tokens = passes.tokens()?;
                 bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
             }
@@ -182,11 +182,12 @@ impl Model {
         Some((bits.exact as f64 + bits.expected) / 8.0)
     }
 
-    fn add_weights_read(
+    /// Visits what a stretch reads of the weights.
+    pub(crate) fn visit_weights(
         &self,
         stretch: &Stretch,
         workload: &Workload,
-        read: &mut Bits,
+        mut visit: impl FnMut(Read) -> Option<()>,
     ) -> Option<()> {
         let passes = stretch.to - stretch.from;
         let (mut first, mut growth, mut tokens, mut samples) = (0_u128, 0_u128, 0_u128, false);
@@ -202,23 +203,42 @@ impl Model {
             tokens = tokens.checked_add(count.checked_mul(run.tokens()?)?)?;
             samples |= workload.sampled(sequence, stretch.phase) > 0;
         }
-        let every_pass =
-            self.sums.dense_bits.checked_add(if samples { self.sums.sampled_bits } else { 0 })?;
-        read.add(every_pass, passes)?;
-        read.add(self.sums.looked_up_bits.checked_mul(tokens)?, 1)?;
+        let exact = |what, times, bits| Read { what, times: Times::Exact(times), bits };
+        visit(exact("layers", passes.into(), self.sums.dense_bits))?;
+        if samples {
+            visit(exact("head", passes.into(), self.sums.sampled_bits))?;
+        }
+        visit(exact("rows looked up", tokens, self.sums.looked_up_bits))?;
         for routed in &self.sums.experts {
-            read.expected += routed.bits as f64 * distinct_experts(routed, passes, first, growth);
+            let distinct = distinct_experts(routed, passes, first, growth);
+            visit(Read { what: "experts", times: Times::Expected(distinct), bits: routed.bits })?;
         }
         Some(())
     }
 
     /// Bits of the cache for a number of positions that depends on the mask.
-    fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
+    pub(crate) fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
         self.sums
             .cache
             .iter()
             .try_fold(0_u128, |sum, &(mask, bits)| sum.checked_add(times(bits, positions(mask)?)?))
     }
+}
+
+/// A part of the weights, and how often it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Read {
+    pub what: &'static str,
+    pub times: Times,
+    pub bits: u128,
+}
+
+/// How often.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Times {
+    Exact(u128),
+    /// An expected number of distinct experts.
+    Expected(f64),
 }
 
 /// Positions that a layer has to keep of a sequence.
@@ -258,6 +278,16 @@ struct Bits {
 impl Bits {
     fn add(&mut self, bits: u128, count: u64) -> Option<()> {
         self.exact = self.exact.checked_add(bits.checked_mul(count.into())?)?;
+        Some(())
+    }
+
+    fn add_read(&mut self, read: Read) -> Option<()> {
+        match read.times {
+            Times::Exact(times) => {
+                self.exact = self.exact.checked_add(read.bits.checked_mul(times)?)?
+            }
+            Times::Expected(times) => self.expected += read.bits as f64 * times,
+        }
         Some(())
     }
 

@@ -1,13 +1,16 @@
 //! config.json → typed values. Remembers which keys were read and which defaults stood in.
 
+mod shape;
+
 mod json;
 
 use crate::error::{Error, ErrorKind, Result, shown};
 use serde_json::{Map, Value};
+use shape::looks_like_a_shape;
 use std::cell::RefCell;
 
 /// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
-pub const LONGEST_TEXT: usize = 16 << 20;
+const LONGEST_TEXT: usize = 16 << 20;
 /// The largest size that is believed: 2^24, the widest real one (a vocabulary) being under 2^19.
 /// Products of two sizes then fit `u64`, and every count of one layer fits `u128`.
 const LARGEST_SIZE: u64 = 1 << 24;
@@ -39,7 +42,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Syntax`] for text that is longer than [`LONGEST_TEXT`], not JSON, nested deeper
+    /// [`ErrorKind::Syntax`] for text that is longer than 16 MiB, not JSON, nested deeper
     /// than 127 levels, of more than 2^18 values, or not an object; [`ErrorKind::Config`] for an object
     /// that has a key twice, with different values. A byte order mark is passed over.
     pub fn parse(text: &str) -> Result<Self> {
@@ -373,6 +376,25 @@ impl Config {
         self.notes.borrow().clone()
     }
 
+    /// Keys that were read, with their values as far as they are short, in the order of reading.
+    pub fn keys(&self) -> Vec<(String, String)> {
+        let read = self.read.borrow();
+        let mut keys: Vec<(String, String)> = Vec::with_capacity(read.len());
+        for (at, key) in read.iter().enumerate() {
+            let Some(value) = self.object.get(*key).filter(|_| !read[..at].contains(key)) else {
+                continue;
+            };
+            let value = match value {
+                Value::Array(items) => format!("a list of {}", items.len()),
+                Value::Object(_) => continue,
+                Value::String(text) => shown(text),
+                scalar => scalar.to_string(),
+            };
+            keys.push((format!("{}{key}", self.prefix), value));
+        }
+        keys
+    }
+
     /// Keys that look like shapes and that nobody read, with their place.
     pub fn unread(&self) -> Vec<String> {
         let read = self.read.borrow();
@@ -425,56 +447,6 @@ impl Config {
         };
         Err(Error::new(ErrorKind::Config, self.place(key), fact))
     }
-}
-
-/// Whether a key that nobody read should be shown to the reader.
-fn looks_like_a_shape(key: &str, value: &Value) -> bool {
-    // Keys that match the patterns below and shape no matrix: generation, pre-training, vocabulary of tasks.
-    const KNOWN: [&str; 24] = [
-        "chunk_size_feed_forward",
-        "encoder_no_repeat_ngram_size",
-        "max_position_embeddings",
-        "no_repeat_ngram_size",
-        "num_beam_groups",
-        "num_beams",
-        "num_labels",
-        "num_logits_to_keep",
-        "num_return_sequences",
-        "pretraining_tp",
-        "original_max_position_embeddings",
-        "summary_hidden_size",
-        "initial_context_length",
-        "ep_size",
-        "tp_size",
-        "n_group",
-        "max_window_layers",
-        "n_ctx",
-        "n_positions",
-        "aux_loss_alpha",
-        "tokenizer_class",
-        "image_size",
-        "mm_tokens_per_image",
-        "query_pre_attn_scalar",
-    ];
-    const PATTERNS: [&str; 17] = [
-        "_size", "size_", "num_", "n_", "layer", "window", "head", "_dim", "dim_", "rank",
-        "expert", "hidden", "ffn", "chunk", "channels", "d_model", "share",
-    ];
-    let number_or_list = match value {
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::Array(items) => !items.is_empty() && !items[0].is_object(),
-        Value::Bool(_) | Value::Null | Value::String(_) | Value::Object(_) => false,
-    };
-    let names_a_size = PATTERNS.iter().any(|pattern| {
-        if *pattern == "n_" { key.starts_with(pattern) } else { key.contains(pattern) }
-    });
-    let is_a_rate = [
-        "norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id",
-        "rotary",
-    ]
-    .iter()
-    .any(|word| key.contains(word));
-    number_or_list && names_a_size && !is_a_rate && !KNOWN.contains(&key)
 }
 
 fn kind_of(value: &Value) -> String {

@@ -117,8 +117,8 @@ impl Model {
             add(Component::AttentionScores, times(flops.scores, pairs)?)?;
             add(Component::AttentionValues, times(flops.values, pairs)?)?;
         }
-        for (latent, repeat) in &self.sums.latents {
-            add_latent(latent.cheapest(passes)?.1, *repeat, add)?;
+        for latent in &self.sums.latents {
+            add_latent(latent.cheapest(passes)?.1, add)?;
         }
         Some(())
     }
@@ -138,9 +138,8 @@ impl Model {
             add(Component::AttentionScores, times(flops.scores, squares)?)?;
             add(Component::AttentionValues, times(flops.values, squares)?)?;
         }
-        for (latent, repeat) in &self.sums.latents {
-            let parts = latent.flops(Form::Expanded, passes, passes.squares(Mask::Causal)?)?;
-            add_latent(parts, *repeat, add)?;
+        for latent in &self.sums.latents {
+            add_latent(latent.of(Form::Expanded, passes, passes.squares(Mask::Causal)?)?, add)?;
         }
         Some(())
     }
@@ -148,12 +147,11 @@ impl Model {
 
 fn add_latent(
     [expansion, scores, values]: [u128; 3],
-    repeat: u64,
     add: &mut impl FnMut(Component, u128) -> Option<()>,
 ) -> Option<()> {
-    add(Component::AttentionProjections, times(expansion, repeat.into())?)?;
-    add(Component::AttentionScores, times(scores, repeat.into())?)?;
-    add(Component::AttentionValues, times(values, repeat.into())?)
+    add(Component::AttentionProjections, expansion)?;
+    add(Component::AttentionScores, scores)?;
+    add(Component::AttentionValues, values)
 }
 
 /// What P is multiplied by in a phase: 2·T, and without a KV cache T·(T + 1), of which the prompt's

@@ -1,14 +1,20 @@
 //! A count as arithmetic: each component as formula, numbers put in, result.
 
+mod bytes;
+mod factors;
+mod tokens;
+
 use crate::bytes::Bytes;
 use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::model::{Group, Model, too_large};
-use crate::op::{Form, Latent, Linear, Op, Rows};
+use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
 use crate::utilization::{Hardware, Utilization};
 use crate::workload::{Phase, Sequence, Workload};
+use factors::{latent_factors, linear_factors};
+use tokens::{pairs_line, tokens_line};
 
 /// What no convention counts, and what no figure of bytes includes.
 pub const NOT_COUNTED: &[&str] = &[
@@ -74,7 +80,7 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
         workload.numbered().ok_or_else(too_large)?;
-        let mut sections = Vec::new();
+        let mut sections = vec![self.config_section()];
         let many = workload.sequences().len() > 1;
         for (index, sequence) in workload.sequences().iter().enumerate() {
             for phase in Phase::ALL {
@@ -95,6 +101,18 @@ impl Model {
             }
         }
         Ok(sections)
+    }
+
+    /// The keys that the sizes below come from.
+    fn config_section(&self) -> Section {
+        let mut lines: Vec<Line> = self
+            .keys()
+            .iter()
+            .map(|(key, value)| Line::new(key.clone(), "config", value.clone(), value))
+            .collect();
+        let parameters = self.parameters().total;
+        lines.push(Line::new("parameters", "sum over all ops", "", parameters));
+        Section { title: "config".into(), lines }
     }
 
     fn phase_lines(
@@ -193,7 +211,8 @@ impl Model {
                 )?;
             }
             Op::Latent(op) => {
-                let form = if rectangles { Form::Expanded } else { op.cheapest(passes)?.0 };
+                let form =
+                    if rectangles { Form::Expanded } else { op.flops(1)?.cheapest(passes)?.0 };
                 let parts = latent_factors(op, form, passes, rectangles)?;
                 let [expansion, scores, values] = parts;
                 push(Component::AttentionProjections, &expansion)?;
@@ -240,92 +259,6 @@ impl Model {
     }
 }
 
-impl Model {
-    /// The arithmetic of [`bytes`](Self::bytes): weights by how they are stored, the cache, and what each
-    /// phase moves.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
-    pub fn explain_bytes(&self, workload: &Workload) -> Result<Section> {
-        let bytes = self.bytes(workload)?;
-        let mut stored: Vec<(&str, u128, u128)> = Vec::new();
-        for (op, repeat) in self.ops() {
-            let Some(storage) = op.storage() else { continue };
-            let (parameters, bits) = (op.parameters(), op.stored_bits());
-            let times = |count: u128| count.checked_mul(repeat.into()).ok_or_else(too_large);
-            match stored.iter_mut().find(|(name, ..)| *name == storage.name()) {
-                Some((_, count, sum)) => {
-                    *count += times(parameters)?;
-                    *sum += times(bits)?;
-                }
-                None => stored.push((storage.name(), times(parameters)?, times(bits)?)),
-            }
-        }
-        let mut lines: Vec<Line> = stored
-            .into_iter()
-            .filter(|(_, parameters, _)| *parameters > 0)
-            .map(|(name, parameters, bits)| {
-                Line::new(
-                    format!("weights in {name}"),
-                    "parameters · bits a parameter, scales included ÷ 8",
-                    format!("{parameters} · {:.6} ÷ 8", bits as f64 / parameters as f64),
-                    bits.div_ceil(8),
-                )
-            })
-            .collect();
-        lines.push(Line::new("weights", "sum of the lines above", "", bytes.weights));
-        for (group, op) in
-            self.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)))
-        {
-            let (formula, numbers, bits, cache) = match op {
-                Op::Attention(op) => (
-                    "layers · KV heads · (key + value width) · bits ÷ 8",
-                    format!("{} · {} · ({} + {})", group.repeat, op.kv_heads, op.qk_dim, op.v_dim),
-                    op.cached_bits_per_token(),
-                    op.cache,
-                ),
-                Op::Latent(op) => (
-                    "layers · (rank + rope) · bits ÷ 8",
-                    format!("{} · ({} + {})", group.repeat, op.rank, op.rope),
-                    op.cached_bits_per_token(),
-                    op.cache,
-                ),
-                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => continue,
-            };
-            let width = cache.matrix_bits(1, 1);
-            let bits = bits.checked_mul(group.repeat.into()).ok_or_else(too_large)?;
-            lines.push(Line::new(
-                format!("KV cache, a token · {}", group.name),
-                formula,
-                format!("{numbers} · {width} ÷ 8"),
-                bits.div_ceil(8),
-            ));
-        }
-        lines.push(Line::new(
-            "KV cache, at its largest",
-            "each layer's bytes a token · positions kept, prompt + generated − 1 or a full window",
-            "",
-            bytes.kv_cache,
-        ));
-        for (name, traffic) in [("prefill", bytes.prefill), ("decode", bytes.decode)] {
-            lines.push(Line::new(
-                format!("read, {name}"),
-                "weights once a pass, of E experts E·(1 − (1 − k/E)^tokens); the cache in sight",
-                "",
-                traffic.read,
-            ));
-            lines.push(Line::new(
-                format!("written, {name}"),
-                "the cache of new tokens",
-                "",
-                traffic.written,
-            ));
-        }
-        Ok(Section { title: "bytes".into(), lines })
-    }
-}
-
 /// The arithmetic of utilisation: MFU, and MBU where the bandwidth is known.
 pub fn utilization_section(
     total_flops: u128,
@@ -355,175 +288,4 @@ pub fn utilization_section(
         ));
     }
     Section { title: "utilization".into(), lines }
-}
-
-fn linear_factors(
-    linear: &Linear,
-    passes: Passes,
-    sampled: u64,
-    by_reference: bool,
-) -> Option<Vec<(&'static str, u128)>> {
-    let mut factors =
-        vec![("2", 2), ("in", u128::from(linear.from)), ("out", u128::from(linear.to))];
-    if let Some(experts) = linear.experts {
-        factors.push(if by_reference {
-            ("experts run", experts.run_by_reference.into())
-        } else {
-            ("experts a token", experts.active.into())
-        });
-    }
-    factors.push(if linear.rows == Rows::Sampled && !by_reference {
-        ("sampled", sampled.into())
-    } else {
-        ("tokens", passes.tokens()?)
-    });
-    Some(factors)
-}
-
-fn latent_factors(
-    op: &Latent,
-    form: Form,
-    passes: Passes,
-    rectangles: bool,
-) -> Option<[Vec<(&'static str, u128)>; 3]> {
-    let heads = ("heads", u128::from(op.heads));
-    let (symbol, pairs) = if rectangles {
-        ("squares", passes.squares(Mask::Causal)?)
-    } else {
-        ("pairs", passes.pairs(Mask::Causal)?)
-    };
-    let (tokens, key, value) = match form {
-        Form::Expanded => (
-            "cached and new tokens (expanded)",
-            ("nope + rope", op.nope + op.rope),
-            ("value", op.value),
-        ),
-        Form::Absorbed => {
-            ("new tokens (absorbed)", ("rank + rope", op.rank + op.rope), ("rank", op.rank))
-        }
-    };
-    let expanded = op.expanded_tokens(form, passes)?;
-    Some([
-        vec![
-            ("2", 2),
-            ("rank", op.rank.into()),
-            heads,
-            ("(nope + value)", u128::from(op.nope) + u128::from(op.value)),
-            (tokens, expanded),
-        ],
-        vec![("2", 2), heads, (key.0, key.1.into()), (symbol, pairs)],
-        vec![("2", 2), heads, (value.0, value.1.into()), (symbol, pairs)],
-    ])
-}
-
-fn tokens_line(passes: Passes) -> Option<Line> {
-    let tokens = passes.tokens()?;
-    Some(match passes {
-        Passes::Prefill { past, new } => Line::new(
-            "tokens",
-            "prompt − cached",
-            format!("{} − {past}", u128::from(past) + u128::from(new)),
-            tokens,
-        ),
-        Passes::Decode { count, .. } => Line::new(
-            "tokens",
-            "generated − 1 (the last is never fed back)",
-            format!("{} − 1", u128::from(count) + 1),
-            tokens,
-        ),
-        Passes::Recompute { first, count } => Line::new(
-            "tokens",
-            "Σ over passes of all tokens before the new one: n·first + n·(n − 1)/2",
-            format!("{count}·{first} + {count}·({count} − 1)/2"),
-            tokens,
-        ),
-    })
-}
-
-/// The sum of pairs, in the form that a pocket calculator takes.
-fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option<Line> {
-    let shown = match mask {
-        Mask::Causal => "causal".to_owned(),
-        Mask::Sliding { window } => format!("window {window}"),
-        Mask::Chunked { chunk } => format!("chunks of {chunk}"),
-    };
-    if rectangles {
-        let squares = passes.squares(mask)?;
-        let window = match mask {
-            Mask::Causal => None,
-            Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => Some(size),
-        };
-        let name = format!("squares ({shown})");
-        return Some(match (passes, window) {
-            (Passes::Prefill { past, new }, None) => Line::new(
-                name,
-                "new · (cached + new)",
-                format!("{new} · ({past} + {new})"),
-                squares,
-            ),
-            (Passes::Prefill { past, new }, Some(window)) => Line::new(
-                name,
-                "new · (min(cached, window − 1) + new)",
-                format!("{new} · (min({past}, {window} − 1) + {new})"),
-                squares,
-            ),
-            (Passes::Decode { past, count }, window) => {
-                let mask = window.map_or(Mask::Causal, |window| Mask::Sliding { window });
-                let (formula, numbers) = seen(past, count, mask);
-                Line::new(name, formula, numbers, squares)
-            }
-            (Passes::Recompute { first, count }, _) => Line::new(
-                name,
-                "Σ of the squares of first … first + n − 1",
-                format!("Σ {first}² … {}²", u128::from(first) + u128::from(count) - 1),
-                squares,
-            ),
-        });
-    }
-    let pairs = passes.pairs(mask)?;
-    let name = format!("pairs ({shown})");
-    Some(match passes {
-        Passes::Prefill { past, new: count } | Passes::Decode { past, count } => {
-            let (formula, numbers) = seen(past, count, mask);
-            Line::new(name, formula, numbers, pairs)
-        }
-        Passes::Recompute { first, count } => Line::new(
-            name,
-            "Σ over prompts of first … first + n − 1 tokens of the pairs of each",
-            format!("n = {count}, first = {first}"),
-            pairs,
-        ),
-    })
-}
-
-/// What `count` tokens after `past` others see.
-fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
-    let rising = |past: u64, count: u64| format!("{count}·{past} + {count}·({count} + 1)/2");
-    match mask {
-        Mask::Causal => ("n·before + n·(n + 1)/2".into(), rising(past, count)),
-        Mask::Sliding { window } => {
-            // Tokens that still see everything, then tokens that see a full window.
-            let inside = window.saturating_sub(past).min(count);
-            let full = count - inside;
-            (
-                "i·before + i·(i + 1)/2 + full·window, i tokens inside the window".into(),
-                format!("{} + {full}·{window}", rising(past.min(window), inside)),
-            )
-        }
-        Mask::Chunked { chunk } => {
-            let prefix = |n: u128| {
-                let (whole, rest) = (n / u128::from(chunk), n % u128::from(chunk));
-                format!("{whole}·{chunk}·({chunk} + 1)/2 + {rest}·({rest} + 1)/2")
-            };
-            (
-                "S(before + n) − S(before), S(m) = chunks·chunk·(chunk + 1)/2 + rest·(rest + 1)/2"
-                    .into(),
-                format!(
-                    "({}) − ({})",
-                    prefix(u128::from(past) + u128::from(count)),
-                    prefix(past.into())
-                ),
-            )
-        }
-    }
 }

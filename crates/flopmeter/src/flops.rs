@@ -101,8 +101,7 @@ pub fn estimate_flops_no_kv_cache(
 /// ```
 pub fn compute_mfu(flops: f64, duration_s: f64, gpu_name: &str, num_gpus: u32) -> f64 {
     let Some(peak) = peak_tflops(gpu_name) else { return 0.0 };
-    // Written so that a NaN duration is not above zero either.
-    if !(duration_s > 0.0) || num_gpus == 0 {
+    if duration_s.is_nan() || duration_s <= 0.0 || num_gpus == 0 {
         return 0.0;
     }
     let tflops_per_second = flops / (duration_s * 1e12);

@@ -4,7 +4,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::{Op, Storage, Table, Vector};
+use crate::op::{Op, Storage};
 use crate::quantization::Quantization;
 use crate::sums::Sums;
 
@@ -37,6 +37,7 @@ pub struct Model {
     groups: Vec<Group>,
     quantization: Quantization,
     notes: Vec<String>,
+    keys: Vec<(String, String)>,
     unread: Vec<String>,
     parameters: Parameters,
     nominal: Option<u128>,
@@ -107,6 +108,11 @@ impl Model {
         &self.notes
     }
 
+    /// Keys of the config that were read, with their values.
+    pub fn keys(&self) -> &[(String, String)] {
+        &self.keys
+    }
+
     /// Keys of the config that look like shapes and that nobody read.
     pub fn unread(&self) -> &[String] {
         &self.unread
@@ -115,6 +121,7 @@ impl Model {
     /// The model as the part of a whole whose config had more to say.
     pub(crate) fn part_of(mut self, whole: &Config) -> Self {
         self.notes.extend(whole.notes());
+        self.keys.extend(whole.keys());
         self.unread.extend(whole.unread());
         self
     }
@@ -142,11 +149,8 @@ impl Model {
         if self.quantization.is_quantized() {
             return self;
         }
-        for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
-            if let Some(storage) = op.storage_mut() {
-                *storage = Storage::plain(dtype);
-            }
-        }
+        let ops = self.groups.iter_mut().flat_map(|group| &mut group.ops);
+        ops.for_each(|op| op.store(dtype.into()));
         self.quantization.dtype = dtype;
         let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
@@ -273,6 +277,7 @@ impl<'c> Builder<'c> {
             groups: self.groups,
             quantization: self.quantization,
             notes: self.config.notes(),
+            keys: self.config.keys(),
             unread: self.config.unread(),
             parameters,
             nominal: None,
@@ -281,20 +286,18 @@ impl<'c> Builder<'c> {
     }
 
     fn store(&self, op: &mut Op, layer: Option<u64>) {
+        op.store(self.quantization.plain());
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
             Op::Latent(op) => {
                 op.cache = self.quantization.cache;
                 op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");
             }
-            // Routers are kept whole by every scheme, and so is the head.
-            Op::Linear(op) if op.component == Component::MoeRouter || layer.is_none() => {
-                op.storage = self.quantization.plain();
+            // Routers are kept whole by every scheme, and so is what stands outside the layers.
+            Op::Linear(op) if layer.is_some() && op.component != Component::MoeRouter => {
+                op.storage = self.linear_storage(layer, op.module, "");
             }
-            Op::Linear(op) => op.storage = self.linear_storage(layer, op.module, ""),
-            Op::Table(Table { storage, .. }) | Op::Vector(Vector { storage, .. }) => {
-                *storage = self.quantization.plain();
-            }
+            Op::Linear(_) | Op::Table(_) | Op::Vector(_) => {}
         }
     }
 
@@ -326,8 +329,9 @@ impl Parameters {
     }
 }
 
-/// `layers 0–2, 5` for [0, 1, 2, 5].
+/// `layers 0–2, 5` for [0, 1, 2, 5]; of many runs the first few, and how many layers there are.
 fn layer_names(members: &[u64]) -> String {
+    const SHOWN: usize = 3;
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for &index in members {
         match runs.last_mut() {
@@ -335,16 +339,15 @@ fn layer_names(members: &[u64]) -> String {
             _ => runs.push((index, index)),
         }
     }
-    let named: Vec<String> = runs
-        .iter()
-        .map(
-            |(first, last)| {
-                if first == last { first.to_string() } else { format!("{first}–{last}") }
-            },
-        )
-        .collect();
-    let word = if members.len() == 1 { "layer" } else { "layers" };
-    format!("{word} {}", named.join(", "))
+    let run = |(first, last): &(u64, u64)| {
+        if first == last { first.to_string() } else { format!("{first}–{last}") }
+    };
+    let named: Vec<String> = runs.iter().take(SHOWN).map(run).collect();
+    match (members, runs.len()) {
+        ([only], _) => format!("layer {only}"),
+        (_, count) if count <= SHOWN => format!("layers {}", named.join(", ")),
+        _ => format!("{} layers {}, …", members.len(), named.join(", ")),
+    }
 }
 
 pub(crate) fn too_large() -> Error {

@@ -226,7 +226,7 @@ fn end(first: u64, count: u64) -> u128 {
 /// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
 fn sum_to(n: u128) -> Option<u128> {
     let before = n.saturating_sub(1);
-    if n % 2 == 0 { times(n / 2, before) } else { times(n, before / 2) }
+    if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
 }
 
 /// 1 + 2 + … + n.

@@ -2,7 +2,7 @@
 
 use crate::component::{Component, Counts};
 use crate::model::Group;
-use crate::op::{Experts, Latent, Linear, Op, Rows};
+use crate::op::{Experts, Latent, LatentFlops, Linear, Op, Rows};
 use crate::passes::Mask;
 
 /// Sums over all layers: per row of linear layers, per pair of attention, per position of the cache.
@@ -18,8 +18,8 @@ pub(crate) struct Sums {
     pub pairs: Vec<PairFlops>,
     /// FLOPs of one entry of a score matrix, by what the reference implementation's cache keeps.
     pub squares: Vec<PairFlops>,
-    /// Latent attentions, with how often each occurs.
-    pub latents: Vec<(Latent, u64)>,
+    /// FLOPs of latent attentions, equal ones together.
+    pub latents: Vec<LatentFlops>,
     /// Bits of the cache for one position, by what a token sees.
     pub cache: Vec<(Mask, u128)>,
     /// Bits of weights that every pass reads whole.
@@ -53,6 +53,7 @@ impl Sums {
     /// `None` if a sum does not fit 128 bits.
     pub fn of(groups: &[Group]) -> Option<Self> {
         let mut sums = Self::default();
+        let mut latents: Vec<(Latent, u64)> = Vec::new();
         let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
         for group in groups {
             let repeat = u128::from(group.repeat);
@@ -80,9 +81,9 @@ impl Sums {
                         sums.add_cache(op.mask, position)?;
                     }
                     Op::Latent(op) => {
-                        match sums.latents.iter_mut().find(|(other, _)| other == op) {
+                        match latents.iter_mut().find(|(other, _)| other == op) {
                             Some((_, count)) => *count = count.checked_add(group.repeat)?,
-                            None => sums.latents.push((*op, group.repeat)),
+                            None => latents.push((*op, group.repeat)),
                         }
                         add_to(&mut sums.dense_bits, bits)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
@@ -96,6 +97,8 @@ impl Sums {
                 }
             }
         }
+        sums.latents =
+            latents.iter().map(|(latent, repeat)| latent.flops(*repeat)).collect::<Option<_>>()?;
         sums.all = all.present().collect();
         sums.sampled = sampled.present().collect();
         sums.by_reference = by_reference.present().collect();

@@ -90,9 +90,9 @@ impl Ideal {
     /// The side that binds for the greater part of the time; `None` if there is nothing to do.
     pub fn bound(&self) -> Option<Bound> {
         let memory_seconds = self.seconds - self.compute_seconds;
-        (self.seconds > 0.0).then(|| {
-            if self.compute_seconds > memory_seconds { Bound::Compute } else { Bound::Memory }
-        })
+        let longer =
+            if self.compute_seconds > memory_seconds { Bound::Compute } else { Bound::Memory };
+        (self.seconds > 0.0).then_some(longer)
     }
 
     /// The sum of two phases.

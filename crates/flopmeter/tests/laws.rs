@@ -13,7 +13,7 @@ fn models() -> Vec<(&'static str, Model)> {
         "intermediate_size_mlp": 20, "interleave_moe_layer_step": 2,
         "layer_types": ["chunked_attention", "full_attention", "chunked_attention"]"#;
     [
-        ("causal", format!(r#"{{"model_type": "llama", {size}}}"#)),
+        ("causal", format!(r#"{{"model_type": "llama", {size}, "attention_bias": true}}"#)),
         ("sliding", format!(r#"{{"model_type": "mistral", {size}, {windows}}}"#)),
         ("experts", format!(r#"{{"model_type": "mixtral", {size}, {experts}}}"#)),
         ("chunked", format!(r#"{{"model_type": "llama4_text", {size}, {chunks}}}"#)),

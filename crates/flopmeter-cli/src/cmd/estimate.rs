@@ -2,7 +2,7 @@
 
 use crate::args::EstimateArgs;
 use crate::render;
-use crate::report::Request;
+use crate::request::Request;
 use flopmeter::Result;
 
 pub fn run(args: &EstimateArgs) -> Result<String> {

@@ -2,8 +2,9 @@
 
 use crate::args::ExplainArgs;
 use crate::render::{self, Block, Column, Document};
-use crate::report::Request;
-use flopmeter::{NOT_COUNTED, Result, Section, Utilization, utilization_section};
+use crate::report::Report;
+use crate::request::Request;
+use flopmeter::{Line, NOT_COUNTED, Result, Section, Utilization, utilization_section};
 use serde::Serialize;
 
 /// The JSON of `explain`.
@@ -38,6 +39,7 @@ pub fn run(args: &ExplainArgs) -> Result<String> {
     let report = request.report(args.time)?;
     let model = &request.source.model;
     let mut sections = model.explain(&request.workload, &request.convention)?;
+    sections.push(total(&report));
     sections.push(model.explain_bytes(&request.workload)?);
     if let (Some(machine), Some(seconds)) = (&request.hardware, args.time) {
         let flops = model.flops(&request.workload, &request.convention)?;
@@ -62,6 +64,17 @@ pub fn run(args: &ExplainArgs) -> Result<String> {
         notes: &report.notes,
     };
     render::document(&document(&explanation), &explanation, args.output.format)
+}
+
+fn total(report: &Report) -> Section {
+    let line = Line {
+        name: "FLOPs".into(),
+        formula: "sum of the lines above that name a component".into(),
+        numbers: format!("convention {}", report.convention),
+        result: report.flops.total.to_string(),
+        flops: None,
+    };
+    Section { title: "total".into(), lines: vec![line] }
 }
 
 fn section_report(section: &Section) -> SectionReport<'_> {
@@ -92,17 +105,7 @@ fn document(explanation: &Explanation<'_>) -> Document {
             })
             .collect(),
     };
-    let mut blocks: Vec<Block> = explanation.sections.iter().map(block).collect();
-    blocks.push(Block {
-        title: "total".into(),
-        columns,
-        rows: vec![vec![
-            "FLOPs".into(),
-            "sum of the lines above that name a component".into(),
-            format!("convention {}", explanation.convention),
-            explanation.total.to_string(),
-        ]],
-    });
+    let blocks: Vec<Block> = explanation.sections.iter().map(block).collect();
     let mut notes: Vec<String> =
         explanation.not_counted.iter().map(|what| format!("not counted: {what}")).collect();
     notes.extend(explanation.notes.iter().cloned());

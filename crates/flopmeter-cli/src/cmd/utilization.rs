@@ -2,7 +2,7 @@
 
 use crate::args::UtilizationArgs;
 use crate::render;
-use crate::report::Request;
+use crate::request::Request;
 use flopmeter::Result;
 
 pub fn run(args: &UtilizationArgs) -> Result<String> {

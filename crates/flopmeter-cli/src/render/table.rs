@@ -29,7 +29,7 @@ pub fn render(document: &Document) -> String {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        for line in table.to_string().lines() {
+        for line in table.lines() {
             let _ = writeln!(out, "{}", line.trim_end());
         }
     }

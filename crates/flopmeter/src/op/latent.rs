@@ -61,6 +61,14 @@ impl Form {
             Self::Absorbed => "absorbed",
         }
     }
+
+    /// Tokens that are taken between the latent and the heads.
+    pub fn expanded_tokens(self, passes: Passes) -> Option<u128> {
+        match self {
+            Self::Expanded => passes.context(),
+            Self::Absorbed => passes.tokens(),
+        }
+    }
 }
 
 impl Latent {
@@ -98,33 +106,14 @@ impl Latent {
         }
     }
 
-    /// Tokens that are taken between the latent and the heads in a form.
-    pub fn expanded_tokens(&self, form: Form, passes: Passes) -> Option<u128> {
-        match form {
-            Form::Expanded => passes.context(),
-            Form::Absorbed => passes.tokens(),
-        }
-    }
-
-    /// FLOPs of (expansion, scores, values) of some passes over `pairs`, in a form.
-    pub fn flops(&self, form: Form, passes: Passes, pairs: u128) -> Option<[u128; 3]> {
-        Some([
-            times(self.expansion_flops_per_token(), self.expanded_tokens(form, passes)?)?,
-            times(self.score_flops_per_pair(form), pairs)?,
-            times(self.value_flops_per_pair(form), pairs)?,
-        ])
-    }
-
-    /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
-    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
-        let pairs = passes.pairs(Mask::Causal)?;
-        let expanded = self.flops(Form::Expanded, passes, pairs)?;
-        let absorbed = self.flops(Form::Absorbed, passes, pairs)?;
-        let sum = |parts: [u128; 3]| parts.into_iter().try_fold(0_u128, u128::checked_add);
-        Some(if sum(absorbed)? < sum(expanded)? {
-            (Form::Absorbed, absorbed)
-        } else {
-            (Form::Expanded, expanded)
+    /// FLOPs of a row and of a pair, in `repeat` layers; `None` if they do not fit.
+    pub fn flops(&self, repeat: u64) -> Option<LatentFlops> {
+        let of = |flops: u128| flops.checked_mul(repeat.into());
+        let of_forms = |[expanded, absorbed]: [u128; 2]| Some([of(expanded)?, of(absorbed)?]);
+        Some(LatentFlops {
+            expansion: of(self.expansion_flops_per_token())?,
+            scores: of_forms(Form::ALL.map(|form| self.score_flops_per_pair(form)))?,
+            values: of_forms(Form::ALL.map(|form| self.value_flops_per_pair(form)))?,
         })
     }
 
@@ -150,6 +139,41 @@ impl Latent {
 
     fn heads_of(&self, width: u64) -> u128 {
         u128::from(self.heads) * u128::from(width)
+    }
+}
+
+/// FLOPs of latent attention in some layers, by what they are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatentFlops {
+    /// Of a token that is taken between the latent and the heads.
+    expansion: u128,
+    /// Of a pair's score, in each form.
+    scores: [u128; 2],
+    /// Of a pair's value, in each form.
+    values: [u128; 2],
+}
+
+impl LatentFlops {
+    /// FLOPs of (expansion, scores, values) of some passes over `pairs`, in a form.
+    pub fn of(&self, form: Form, passes: Passes, pairs: u128) -> Option<[u128; 3]> {
+        Some([
+            times(self.expansion, form.expanded_tokens(passes)?)?,
+            times(self.scores[form as usize], pairs)?,
+            times(self.values[form as usize], pairs)?,
+        ])
+    }
+
+    /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
+    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
+        let pairs = passes.pairs(Mask::Causal)?;
+        let expanded = self.of(Form::Expanded, passes, pairs)?;
+        let absorbed = self.of(Form::Absorbed, passes, pairs)?;
+        let sum = |[a, b, c]: [u128; 3]| a.checked_add(b)?.checked_add(c);
+        Some(if sum(absorbed)? < sum(expanded)? {
+            (Form::Absorbed, absorbed)
+        } else {
+            (Form::Expanded, expanded)
+        })
     }
 }
 

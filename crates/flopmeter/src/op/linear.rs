@@ -31,6 +31,8 @@ pub struct Linear {
     pub shared_weights: bool,
     /// How the weights are stored.
     pub storage: Storage,
+    /// How the bias is stored: no quantisation touches it.
+    pub bias_storage: Storage,
 }
 
 /// Which tokens run through an op.
@@ -73,6 +75,7 @@ impl Linear {
             experts: None,
             shared_weights: false,
             storage: Storage::plain(Dtype::Bf16),
+            bias_storage: Storage::plain(Dtype::Bf16),
         }
     }
 
@@ -136,9 +139,9 @@ impl Linear {
         u128::from(self.from) * u128::from(self.to) + u128::from(self.bias)
     }
 
-    /// Bits that one copy is stored in. A bias is as wide as an unquantised weight of 16 bits.
+    /// Bits that one copy is stored in.
     pub fn stored_bits_per_copy(&self) -> u128 {
-        let bias = u128::from(self.bias) * u128::from(Dtype::Bf16.bits());
+        let bias = self.bias_storage.matrix_bits(self.bias, 1);
         if self.shared_weights { bias } else { self.storage.matrix_bits(self.from, self.to) + bias }
     }
 

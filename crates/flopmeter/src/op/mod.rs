@@ -6,7 +6,7 @@ mod linear;
 mod storage;
 
 pub use attention::Attention;
-pub use latent::{Form, Latent};
+pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
 
@@ -104,14 +104,17 @@ impl Op {
         }
     }
 
-    /// The storage that a quantisation may change, `None` for an op without weights.
-    pub(crate) fn storage_mut(&mut self) -> Option<&mut Storage> {
+    /// Stores everything in one dtype.
+    pub(crate) fn store(&mut self, plain: Storage) {
         match self {
-            Self::Linear(op) => Some(&mut op.storage),
-            Self::Attention(_) => None,
-            Self::Latent(op) => Some(&mut op.storage),
-            Self::Table(op) => Some(&mut op.storage),
-            Self::Vector(op) => Some(&mut op.storage),
+            Self::Linear(op) => {
+                op.storage = plain;
+                op.bias_storage = plain;
+            }
+            Self::Attention(_) => {}
+            Self::Latent(op) => op.storage = plain,
+            Self::Table(op) => op.storage = plain,
+            Self::Vector(op) => op.storage = plain,
         }
     }
 }

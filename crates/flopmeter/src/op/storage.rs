@@ -11,7 +11,7 @@ use crate::dtype::Dtype;
 /// use flopmeter::Dtype;
 ///
 /// // MXFP4: 4 bits an element and an 8-bit scale for every 32 along a row.
-/// let mxfp4 = Storage::scaled("mxfp4", 4, [Scale::groups(32, 8), Scale::NONE]);
+/// let mxfp4 = Storage::scaled("mxfp4", 4, [Scale::groups(32, 8), Scale::None]);
 /// assert_eq!(mxfp4.matrix_bits(64, 10), 64 * 10 * 4 + 2 * 10 * 8);
 /// assert_eq!(Storage::plain(Dtype::Bf16).matrix_bits(64, 10), 64 * 10 * 16);
 /// ```
@@ -22,50 +22,64 @@ pub struct Storage {
     scales: [Scale; 2],
 }
 
-/// Numbers stored beside a matrix, one for each block of it.
+/// Numbers stored beside a matrix, one for each piece of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Scale {
-    /// Output rows that share one; 0 means all.
-    pub rows: u64,
-    /// Input columns that share one; 0 means all.
-    pub columns: u64,
-    /// Width of one, zero point included; 0 means there is none.
-    pub bits: u64,
+pub enum Scale {
+    /// None at all.
+    None,
+    /// One for each block of rows and columns.
+    Blocks {
+        /// Output rows that share one; 0 means all.
+        rows: u64,
+        /// Input columns that share one; 0 means all.
+        columns: u64,
+        /// Width of one, zero point included.
+        bits: u64,
+    },
+    /// One for so many elements, the matrix being taken as one long row.
+    Elements {
+        /// Elements that share one.
+        count: u64,
+        /// Width of one.
+        bits: u64,
+    },
 }
 
 impl Scale {
-    /// None at all.
-    pub const NONE: Self = Self { rows: 0, columns: 0, bits: 0 };
-
     /// One for each `size` elements along a row.
     pub const fn groups(size: u64, bits: u64) -> Self {
-        Self { rows: 1, columns: size, bits }
+        Self::Blocks { rows: 1, columns: size, bits }
     }
 
     /// One for each row.
     pub const fn per_row(bits: u64) -> Self {
-        Self { rows: 1, columns: 0, bits }
+        Self::Blocks { rows: 1, columns: 0, bits }
     }
 
     /// One for the matrix.
     pub const fn per_matrix(bits: u64) -> Self {
-        Self { rows: 0, columns: 0, bits }
+        Self::Blocks { rows: 0, columns: 0, bits }
     }
 
     fn stored(self, from: u64, to: u64) -> u128 {
-        let blocks =
-            |size: u64, block: u64| u128::from(if block == 0 { 1 } else { size.div_ceil(block) });
-        if self.bits == 0 {
-            return 0;
+        let pieces =
+            |size: u64, piece: u64| u128::from(if piece == 0 { 1 } else { size.div_ceil(piece) });
+        match self {
+            Self::None => 0,
+            Self::Blocks { rows, columns, bits } => {
+                pieces(to, rows) * pieces(from, columns) * u128::from(bits)
+            }
+            Self::Elements { count, bits } => {
+                (u128::from(from) * u128::from(to)).div_ceil(count.into()) * u128::from(bits)
+            }
         }
-        blocks(to, self.rows) * blocks(from, self.columns) * u128::from(self.bits)
     }
 }
 
 impl Storage {
     /// Elements of a dtype, nothing beside them.
     pub const fn plain(dtype: Dtype) -> Self {
-        Self { name: dtype.name(), bits: dtype.bits(), scales: [Scale::NONE; 2] }
+        Self { name: dtype.name(), bits: dtype.bits(), scales: [Scale::None; 2] }
     }
 
     /// Elements of `bits` each, and what scales them.

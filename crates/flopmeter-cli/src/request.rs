@@ -1,0 +1,236 @@
+//! Arguments → what is counted, on what: before anything is counted.
+
+use crate::args::{HardwareArgs, WorkArgs};
+use crate::report::{
+    BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report, UtilizationReport,
+    WorkloadReport,
+};
+use crate::source::{self, Source};
+use crate::visible::shortened;
+use flopmeter::device::{self, Device};
+use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
+use flopmeter::{
+    Bytes, Convention, Dtype, Flops, Hardware, Model, Phase, Result, Sequence, Utilization,
+    Workload,
+};
+use std::fmt::Write;
+
+/// A request as it was understood, before anything is counted.
+pub struct Request {
+    pub source: Source,
+    pub workload: Workload,
+    pub convention: Convention,
+    pub hardware: Option<Machine>,
+    pub notes: Vec<String>,
+}
+
+/// Devices, as far as they are known.
+pub struct Machine {
+    pub device: Device,
+    pub dtype: Dtype,
+    pub hardware: Hardware,
+    notes: Vec<String>,
+}
+
+impl Request {
+    /// Reads the arguments.
+    pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
+        let mut source = source::find(&work.model)?;
+        if let Some(dtype) = &work.dtype {
+            source.model = source.model.with_dtype(dtype.parse()?);
+        }
+        if let Some(dtype) = &work.kv_dtype {
+            source.model = source.model.with_cache_dtype(dtype.parse()?);
+        }
+        let workload = workload(work)?;
+        let mut notes = notes(&source, &workload);
+        let dtype = source.model.quantization().compute;
+        let hardware = machine(hardware, dtype)?;
+        if let Some(machine) = &hardware {
+            notes.extend(machine.notes());
+        }
+        Ok(Self { source, workload, convention: work.convention.parse()?, hardware, notes })
+    }
+
+    /// Counts it; with a time, measures the hardware against it.
+    pub fn report(&self, seconds: Option<f64>) -> Result<Report> {
+        let model = &self.source.model;
+        let flops = model.flops(&self.workload, &self.convention)?;
+        let bytes = model.bytes(&self.workload)?;
+        let utilization = match &self.hardware {
+            Some(machine) => {
+                Some(machine.utilization(model, &self.workload, &flops, &bytes, seconds)?)
+            }
+            None => None,
+        };
+        let mut notes = self.notes.clone();
+        if let Some(report) = &utilization {
+            notes.extend(report.above_one());
+        }
+        Ok(Report {
+            model: ModelReport::of(&self.source),
+            workload: WorkloadReport::of(&self.workload),
+            convention: self.convention.id,
+            flops: FlopsReport::of(&flops),
+            bytes: BytesReport::of(&bytes),
+            utilization,
+            device: self.hardware.as_ref().map(|machine| machine.report(&bytes)),
+            notes,
+        })
+    }
+}
+
+fn workload(work: &WorkArgs) -> Result<Workload> {
+    let sequences = match work.prompt {
+        Some(prompt) => {
+            vec![Sequence {
+                prompt,
+                cached: work.cached,
+                generate: work.generate,
+                count: work.batch,
+            }]
+        }
+        None => work
+            .sequences
+            .iter()
+            .map(|&(prompt, generate)| Sequence { prompt, cached: 0, generate, count: work.batch })
+            .collect(),
+    };
+    let workload = Workload::batch(sequences)?;
+    if work.no_kv_cache { workload.without_kv_cache() } else { Ok(workload) }
+}
+
+fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
+    let device = match &args.device {
+        Some(name) => device::find(name)?,
+        None if args.peak.is_empty() && args.bandwidth.is_none() => return Ok(None),
+        None => Device::custom(&args.peak, args.bandwidth, None)?,
+    };
+    if !args.peak.is_empty() || args.bandwidth.is_some() {
+        // Every figure that is given has to be one, used or not.
+        Device::custom(&args.peak, args.bandwidth, None)?;
+    }
+    // What is given on the command line overrules the table.
+    let given = args.peak.iter().find(|(of, _)| *of == dtype).map(|(_, peak)| *peak);
+    let peak = match given {
+        Some(peak) => FlopsPerSecond(peak),
+        None => device.peak(dtype).map_err(|error| {
+            error.hint("choose the dtype that the products ran in with --dtype")
+        })?,
+    };
+    let bandwidth = match args.bandwidth {
+        Some(bandwidth) => Some(BytesPerSecond(bandwidth)),
+        None => device.bandwidth().ok(),
+    };
+    let hardware = Hardware::new(peak, bandwidth, args.devices)?;
+    let mut notes = Vec::new();
+    if args.device.is_some() {
+        if given.is_some() {
+            notes.push(format!("the peak is the one given, not the table's of {}", device.id()));
+        } else if !args.peak.is_empty() {
+            notes.push(format!(
+                "no given peak is of {dtype}, the dtype of the products: it is the table's (see --dtype)"
+            ));
+        }
+        if args.bandwidth.is_some() {
+            notes.push(format!(
+                "the bandwidth is the one given, not the table's of {}",
+                device.id()
+            ));
+        }
+    }
+    Ok(Some(Machine { device, dtype, hardware, notes }))
+}
+
+/// What a reader should know before trusting the figures.
+fn notes(source: &Source, workload: &Workload) -> Vec<String> {
+    let mut notes = source.notes.clone();
+    notes.extend_from_slice(source.model.notes());
+    let unread = source.model.unread();
+    if !unread.is_empty() {
+        notes.push(format!("keys that look like shapes and were not read: {}", keys(unread)));
+    }
+    let sequences = workload.sequences();
+    if sequences.iter().any(|sequence| sequence.prompt == 0) {
+        notes.push(
+            "a prompt of 0 tokens: no prefill pass runs, and the first token is given".into(),
+        );
+    } else if sequences.iter().any(|sequence| sequence.cached == sequence.prompt) {
+        notes.push(
+            "the whole prompt is cached: no prefill pass runs, and the first token is given".into(),
+        );
+    }
+    notes
+}
+
+/// The first of some keys, quoted, and how many more there are.
+fn keys(keys: &[String]) -> String {
+    const MOST: usize = 20;
+    let quoted = |key: &String| format!("`{}`", shortened(key));
+    let mut out = keys.iter().take(MOST).map(quoted).collect::<Vec<_>>().join(", ");
+    if keys.len() > MOST {
+        let _ = write!(out, " and {} more", keys.len() - MOST);
+    }
+    out
+}
+
+impl Machine {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        if self.hardware.bandwidth.is_none() {
+            notes.push(format!(
+                "no bandwidth is known of {}: no MBU and no ideal time (see --bandwidth)",
+                self.device.id()
+            ));
+        }
+        if ["low", "medium"].contains(&self.device.confidence()) {
+            notes.push(format!(
+                "figures of {} are of {} confidence: {}",
+                self.device.id(),
+                self.device.confidence(),
+                self.device.source()
+            ));
+        }
+        notes
+    }
+
+    fn utilization(
+        &self,
+        model: &Model,
+        workload: &Workload,
+        flops: &Flops,
+        bytes: &Bytes,
+        seconds: Option<f64>,
+    ) -> Result<UtilizationReport> {
+        let measured =
+            seconds.map(|time| Utilization::new(flops, bytes, &self.hardware, time)).transpose()?;
+        let ideal = |phase| model.ideal(workload, phase, &self.hardware);
+        let (prefill, decode) = (ideal(Phase::Prefill)?, ideal(Phase::Decode)?);
+        let whole = prefill.zip(decode).map(|(prefill, decode)| prefill.and(decode));
+        Ok(UtilizationReport {
+            mfu: measured.map(|measured| measured.mfu),
+            mbu: measured.and_then(|measured| measured.mbu),
+            seconds,
+            ideal_seconds: whole.map(|ideal| ideal.seconds),
+            of_ideal: whole.zip(seconds).map(|(ideal, time)| ideal.seconds / time),
+            bound: whole.and_then(|ideal| ideal.bound()).map(|bound| bound.name()),
+            prefill: IdealReport::of(prefill),
+            decode: IdealReport::of(decode),
+        })
+    }
+
+    fn report(&self, bytes: &Bytes) -> DeviceReport {
+        let memory = self.device.memory_bytes().map(u128::from);
+        DeviceReport {
+            id: self.device.id().to_owned(),
+            name: self.device.name().to_owned(),
+            count: self.hardware.count,
+            dtype: self.dtype.name(),
+            peak_flops_per_second: self.hardware.peak.0,
+            bandwidth_bytes_per_second: self.hardware.bandwidth.map(|bandwidth| bandwidth.0),
+            memory_bytes: memory,
+            fits: memory
+                .map(|memory| bytes.held() <= memory.saturating_mul(self.hardware.count.into())),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the FLOPs of an op are a product of.
+
+use crate::op::{Form, Latent, Linear, Rows};
+use crate::passes::{Mask, Passes};
+
+pub(super) fn linear_factors(
+    linear: &Linear,
+    passes: Passes,
+    sampled: u64,
+    by_reference: bool,
+) -> Option<Vec<(&'static str, u128)>> {
+    let mut factors =
+        vec![("2", 2), ("in", u128::from(linear.from)), ("out", u128::from(linear.to))];
+    if let Some(experts) = linear.experts {
+        factors.push(if by_reference {
+            ("experts run", experts.run_by_reference.into())
+        } else {
+            ("experts a token", experts.active.into())
+        });
+    }
+    factors.push(if linear.rows == Rows::Sampled && !by_reference {
+        ("sampled", sampled.into())
+    } else {
+        ("tokens", passes.tokens()?)
+    });
+    Some(factors)
+}
+
+pub(super) fn latent_factors(
+    op: &Latent,
+    form: Form,
+    passes: Passes,
+    rectangles: bool,
+) -> Option<[Vec<(&'static str, u128)>; 3]> {
+    let heads = ("heads", u128::from(op.heads));
+    let (symbol, pairs) = if rectangles {
+        ("squares", passes.squares(Mask::Causal)?)
+    } else {
+        ("pairs", passes.pairs(Mask::Causal)?)
+    };
+    let (tokens, key, value) = match form {
+        Form::Expanded => (
+            "cached and new tokens (expanded)",
+            ("nope + rope", op.nope + op.rope),
+            ("value", op.value),
+        ),
+        Form::Absorbed => {
+            ("new tokens (absorbed)", ("rank + rope", op.rank + op.rope), ("rank", op.rank))
+        }
+    };
+    let expanded = form.expanded_tokens(passes)?;
+    Some([
+        vec![
+            ("2", 2),
+            ("rank", op.rank.into()),
+            heads,
+            ("(nope + value)", u128::from(op.nope) + u128::from(op.value)),
+            (tokens, expanded),
+        ],
+        vec![("2", 2), heads, (key.0, key.1.into()), (symbol, pairs)],
+        vec![("2", 2), heads, (value.0, value.1.into()), (symbol, pairs)],
+    ])
+}

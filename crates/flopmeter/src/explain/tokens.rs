@@ -1,0 +1,116 @@
+//! Tokens and pairs of a run of passes, in the form that a pocket calculator takes.
+
+use super::Line;
+use crate::passes::{Mask, Passes};
+
+pub(super) fn tokens_line(passes: Passes) -> Option<Line> {
+    let tokens = passes.tokens()?;
+    Some(match passes {
+        Passes::Prefill { past, new } => Line::new(
+            "tokens",
+            "prompt − cached",
+            format!("{} − {past}", u128::from(past) + u128::from(new)),
+            tokens,
+        ),
+        Passes::Decode { count, .. } => Line::new(
+            "tokens",
+            "generated − 1 (the last is never fed back)",
+            format!("{} − 1", u128::from(count) + 1),
+            tokens,
+        ),
+        Passes::Recompute { first, count } => Line::new(
+            "tokens",
+            "Σ over passes of all tokens before the new one: n·first + n·(n − 1)/2",
+            format!("{count}·{first} + {count}·({count} − 1)/2"),
+            tokens,
+        ),
+    })
+}
+
+/// The sum of pairs, in the form that a pocket calculator takes.
+pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option<Line> {
+    let shown = match mask {
+        Mask::Causal => "causal".to_owned(),
+        Mask::Sliding { window } => format!("window {window}"),
+        Mask::Chunked { chunk } => format!("chunks of {chunk}"),
+    };
+    if rectangles {
+        let squares = passes.squares(mask)?;
+        let window = match mask {
+            Mask::Causal => None,
+            Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => Some(size),
+        };
+        let name = format!("squares ({shown})");
+        return Some(match (passes, window) {
+            (Passes::Prefill { past, new }, None) => Line::new(
+                name,
+                "new · (cached + new)",
+                format!("{new} · ({past} + {new})"),
+                squares,
+            ),
+            (Passes::Prefill { past, new }, Some(window)) => Line::new(
+                name,
+                "new · (min(cached, window − 1) + new)",
+                format!("{new} · (min({past}, {window} − 1) + {new})"),
+                squares,
+            ),
+            (Passes::Decode { past, count }, window) => {
+                let mask = window.map_or(Mask::Causal, |window| Mask::Sliding { window });
+                let (formula, numbers) = seen(past, count, mask);
+                Line::new(name, formula, numbers, squares)
+            }
+            (Passes::Recompute { first, count }, _) => Line::new(
+                name,
+                "Σ of the squares of first … first + n − 1",
+                format!("Σ {first}² … {}²", u128::from(first) + u128::from(count) - 1),
+                squares,
+            ),
+        });
+    }
+    let pairs = passes.pairs(mask)?;
+    let name = format!("pairs ({shown})");
+    Some(match passes {
+        Passes::Prefill { past, new: count } | Passes::Decode { past, count } => {
+            let (formula, numbers) = seen(past, count, mask);
+            Line::new(name, formula, numbers, pairs)
+        }
+        Passes::Recompute { first, count } => Line::new(
+            name,
+            "Σ over prompts of first … first + n − 1 tokens of the pairs of each",
+            format!("n = {count}, first = {first}"),
+            pairs,
+        ),
+    })
+}
+
+/// What `count` tokens after `past` others see.
+fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
+    let rising = |past: u64, count: u64| format!("{count}·{past} + {count}·({count} + 1)/2");
+    match mask {
+        Mask::Causal => ("n·before + n·(n + 1)/2".into(), rising(past, count)),
+        Mask::Sliding { window } => {
+            // Tokens that still see everything, then tokens that see a full window.
+            let inside = window.saturating_sub(past).min(count);
+            let full = count - inside;
+            (
+                "i·before + i·(i + 1)/2 + full·window, i tokens inside the window".into(),
+                format!("{} + {full}·{window}", rising(past.min(window), inside)),
+            )
+        }
+        Mask::Chunked { chunk } => {
+            let prefix = |n: u128| {
+                let (whole, rest) = (n / u128::from(chunk), n % u128::from(chunk));
+                format!("{whole}·{chunk}·({chunk} + 1)/2 + {rest}·({rest} + 1)/2")
+            };
+            (
+                "S(before + n) − S(before), S(m) = chunks·chunk·(chunk + 1)/2 + rest·(rest + 1)/2"
+                    .into(),
+                format!(
+                    "({}) − ({})",
+                    prefix(u128::from(past) + u128::from(count)),
+                    prefix(past.into())
+                ),
+            )
+        }
+    }
+}
