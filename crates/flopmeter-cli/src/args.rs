@@ -53,28 +53,29 @@ pub enum Command {
     Devices(DevicesArgs),
     /// A completion script for a shell
     #[command(
-        after_help = "Example:\n  flopmeter completions bash > ~/.local/share/bash-completion/completions/flopmeter"
+        after_help = "Examples:\n  flopmeter completions zsh > _flopmeter\n  source <(flopmeter completions bash)"
     )]
     Completions(CompletionsArgs),
 }
 
+// Lines of at most 80 columns: a terminal would fold a longer one where it cannot be copied.
 const ESTIMATE_EXAMPLE: &str = "Example (more with --help):
   flopmeter estimate meta-llama/Llama-3.1-8B --prompt 1024 --generate 256";
 const UTILIZATION_EXAMPLE: &str = "Example (more with --help):
-  flopmeter mfu llama-3.1-8b -p 1024 -g 256 --time 2.1s --device \"NVIDIA H100 80GB HBM3\"";
+  flopmeter mfu llama3:8b -p 1024 --time 20ms --device \"NVIDIA H100 80GB HBM3\"";
 const EXPLAIN_EXAMPLE: &str = "Example (more with --help):
   flopmeter explain deepseek-ai/DeepSeek-V3 -p 1024 -g 256";
 const ESTIMATE_EXAMPLES: &str = "Examples:
   flopmeter estimate meta-llama/Llama-3.1-8B --prompt 1024 --generate 256
   flopmeter estimate ./config.json -p 8192 --convention torch --format json
-  flopmeter estimate mixtral-8x7b -p 1024 -g 256 --batch 32 --device \"NVIDIA H100 80GB HBM3\"
+  flopmeter estimate mixtral-8x7b -p 1024 --batch 32 --device \"NVIDIA L40S\"
   flopmeter estimate qwen3:8b --sequences 1024:256,8000:20";
 const UTILIZATION_EXAMPLES: &str = "Examples:
-  flopmeter mfu llama-3.1-8b -p 1024 -g 256 --time 2.1s --device \"NVIDIA H100 80GB HBM3\"
-  flopmeter utilization ./config.json -p 8192 --time 350ms --peak bf16=989.5e12 --bandwidth 3.35e12";
+  flopmeter mfu llama3:8b -p 1024 --time 20ms --device \"NVIDIA H100 80GB HBM3\"
+  flopmeter mfu . -p 8192 --time 350ms --peak bf16=989.5e12 --bandwidth 3.35e12";
 const EXPLAIN_EXAMPLES: &str = "Examples:
   flopmeter explain deepseek-ai/DeepSeek-V3 -p 1024 -g 256
-  flopmeter explain gpt2 -p 100 -g 20 --device \"NVIDIA L4\" --dtype bf16 --time 80ms";
+  flopmeter explain gpt2 -p 100 -g 20 --device \"NVIDIA L4\" --time 80ms";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models
   flopmeter models qwen3:8b
@@ -138,6 +139,8 @@ pub struct WorkArgs {
     /// Path of a config.json or its folder, Hub id, Ollama tag, short name
     pub model: String,
     /// Tokens of the prompt, cached ones included
+    ///
+    /// Required, unless --sequences are given.
     #[arg(
         short,
         long,
@@ -208,13 +211,15 @@ pub struct WorkArgs {
         help_heading = "Counting"
     )]
     pub convention: String,
-    /// Dtype of products and weights, e.g. `fp8` [default: as stored]
+    /// Dtype of products and weights, if not as stored
     ///
     /// Of the weights, those that no quantisation of the config fixes. One of fp64, fp32, tf32, fp16, bf16,
     /// fp8, int8, fp6, fp4, int4; PyTorch's names are taken too.
     #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub dtype: Option<String>,
     /// Dtype of the KV cache, likewise
+    ///
+    /// At 16 bits as the weights', if they are as wide.
     #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub kv_dtype: Option<String>,
 }

@@ -131,7 +131,7 @@ pub enum ErrorKind {
     Peak,
     /// A measured time, a peak or a bandwidth is zero, negative or not a number.
     Measurement,
-    /// A count does not fit 128 bits.
+    /// A count does not fit 128 bits, or a ratio or a time a float.
     Overflow,
 }
 
@@ -165,7 +165,7 @@ impl ErrorKind {
             Self::Measurement,
             "A measured time, a peak or a bandwidth is zero, negative or not a number.",
         ),
-        (Self::Overflow, "A count does not fit 128 bits."),
+        (Self::Overflow, "A count does not fit 128 bits, or a ratio or a time a float."),
     ];
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Block, Column, Document};
 use crate::report::{
-    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, UtilizationReport, WorkloadReport,
+    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, SequenceReport, UtilizationReport,
+    WorkloadReport,
 };
 use flopmeter::units::Si;
 use std::fmt::Write;
@@ -36,8 +37,13 @@ fn workload(workload: &WorkloadReport) -> String {
             format!("prompt {prompt}{cached}, generate {generate}, batch {batch}{cache}")
         }
         WorkloadReport::Different { sequences, batch, kv_cache } => {
-            let kinds = sequences.len();
-            format!("{batch} sequences of {kinds} different lengths{}", cache(*kv_cache))
+            const MOST: usize = 5;
+            let one = |it: &SequenceReport| format!("{}:{}", it.prompt, it.generate);
+            let mut listed = sequences.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ");
+            if sequences.len() > MOST {
+                listed.push_str(", …");
+            }
+            format!("prompt:generate {listed}; batch {batch}{}", cache(*kv_cache))
         }
     }
 }

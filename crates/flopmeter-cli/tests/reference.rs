@@ -1,0 +1,569 @@
+//! `docs/reference/` is written by this test from what it describes. A stale page fails; `UPDATE=1`
+//! rewrites it:
+//!
+//! ```text
+//! UPDATE=1 cargo test -p flopmeter-cli --test reference
+//! ```
+
+#[allow(dead_code, reason = "the reference needs the options, not their values")]
+#[path = "../src/args.rs"]
+mod args;
+mod run;
+
+use clap::builder::StyledStr;
+use clap::{Arg, ArgAction, Command, CommandFactory};
+use flopmeter::arch::FAMILIES;
+use flopmeter::device::{self, Device};
+use flopmeter::units::FlopsPerSecond;
+use flopmeter::{
+    Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Workload,
+};
+use run::{LLAMA, Place};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+/// Compares a page with the one that is in the repository, or rewrites it.
+fn page(name: &str, text: &str) {
+    let text = format!(
+        "<!-- Written by crates/flopmeter-cli/tests/reference.rs. Do not edit: change what it describes, then\n     \
+         UPDATE=1 cargo test -p flopmeter-cli --test reference -->\n\n{}\n",
+        text.trim_end()
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+    if env::var_os("UPDATE").is_some_and(|update| update == "1") {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("docs/reference");
+        fs::write(&path, text).expect("a page");
+        return;
+    }
+    let old = fs::read_to_string(&path).unwrap_or_default();
+    let lines = old.lines().map(Some).chain(std::iter::repeat(None));
+    let difference = text.lines().zip(lines).find(|(new, old)| Some(*new) != *old);
+    assert!(
+        old == text,
+        "docs/reference/{name} is stale (UPDATE=1 rewrites it); first difference: {difference:?}"
+    );
+}
+
+/// A cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn row(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.into_iter().map(|text| cell(&text)).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn table<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    // A heading that begins with `#` is of numbers, which are set to the right.
+    let mut out = row(names.map(|name| name.trim_start_matches('#').to_owned()));
+    out += &row(names.map(|name| if name.starts_with('#') { "---:" } else { "---" }.to_owned()));
+    rows.into_iter().for_each(|cells| out += &row(cells));
+    out
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn codes<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(code).collect::<Vec<_>>().join(" ")
+}
+
+// ── cli.md ──────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn cli() {
+    let mut cli = args::Cli::command();
+    cli.build();
+    let mut out = format!("# The command\n\n{}\n\n", about(&cli));
+    out += "Data goes to standard output, words to standard error. Exit code 0; 1 for a failure; 2 for wrong \
+            usage. Colour only on a terminal: `NO_COLOR` switches it off, `CLICOLOR_FORCE=1` on.\n\n";
+    let commands = || cli.get_subcommands().filter(|command| command.get_name() != "help");
+    out += &table(
+        ["command", "what it does"],
+        commands().map(|command| {
+            let name = command.get_name();
+            let aliases = command.get_visible_aliases().map(|alias| format!(", `{alias}`"));
+            let named = format!("[`{name}`](#flopmeter-{name}){}", aliases.collect::<String>());
+            [named, plain(command.get_about())]
+        }),
+    );
+    // What `estimate` has in groups, `utilization` and `explain` have too.
+    let estimate = cli.find_subcommand("estimate").expect("a command");
+    let shared = |arg: &Arg| {
+        let known = estimate.get_arguments().find(|known| known.get_id() == arg.get_id());
+        arg.get_help_heading().is_some()
+            && known.is_some_and(|known| meaning(known) == meaning(arg))
+    };
+    for command in commands() {
+        out += &described(command, &shared);
+    }
+    out += "\n## Workload, counting and hardware\n\nOf `estimate`, `utilization` and `explain`.\n";
+    let mut headings: Vec<&str> =
+        estimate.get_arguments().filter_map(Arg::get_help_heading).collect();
+    headings.dedup();
+    for heading in headings {
+        let _ = write!(out, "\n### {heading}\n\n");
+        let all = estimate.get_arguments();
+        out += &options(all.filter(|arg| arg.get_help_heading() == Some(heading)));
+    }
+    page("cli.md", &out);
+}
+
+fn described(command: &Command, shared: &impl Fn(&Arg) -> bool) -> String {
+    let mut out = format!("\n## flopmeter {}\n\n{}.\n\n", command.get_name(), about(command));
+    let usage = command.clone().render_usage().to_string();
+    let _ = write!(out, "```text\n{}\n```\n\n", usage.trim_start_matches("Usage: "));
+    let own = command.get_arguments().filter(|arg| !shared(arg) && arg.get_id() != "help");
+    out += &options(own);
+    if command.get_arguments().any(shared) {
+        out +=
+            "\nAnd those of [workload, counting and hardware](#workload-counting-and-hardware).\n";
+    }
+    let examples = plain(command.get_after_long_help().or(command.get_after_help()));
+    let examples = examples.split_once('\n').map_or("", |(_, lines)| lines);
+    let lines = examples.lines().map(|line| format!("$ {}\n", line.trim()));
+    let _ = write!(out, "\n```console\n{}```\n", lines.collect::<String>());
+    out
+}
+
+fn options<'a>(args: impl Iterator<Item = &'a Arg>) -> String {
+    table(
+        ["option", "meaning", "default"],
+        args.map(|arg| {
+            let defaults: Vec<_> =
+                arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            let default = if takes_value(arg) && !defaults.is_empty() {
+                code(&defaults.join(","))
+            } else if arg.is_required_set() {
+                "required".to_owned()
+            } else {
+                String::new()
+            };
+            [option(arg), meaning(arg), default]
+        }),
+    )
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+fn option(arg: &Arg) -> String {
+    let value = arg.get_value_names().unwrap_or_default().join(" ");
+    match (arg.get_short(), arg.get_long()) {
+        (_, None) => code(&value),
+        (short, Some(long)) => {
+            let short = short.map(|short| format!("`-{short}`, ")).unwrap_or_default();
+            let value = if takes_value(arg) { format!(" {value}") } else { String::new() };
+            format!("{short}`--{long}{value}`")
+        }
+    }
+}
+
+fn meaning(arg: &Arg) -> String {
+    let text = plain(arg.get_long_help().or(arg.get_help()));
+    let mut paragraphs: Vec<String> = text.split("\n\n").map(|it| it.replace('\n', " ")).collect();
+    for paragraph in &mut paragraphs {
+        if !paragraph.ends_with('.') {
+            paragraph.push('.');
+        }
+    }
+    let values = arg.get_possible_values();
+    if takes_value(arg) && !values.is_empty() && !arg.is_hide_possible_values_set() {
+        paragraphs.push(format!("One of {}.", codes(values.iter().map(|value| value.get_name()))));
+    }
+    paragraphs.join(" ")
+}
+
+fn about(command: &Command) -> String {
+    plain(command.get_long_about().or(command.get_about()))
+}
+
+fn plain(text: Option<&StyledStr>) -> String {
+    text.map(ToString::to_string).unwrap_or_default()
+}
+
+// ── devices.md ──────────────────────────────────────────────────────────────────────────────────────
+
+/// The names that drivers print, which the library keeps in its index only.
+#[derive(Deserialize)]
+struct DeviceFile {
+    device: Vec<DeviceNames>,
+}
+
+#[derive(Deserialize)]
+struct DeviceNames {
+    id: String,
+    #[serde(default)]
+    reported: Vec<String>,
+}
+
+#[test]
+fn devices() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flopmeter/data/devices.toml");
+    let text = fs::read_to_string(file).expect("data/devices.toml");
+    let names: DeviceFile = toml::from_str(&text).expect("TOML");
+    let names: BTreeMap<String, Vec<String>> =
+        names.device.into_iter().map(|row| (row.id, row.reported)).collect();
+
+    let all = Device::all();
+    let mut out = format!(
+        "# Devices\n\n{} devices, as their vendors specify them. Peaks are dense (a figure that is printed with \
+         2:4 sparsity only is halved), accumulated in FP32 where the hardware can; TFLOP/s, for integers TOP/s. \
+         GB are 10⁹ bytes. What is not listed is not known: no dtype stands in for another.\n\n\
+         A device answers to its id, its name and what its driver prints, as a whole; a name that several share is \
+         an error that lists them. `flopmeter devices NAME` says what a name means.\n",
+        all.len()
+    );
+    let mut vendors: Vec<&str> = Vec::new();
+    for device in all {
+        if !vendors.contains(&device.vendor()) {
+            vendors.push(device.vendor());
+        }
+    }
+    for vendor in vendors {
+        let _ = write!(out, "\n## {vendor}\n\n");
+        out += &table(
+            ["id", "peaks", "#GB/s", "#GB", "driver's names", "source"],
+            all.iter().filter(|device| device.vendor() == vendor).map(|device| {
+                let peaks =
+                    device.peaks().map(|(dtype, peak)| format!("{dtype} {}", peak.0 / 1e12));
+                let own = names[device.id()].iter().map(String::as_str);
+                [
+                    code(device.id()),
+                    peaks.collect::<Vec<_>>().join(", "),
+                    device.bandwidth().map_or_else(|_| "–".into(), |it| (it.0 / 1e9).to_string()),
+                    device
+                        .memory_bytes()
+                        .map_or_else(|| "–".into(), |it| (it as f64 / 1e9).to_string()),
+                    codes(own.filter(|name| *name != device.name())),
+                    match device.confidence() {
+                        "high" => device.source().to_owned(),
+                        confidence => format!("{} ({confidence} confidence)", device.source()),
+                    },
+                ]
+            }),
+        );
+    }
+    page("devices.md", &out);
+}
+
+// ── models.md ───────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn models() {
+    let all = Builtin::all();
+    let mut out = format!(
+        "# Models\n\n{} models by name: the id on the Hub, a tag of Ollama, a short name, in any case. Each is the \
+         shape keys of its published config, read as any config is. For every other model give its \
+         `config.json`.\n\n`flopmeter models NAME` says more of one: its layers, bytes and source.\n\n",
+        all.len()
+    );
+    out += &table(
+        ["id", "model_type", "#parameters", "#active", "also called"],
+        all.iter().map(|row| {
+            let model = row.model().expect("a built-in model");
+            let parameters = model.parameters();
+            let active = if parameters.active == parameters.total {
+                String::new()
+            } else {
+                parameters.active.to_string()
+            };
+            let others = row.aliases.iter().chain(&row.ollama).copied();
+            [
+                code(row.id),
+                model.model_type().to_owned(),
+                parameters.total.to_string(),
+                active,
+                codes(others),
+            ]
+        }),
+    );
+    page("models.md", &out);
+}
+
+// ── architectures.md ────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn architectures() {
+    let types = FAMILIES.iter().flat_map(|family| family.model_types);
+    let mut out = format!(
+        "# Architectures\n\nThe {} values of `model_type` in a config.json that are counted, by family. A family is \
+         one file, `crates/flopmeter/src/arch/FAMILY.rs`, whose head shows its block. Any other type is an error \
+         that names the nearest.\n\n",
+        types.count()
+    );
+    let mut built_in: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in Builtin::all() {
+        let model = row.model().expect("a built-in model");
+        let family =
+            FAMILIES.iter().find(|family| family.model_types.contains(&model.model_type()));
+        *built_in.entry(family.map_or("", |family| family.name)).or_default() += 1;
+    }
+    out += &table(
+        ["family", "model_type", "#built-in models of it"],
+        FAMILIES.iter().map(|family| {
+            let link = format!("[{0}](../../crates/flopmeter/src/arch/{0}.rs)", family.name);
+            let count = built_in.get(family.name).copied().unwrap_or_default();
+            [link, codes(family.model_types.iter().copied()), count.to_string()]
+        }),
+    );
+    page("architectures.md", &out);
+}
+
+// ── conventions.md ──────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn conventions() {
+    let mut out = "# Conventions\n\nHow to count is a named value, `--convention NAME`, and every output names the one \
+                   it used. One multiply-add is two FLOPs in all of them.\n\n"
+        .to_owned();
+    out += &table(
+        ["name", "what it counts", "source"],
+        Convention::ALL.iter().map(|convention| {
+            [code(convention.id), convention.counts.to_owned(), convention.source.to_owned()]
+        }),
+    );
+    let _ = write!(
+        out,
+        "\n`{}` is the default. The same request in each, 1024 tokens of prompt and 256 of answer, in TFLOP:\n\n",
+        Convention::ALL[0].id
+    );
+    let mut names = vec!["model".to_owned()];
+    names.extend(Convention::ALL.iter().map(|convention| code(convention.id)));
+    out += &row(names);
+    out += &row((0..=Convention::ALL.len()).map(|at| if at == 0 { "---" } else { "---:" }.into()));
+    for name in
+        ["meta-llama/Llama-3.1-8B", "mistralai/Mixtral-8x7B-v0.1", "deepseek-ai/DeepSeek-V3"]
+    {
+        let model = Builtin::find(name).and_then(Builtin::model).expect("a built-in model");
+        let mut cells = vec![name.to_owned()];
+        for convention in Convention::ALL {
+            let flops = model.flops(&Workload::request(1024, 256), convention).expect("a count");
+            cells.push(format!("{:.3}", flops.total as f64 / 1e12));
+        }
+        out += &row(cells);
+    }
+    page("conventions.md", &out);
+}
+
+// ── errors.md ───────────────────────────────────────────────────────────────────────────────────────
+
+/// An error of each kind, provoked.
+fn provoked(kind: ErrorKind) -> Error {
+    let config = |text: &str| Config::parse(text).and_then(|config| Model::from_config(&config));
+    let llama = |from: &str, to: &str| config(&LLAMA.replace(from, to));
+    let error = match kind {
+        ErrorKind::Syntax => config("{'hidden_size': 64}").err(),
+        ErrorKind::Config => {
+            llama("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3").err()
+        }
+        ErrorKind::Architecture => llama("\"llama\"", "\"lama\"").err(),
+        ErrorKind::Quantization => {
+            llama("}", ", \"quantization_config\": {\"quant_method\": \"magic\"}}").err()
+        }
+        ErrorKind::Model => Builtin::find("lama3.1:8b").err(),
+        ErrorKind::Workload => {
+            Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
+        }
+        ErrorKind::Convention => "6nd".parse::<Convention>().err(),
+        ErrorKind::Dtype => "bf17".parse::<Dtype>().err(),
+        ErrorKind::Device => device::find("NVIDIA H1000").err(),
+        ErrorKind::Ambiguous => device::find("NVIDIA GeForce RTX 3080").err(),
+        ErrorKind::Peak => device::find("Tesla T4").and_then(|t4| t4.peak(Dtype::Bf16)).err(),
+        ErrorKind::Measurement => Hardware::new(FlopsPerSecond(0.0), None, 1).err(),
+        ErrorKind::Overflow => config(LLAMA)
+            .and_then(|model| model.flops(&Workload::request(u64::MAX, 1), &Convention::MODEL))
+            .err(),
+        other => panic!("{other:?} has no example: provoke it here"),
+    };
+    error.unwrap_or_else(|| panic!("no error of kind {kind:?}"))
+}
+
+#[test]
+fn errors() {
+    let mut out = "# Errors\n\nA failure is one line on standard error, `error: place: fact; hint`, and exit code 1; where \
+                   several things answer to a name they follow, one a line. Wrong usage has exit code 2. In Rust \
+                   `Error::kind` says which kind it is; programs branch on it and never on the text.\n"
+        .to_owned();
+    let mut seen = BTreeSet::new();
+    for &(kind, sentence) in ErrorKind::ALL {
+        let error = provoked(kind);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(seen.insert(kind), "{kind:?} is listed twice");
+        // A style of their own: no full stop, no newline, a place and a fact.
+        let text = error.to_string();
+        assert!(!text.ends_with('.') && !text.contains('\n') && text.contains(": "), "{text}");
+        let _ = write!(out, "\n## {kind:?}\n\n{sentence}\n\n```text\nerror: {text}\n");
+        for candidate in error.candidate_list() {
+            let _ = writeln!(out, "  {candidate}");
+        }
+        out += "```\n";
+    }
+    page("errors.md", &out);
+}
+
+/// The list has every kind: a kind that the code makes and the list lacks would have no page.
+#[test]
+fn every_kind_of_error_is_listed() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flopmeter/src/error.rs");
+    let text = fs::read_to_string(source).expect("error.rs");
+    let (_, body) = text.split_once("pub enum ErrorKind {").expect("the enum");
+    let (body, _) = body.split_once("\n}").expect("its end");
+    let variants: BTreeSet<String> = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+        .filter_map(|line| Some(line.strip_suffix(',')?.to_owned()))
+        .collect();
+    let listed = ErrorKind::ALL.iter().map(|(kind, _)| format!("{kind:?}")).collect();
+    assert_eq!(variants, listed);
+}
+
+// ── json.md ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Every path of `estimate` and `utilization`, and what it says.
+const PATHS: &[(&str, &str)] = &[
+    ("model.id", "the Hub id of a built-in model, the path of any other"),
+    ("model.model_type", "the `model_type` of the part that is counted"),
+    ("model.parameters.total", "all, weights that are tied once"),
+    (
+        "model.parameters.active",
+        "those that take part in a token's pass: of the experts, the routed",
+    ),
+    ("model.parameters.embedding", "those of look-up tables"),
+    ("workload.prompt", "tokens of the prompt, cached ones included"),
+    ("workload.cached", "those of them that are cached"),
+    ("workload.generate", "tokens that are generated"),
+    (
+        "workload.sequences",
+        "in the place of these three where `--sequences` gives several: a list of `prompt`, `cached`, `generate`, `batch`",
+    ),
+    ("workload.batch", "number of sequences"),
+    ("workload.kv_cache", "false with `--no-kv-cache`"),
+    ("convention", "the rule of counting, by [name](conventions.md)"),
+    ("flops.total", "integer of any size: `prefill` + `decode`, and the sum of `components`"),
+    ("flops.prefill", "of the pass over the prompts"),
+    ("flops.decode", "of the passes that generate, after the first token"),
+    ("flops.components", "by component; one that the model lacks is absent"),
+    ("bytes.weights", "as stored"),
+    ("bytes.kv_cache_per_token", "what one more token adds while no window is full"),
+    ("bytes.kv_cache", "at its largest: all sequences at their ends"),
+    ("bytes.read", "in both phases: weights once a pass, and the cache that is in sight"),
+    ("bytes.written", "in both phases: the cache of new tokens"),
+    ("bytes.prefill.read", "in prefill"),
+    ("bytes.prefill.written", "in prefill"),
+    ("bytes.decode.read", "in decode"),
+    ("bytes.decode.written", "in decode"),
+    (
+        "utilization.mfu",
+        "fraction: `flops.total` ÷ (`seconds` × peak × `count`); null without a time",
+    ),
+    ("utilization.mbu", "fraction: bytes read and written ÷ (`seconds` × bandwidth × `count`)"),
+    ("utilization.seconds", "the time that was measured"),
+    (
+        "utilization.ideal_seconds",
+        "the shortest time the device allows; null if its bandwidth is unknown",
+    ),
+    ("utilization.of_ideal", "fraction: `ideal_seconds` ÷ `seconds`"),
+    (
+        "utilization.bound",
+        "`compute` or `memory`: what binds for the greater part of the ideal time",
+    ),
+    ("utilization.prefill.ideal_seconds", "of prefill alone"),
+    ("utilization.prefill.bound", "of prefill alone; null if it has no pass"),
+    ("utilization.decode.ideal_seconds", "of decode alone"),
+    ("utilization.decode.bound", "of decode alone; null if it has no pass"),
+    ("device.id", "by [id](devices.md); `custom` if only figures were given"),
+    ("device.name", "for people"),
+    ("device.count", "number of devices"),
+    ("device.dtype", "the dtype whose peak is taken"),
+    ("device.peak_flops_per_second", "dense, of one"),
+    ("device.bandwidth_bytes_per_second", "of one; null if unknown"),
+    ("device.memory_bytes", "of one; null if unknown"),
+    (
+        "device.fits",
+        "whether weights and cache fit `count` of them; null if their memory is unknown",
+    ),
+    (
+        "notes",
+        "a list of sentences: defaults that stood in, parts that are not counted, keys not read",
+    ),
+];
+
+#[test]
+fn json() {
+    let place = Place::with_llama();
+    let line =
+        "mfu llama.json -p 10 -g 3 --time 1ms --peak bf16=1e12 --bandwidth 1e11 --format json";
+    let example = place.run(line).ok();
+    let mut paths = BTreeSet::new();
+    leaves("", &serde_json::from_str(&example).expect("JSON"), &mut paths);
+    let sequences: Value =
+        place.run("estimate llama.json --sequences 1:1,2:2 --format json").json();
+    leaves("", &sequences, &mut paths);
+    let described: BTreeSet<String> = PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(paths, described, "the paths of the JSON, and those that PATHS describes");
+
+    let mut out = "# JSON\n\n`--format json` is an interface: keys stay, their meaning stays, new ones may come. Counts are \
+                   integers of any size (FLOPs pass 2⁶⁴ easily: read them with a parser that keeps them). Ratios are \
+                   fractions, never per cent, and above 1 where the figures say so. Units are in the names. What is not \
+                   known or was not measured is null, never zero. CSV is the same, flattened: a column a path.\n\n\
+                   ## estimate, utilization\n\n`utilization` and `device` are there when a device is given.\n\n"
+        .to_owned();
+    out += &table(
+        ["path", "meaning"],
+        PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+    );
+    let components = flopmeter::Component::ALL.iter().map(|component| component.name());
+    let _ = write!(
+        out,
+        "\nComponents: {}.\n\n```json\n{example}```\n",
+        components.map(code).collect::<Vec<_>>().join(", ")
+    );
+    out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
+            without a peak is absent.\n\n";
+    let devices = place.run_args(["devices", "NVIDIA H100 80GB HBM3", "--format", "json"]).ok();
+    let _ = write!(out, "```json\n{devices}```\n");
+    out += "\n## models\n\nWithout a name `{\"models\": [...]}`; with one the model, its bytes and its layers.\n\n";
+    let model = place.run("models llama.json --format json").ok();
+    let _ = write!(out, "```json\n{model}```\n");
+    out += "\n## explain\n\n`sections`, each a `title` and `lines` of `name`, `formula`, `numbers` and `result` as text. In \
+            the sections of prefill and decode, results of lines whose name begins with a component sum to it.\n";
+    page("json.md", &out);
+}
+
+/// The paths of the values in an object; `components` and lists are one value.
+fn leaves(path: &str, value: &Value, paths: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) if path != "flops.components" => {
+            for (key, value) in object {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(&below, value, paths);
+            }
+        }
+        _ => {
+            paths.insert(path.to_owned());
+        }
+    }
+}
+
+// ── the folder ──────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn no_page_is_left_over() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let mut pages: Vec<String> = fs::read_dir(folder)
+        .expect("docs/reference")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    pages.sort();
+    let known = ["architectures", "cli", "conventions", "devices", "errors", "json", "models"];
+    assert_eq!(pages, known.map(|name| format!("{name}.md")));
+}
