@@ -43,10 +43,13 @@ pub struct Table {
 pub struct Vector {
     /// Name in the reference implementation.
     pub module: &'static str,
-    /// Number of parameters.
+    /// Number of elements.
     pub elements: u64,
     /// How an element is stored.
     pub storage: Storage,
+    /// Whether they are a buffer of the reference implementation: stored and read, but no parameters,
+    /// and of one width whatever the rest is stored in.
+    pub buffer: bool,
 }
 
 impl Op {
@@ -68,7 +71,7 @@ impl Op {
             Self::Attention(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
-            Self::Vector(op) => op.elements.into(),
+            Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
         }
     }
 
@@ -114,6 +117,7 @@ impl Op {
             Self::Attention(_) => {}
             Self::Latent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
+            Self::Vector(op) if op.buffer => {}
             Self::Vector(op) => op.storage = plain,
         }
     }
