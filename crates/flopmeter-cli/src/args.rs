@@ -1,8 +1,8 @@
 //! All options, their help included.
 
 use anstyle::{AnsiColor, Style};
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
 
@@ -26,7 +26,7 @@ impl Paint {
 /// A MODEL is the path of a config.json or of the folder that holds one, a Hub id, an Ollama tag or a
 /// short name. A DEVICE is named as its driver prints it.
 #[derive(Debug, Parser)]
-#[command(name = "flopmeter", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "flopmeter", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -37,13 +37,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// FLOPs and bytes of a request
-    #[command(after_help = ESTIMATE_EXAMPLES)]
+    #[command(after_help = ESTIMATE_EXAMPLE, after_long_help = ESTIMATE_EXAMPLES)]
     Estimate(EstimateArgs),
     /// How busy the hardware was with it: MFU, MBU and the roofline
-    #[command(visible_alias = "mfu", after_help = UTILIZATION_EXAMPLES)]
+    #[command(visible_alias = "mfu", after_help = UTILIZATION_EXAMPLE, after_long_help = UTILIZATION_EXAMPLES)]
     Utilization(UtilizationArgs),
     /// The arithmetic of an estimate, formula by formula
-    #[command(after_help = EXPLAIN_EXAMPLES)]
+    #[command(after_help = EXPLAIN_EXAMPLE, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// Built-in models, or what is known of one
     #[command(after_help = MODELS_EXAMPLES)]
@@ -58,6 +58,12 @@ pub enum Command {
     Completions(CompletionsArgs),
 }
 
+const ESTIMATE_EXAMPLE: &str = "Example (more with --help):
+  flopmeter estimate meta-llama/Llama-3.1-8B --prompt 1024 --generate 256";
+const UTILIZATION_EXAMPLE: &str = "Example (more with --help):
+  flopmeter mfu llama-3.1-8b -p 1024 -g 256 --time 2.1s --device \"NVIDIA H100 80GB HBM3\"";
+const EXPLAIN_EXAMPLE: &str = "Example (more with --help):
+  flopmeter explain deepseek-ai/DeepSeek-V3 -p 1024 -g 256";
 const ESTIMATE_EXAMPLES: &str = "Examples:
   flopmeter estimate meta-llama/Llama-3.1-8B --prompt 1024 --generate 256
   flopmeter estimate ./config.json -p 8192 --convention torch --format json
@@ -90,12 +96,15 @@ pub struct EstimateArgs {
 
 /// Options of `utilization`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("rated").args(["device", "peak"]).multiple(true).required(true))]
 pub struct UtilizationArgs {
     #[command(flatten)]
     pub work: WorkArgs,
     #[command(flatten)]
     pub hardware: HardwareArgs,
-    /// Measured wall time of the whole workload, e.g. `2.1`, `2.1s`, `350ms`, `80us`
+    /// Measured wall time of it all, e.g. `2.1s`, `350ms`
+    ///
+    /// In seconds without a unit; `min`, `s`, `ms`, `us` and `ns` are known.
     #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Hardware", allow_hyphen_values = true)]
     pub time: f64,
     #[command(flatten)]
@@ -109,8 +118,15 @@ pub struct ExplainArgs {
     pub work: WorkArgs,
     #[command(flatten)]
     pub hardware: HardwareArgs,
-    /// Measured wall time, to follow the arithmetic as far as the MFU
-    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Hardware", allow_hyphen_values = true)]
+    /// Measured wall time, to follow it as far as the MFU
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = seconds,
+        requires = "hardware",
+        help_heading = "Hardware",
+        allow_hyphen_values = true
+    )]
     pub time: Option<f64>,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -119,27 +135,55 @@ pub struct ExplainArgs {
 /// What is asked of which model.
 #[derive(Debug, Args)]
 pub struct WorkArgs {
-    /// Path of a config.json or its folder, Hub id, Ollama tag or short name
+    /// Path of a config.json or its folder, Hub id, Ollama tag, short name
     pub model: String,
     /// Tokens of the prompt, cached ones included
     #[arg(
         short,
         long,
         value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
         required_unless_present = "sequences",
         help_heading = "Workload"
     )]
     pub prompt: Option<u64>,
-    /// Tokens that are generated; 0 scores the prompt and samples nothing
-    #[arg(short, long, value_name = "N", default_value_t = 1, help_heading = "Workload")]
+    /// Tokens that are generated
+    ///
+    /// 0 scores the prompt and samples nothing.
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        default_value_t = 1,
+        help_heading = "Workload"
+    )]
     pub generate: u64,
-    /// Tokens of the prompt that are in the KV cache already
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Workload")]
+    /// Of them, those already in the KV cache
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        default_value_t = 0,
+        help_heading = "Workload"
+    )]
     pub cached: u64,
-    /// Number of equal sequences that run together
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Workload")]
+    /// Equal sequences that run together
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        default_value_t = 1,
+        help_heading = "Workload"
+    )]
     pub batch: u64,
-    /// Different sequences that run together, each as PROMPT:GENERATE
+    /// Different ones, as PROMPT:GENERATE
+    ///
+    /// They run together; a short one leaves when it is done.
     #[arg(
         long,
         value_name = "P:G[,…]",
@@ -149,11 +193,13 @@ pub struct WorkArgs {
         help_heading = "Workload"
     )]
     pub sequences: Vec<(u64, u64)>,
-    /// Compute everything before a token anew for each
+    /// Compute all anew for each token
     #[arg(long, help_heading = "Workload")]
     pub no_kv_cache: bool,
-    /// What counts as a FLOP: `model` what the work needs, `torch` what PyTorch's counter counts,
-    /// `2pt` two a parameter and token
+    /// What counts as a FLOP
+    ///
+    /// `model`: what the work needs. `torch`: what PyTorch's counter counts. `2pt`: two for each
+    /// parameter and token.
     #[arg(
         long,
         value_name = "NAME",
@@ -162,35 +208,65 @@ pub struct WorkArgs {
         help_heading = "Counting"
     )]
     pub convention: String,
-    /// Dtype of the matrix products, and of weights that no quantisation fixes
-    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting")]
+    /// Dtype of products and weights, e.g. `fp8` [default: as stored]
+    ///
+    /// Of the weights, those that no quantisation of the config fixes. One of fp64, fp32, tf32, fp16, bf16,
+    /// fp8, int8, fp6, fp4, int4; PyTorch's names are taken too.
+    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub dtype: Option<String>,
-    /// Dtype of the KV cache
-    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting")]
+    /// Dtype of the KV cache, likewise
+    #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub kv_dtype: Option<String>,
 }
 
 /// What it runs on.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("hardware").args(["device", "peak", "bandwidth"]).multiple(true))]
 pub struct HardwareArgs {
-    /// Device, as its driver prints it
+    /// Device, as its driver prints it (see `flopmeter devices`)
     #[arg(long, value_name = "NAME", help_heading = "Hardware")]
     pub device: Option<String>,
     /// Number of devices
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Hardware")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        default_value_t = 1,
+        requires = "hardware",
+        help_heading = "Hardware"
+    )]
     pub devices: u64,
-    /// Dense peak in FLOP/s by dtype, for a device that is not in the table or to overrule it
-    #[arg(long, value_name = "D=FLOPS[,…]", value_delimiter = ',', value_parser = peak, help_heading = "Hardware")]
+    /// Dense peak, e.g. `bf16=989.5e12`
+    ///
+    /// In FLOP/s, without sparsity, by dtype: for a device that is not in the table, or to overrule it.
+    #[arg(
+        long,
+        value_name = "D=FLOPS[,…]",
+        value_delimiter = ',',
+        value_parser = peak,
+        help_heading = "Hardware"
+    )]
     pub peak: Vec<(Dtype, f64)>,
-    /// Bandwidth of the memory in bytes/s, likewise
-    #[arg(long, value_name = "BYTES", help_heading = "Hardware", allow_hyphen_values = true)]
+    /// Memory bandwidth in bytes/s, e.g. `3.35e12`
+    ///
+    /// For a device that is not in the table, or to overrule it.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        value_parser = rate,
+        help_heading = "Hardware",
+        allow_hyphen_values = true
+    )]
     pub bandwidth: Option<f64>,
 }
 
 /// How it is printed.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// Form of the output; JSON is an interface and stable
+    /// Form of the output
+    ///
+    /// JSON is an interface, stable and documented; CSV is the same, flattened.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
@@ -234,7 +310,31 @@ pub struct CompletionsArgs {
 }
 
 fn dtype_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(Dtype::ALL.map(Dtype::name))
+    PossibleValuesParser::new(Dtype::ALL.map(|dtype| {
+        // PyTorch's names are taken too, and not listed.
+        let aliases: &[&str] = match dtype {
+            Dtype::Fp64 => &["float64"],
+            Dtype::Fp32 => &["float32"],
+            Dtype::Fp16 => &["float16"],
+            Dtype::Bf16 => &["bfloat16"],
+            Dtype::Fp8 => &["float8_e4m3fn", "float8_e5m2"],
+            _ => &[],
+        };
+        PossibleValue::new(dtype.name()).aliases(aliases.iter().copied())
+    }))
+}
+
+/// A number of tokens, sequences or devices. Whether zero makes sense is the core's to say.
+fn whole(text: &str) -> Result<u64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().map_err(|_| match digits {
+        true => format!("more than {}", u64::MAX),
+        false => "not a whole number such as 1024".to_owned(),
+    })
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| "not a number such as 3.35e12".to_owned())
 }
 
 /// `2.1`, `2.1s`, `350ms`, `80us`, `1.5min`. Whether it is above zero is the core's to say.

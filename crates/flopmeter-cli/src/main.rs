@@ -6,14 +6,20 @@ mod render;
 mod report;
 mod request;
 mod source;
+mod visible;
 
 use args::{Cli, Command};
 use clap::Parser;
-use std::io::Write;
+use flopmeter::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let result = match &cli.command {
         Command::Estimate(args) => cmd::estimate::run(args),
         Command::Utilization(args) => cmd::utilization::run(args),
@@ -24,13 +30,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(text) => print(&text),
-        Err(error) => {
-            anstream::eprintln!("{}: {error}", args::ERROR.apply("error"));
-            for candidate in error.candidate_list() {
-                anstream::eprintln!("  {candidate}");
-            }
-            ExitCode::from(1)
-        }
+        Err(error) => failure(&error),
     }
 }
 
@@ -39,10 +39,41 @@ fn print(text: &str) -> ExitCode {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("{}: standard output: {error}", args::ERROR.apply("error"));
+            say(format_args!("{}: standard output: {error}", args::ERROR.apply("error")));
             ExitCode::from(1)
         }
     }
+}
+
+/// An error on one line, and the candidates that it has, one a line.
+fn failure(error: &Error) -> ExitCode {
+    let text = visible::visible(&error.to_string());
+    say(format_args!("{}: {text}", args::ERROR.apply("error")));
+    for candidate in error.candidate_list() {
+        say(format_args!("  {}", visible::visible(candidate)));
+    }
+    ExitCode::from(1)
+}
+
+/// Help that was asked for, or what is wrong with the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    let plain = error.render().to_string();
+    let hostile = |text: &str| text.lines().any(|line| visible::visible(line) != line);
+    if std::env::args_os().any(|arg| hostile(&arg.to_string_lossy())) {
+        // What the user typed is in it, and may be a command to the terminal.
+        for line in plain.lines() {
+            say(visible::visible(line));
+        }
+    } else {
+        // Nobody is left to tell if this fails.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// A line on standard error. If nobody can read it, the exit code still says it.
+fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }

@@ -9,6 +9,7 @@ mod table;
 
 use crate::args::Format;
 use crate::report::Report;
+use crate::visible::visible;
 use flopmeter::Result;
 use serde::Serialize;
 
@@ -21,6 +22,23 @@ pub struct Document {
     pub blocks: Vec<Block>,
     /// What to know before trusting it.
     pub notes: Vec<String>,
+}
+
+impl Document {
+    /// The same without anything that a terminal would obey: names and keys are strangers' text.
+    fn visible(&self) -> Self {
+        let lines = |lines: &[String]| lines.iter().map(|line| visible(line)).collect();
+        let block = |block: &Block| Block {
+            title: visible(&block.title),
+            columns: block.columns.clone(),
+            rows: block.rows.iter().map(|row| lines(row)).collect(),
+        };
+        Self {
+            head: lines(&self.head),
+            blocks: self.blocks.iter().map(block).collect(),
+            notes: lines(&self.notes),
+        }
+    }
 }
 
 /// A table with a title.
@@ -58,8 +76,8 @@ impl Column {
 /// Renders a document, or the value that it was made from.
 pub fn document(document: &Document, value: &impl Serialize, format: Format) -> Result<String> {
     match format {
-        Format::Table => Ok(table::render(document)),
-        Format::Markdown => Ok(markdown::render(document)),
+        Format::Table => Ok(table::render(&document.visible())),
+        Format::Markdown => Ok(markdown::render(&document.visible())),
         Format::Json => json::render(value),
         Format::Csv => csv::render(value),
     }

@@ -6,12 +6,14 @@ use crate::report::{
     WorkloadReport,
 };
 use crate::source::{self, Source};
+use crate::visible::shortened;
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
     Bytes, Convention, Dtype, Flops, Hardware, Model, Phase, Result, Sequence, Utilization,
     Workload,
 };
+use std::fmt::Write;
 
 /// A request as it was understood, before anything is counted.
 pub struct Request {
@@ -27,6 +29,7 @@ pub struct Machine {
     pub device: Device,
     pub dtype: Dtype,
     pub hardware: Hardware,
+    notes: Vec<String>,
 }
 
 impl Request {
@@ -103,6 +106,10 @@ fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
         None if args.peak.is_empty() && args.bandwidth.is_none() => return Ok(None),
         None => Device::custom(&args.peak, args.bandwidth, None)?,
     };
+    if !args.peak.is_empty() || args.bandwidth.is_some() {
+        // Every figure that is given has to be one, used or not.
+        Device::custom(&args.peak, args.bandwidth, None)?;
+    }
     // What is given on the command line overrules the table.
     let given = args.peak.iter().find(|(of, _)| *of == dtype).map(|(_, peak)| *peak);
     let peak = match given {
@@ -116,7 +123,23 @@ fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
         None => device.bandwidth().ok(),
     };
     let hardware = Hardware::new(peak, bandwidth, args.devices)?;
-    Ok(Some(Machine { device, dtype, hardware }))
+    let mut notes = Vec::new();
+    if args.device.is_some() {
+        if given.is_some() {
+            notes.push(format!("the peak is the one given, not the table's of {}", device.id()));
+        } else if !args.peak.is_empty() {
+            notes.push(format!(
+                "no given peak is of {dtype}, the dtype of the products: it is the table's (see --dtype)"
+            ));
+        }
+        if args.bandwidth.is_some() {
+            notes.push(format!(
+                "the bandwidth is the one given, not the table's of {}",
+                device.id()
+            ));
+        }
+    }
+    Ok(Some(Machine { device, dtype, hardware, notes }))
 }
 
 /// What a reader should know before trusting the figures.
@@ -125,12 +148,14 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     notes.extend_from_slice(source.model.notes());
     let unread = source.model.unread();
     if !unread.is_empty() {
-        notes.push(format!(
-            "keys that look like shapes and were not read: {}",
-            unread.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-        ));
+        notes.push(format!("keys that look like shapes and were not read: {}", keys(unread)));
     }
-    if workload.sequences().iter().any(|sequence| sequence.cached == sequence.prompt) {
+    let sequences = workload.sequences();
+    if sequences.iter().any(|sequence| sequence.prompt == 0) {
+        notes.push(
+            "a prompt of 0 tokens: no prefill pass runs, and the first token is given".into(),
+        );
+    } else if sequences.iter().any(|sequence| sequence.cached == sequence.prompt) {
         notes.push(
             "the whole prompt is cached: no prefill pass runs, and the first token is given".into(),
         );
@@ -138,9 +163,20 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     notes
 }
 
+/// The first of some keys, quoted, and how many more there are.
+fn keys(keys: &[String]) -> String {
+    const MOST: usize = 20;
+    let quoted = |key: &String| format!("`{}`", shortened(key));
+    let mut out = keys.iter().take(MOST).map(quoted).collect::<Vec<_>>().join(", ");
+    if keys.len() > MOST {
+        let _ = write!(out, " and {} more", keys.len() - MOST);
+    }
+    out
+}
+
 impl Machine {
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.notes.clone();
         if self.hardware.bandwidth.is_none() {
             notes.push(format!(
                 "no bandwidth is known of {}: no MBU and no ideal time (see --bandwidth)",

@@ -1,5 +1,6 @@
 //! MODEL → model: a path, or a name that is built in.
 
+use crate::visible::shortened;
 use flopmeter::{Builtin, Config, Error, ErrorKind, Model, Result};
 use std::fs;
 use std::io::{self, Read};
@@ -26,14 +27,16 @@ pub fn find(name: &str) -> Result<Source> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => from_file(&path.join("config.json"), name),
         Ok(_) => from_file(path, name),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !looks_like_a_path(name) => {
-            from_table(name)
-        }
+        Err(error) if is_no_file(&error) && !looks_like_a_path(name) => from_table(name),
         Err(error) => Err(unreadable(name, &error)),
     }
 }
 
 fn from_table(name: &str) -> Result<Source> {
+    if name.trim().is_empty() {
+        return Err(Error::new(ErrorKind::Model, "MODEL", "is empty")
+            .hint("give a config.json, a folder that holds one, or a model's name"));
+    }
     let row = Builtin::find(name)?;
     let mut notes: Vec<String> = row.note.map(str::to_owned).into_iter().collect();
     let is_tag = row.ollama.iter().any(|tag| tag.eq_ignore_ascii_case(name.trim()));
@@ -51,7 +54,7 @@ fn from_table(name: &str) -> Result<Source> {
 }
 
 fn from_file(path: &Path, name: &str) -> Result<Source> {
-    let shown = path.display().to_string();
+    let shown = shortened(&path.display().to_string());
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     if ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
@@ -79,10 +82,12 @@ fn from_file(path: &Path, name: &str) -> Result<Source> {
     fs::File::open(path)
         .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&shown, &error))?;
+    let utf_16 = matches!(bytes.first_chunk(), Some([0xFF, 0xFE] | [0xFE, 0xFF]));
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text")
-            .hint("give the model's config.json")
+        let hint =
+            if utf_16 { "it is UTF-16; save it as UTF-8" } else { "give the model's config.json" };
+        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text").hint(hint)
     })?;
     let model = Config::parse(&text)
         .and_then(|config| Model::from_config(&config))
@@ -96,8 +101,13 @@ fn unreadable(name: &str, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    Error::new(ErrorKind::Syntax, name, fact)
+    Error::new(ErrorKind::Syntax, shortened(name), fact)
         .hint("give a config.json, a folder that holds one, or a model's name")
+}
+
+/// Nothing is there, or nothing can be: no file has a name that long.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
 fn looks_like_a_path(name: &str) -> bool {

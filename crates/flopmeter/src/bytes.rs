@@ -126,6 +126,7 @@ impl Model {
     }
 
     fn checked_bytes(&self, workload: &Workload) -> Option<Bytes> {
+        workload.numbered()?;
         let mut traffic = [Traffic::default(); 2];
         for (phase, sum) in Phase::ALL.into_iter().zip(&mut traffic) {
             let (mut read, mut written) = (Bits::default(), Bits::default());

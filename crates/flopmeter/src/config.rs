@@ -2,6 +2,8 @@
 
 mod shape;
 
+mod json;
+
 use crate::error::{Error, ErrorKind, Result, shown};
 use serde_json::{Map, Value};
 use shape::looks_like_a_shape;
@@ -41,7 +43,8 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Syntax`] for text that is longer than 16 MiB, not JSON, nested deeper
-    /// than 127 levels, or not an object.
+    /// than 127 levels, of more than 2^18 values, or not an object; [`ErrorKind::Config`] for an object
+    /// that has a key twice, with different values. A byte order mark is passed over.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > LONGEST_TEXT {
             return Err(Error::new(
@@ -51,19 +54,13 @@ impl Config {
             )
             .hint("give a config.json, not weights or a tokenizer"));
         }
+        // Some editors put the mark before UTF-8, where it marks nothing.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim().is_empty() {
             return Err(Error::new(ErrorKind::Syntax, "config", "is empty")
                 .hint("give the model's config.json"));
         }
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            Error::new(
-                ErrorKind::Syntax,
-                format!("line {}, column {}", error.line(), error.column()),
-                format!("is not JSON: {}", cause(&error)),
-            )
-            .hint("give the model's config.json")
-        })?;
-        Self::from_value(value)
+        Self::from_value(json::parse(text)?)
     }
 
     /// Takes an already parsed config.
@@ -442,6 +439,10 @@ impl Config {
                 format!("is {size}; the largest size that is believed is {LARGEST_SIZE}")
             }
             Some(size) => return Ok(size),
+            // Beyond 64 bits a whole number is read as a float.
+            None if number.as_f64().is_some_and(|size| size >= u64::MAX as f64) => {
+                format!("is {number}; the largest size that is believed is {LARGEST_SIZE}")
+            }
             None => format!("is {number}, not a whole number above zero"),
         };
         Err(Error::new(ErrorKind::Config, self.place(key), fact))
@@ -457,10 +458,4 @@ fn kind_of(value: &Value) -> String {
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
     }
-}
-
-/// serde_json's message without the position, which is the place already.
-fn cause(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }

@@ -69,6 +69,7 @@ impl Model {
     }
 
     fn checked_flops(&self, workload: &Workload, convention: &Convention) -> Option<Flops> {
+        workload.numbered()?;
         let mut phases = [Counts::default(); 2];
         let mut total = 0_u128;
         for sequence in workload.sequences() {

@@ -79,6 +79,7 @@ impl Model {
     ///
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
+        workload.numbered().ok_or_else(too_large)?;
         let mut sections = vec![self.config_section()];
         let many = workload.sequences().len() > 1;
         for (index, sequence) in workload.sequences().iter().enumerate() {

@@ -11,6 +11,10 @@ use crate::sums::Sums;
 /// The most layers that are believed; the deepest real models have under 200.
 pub(crate) const MOST_LAYERS: u64 = 4096;
 
+/// The most work of looking up how layers are stored, in bytes of expressions times layers. The longest
+/// real list, 154 expressions for 78 layers, takes 500,000.
+const MOST_LOOKING_UP: u128 = 1 << 21;
+
 /// A model as the sum of its ops, ready to be counted.
 ///
 /// # Example
@@ -146,7 +150,7 @@ impl Model {
             return self;
         }
         let ops = self.groups.iter_mut().flat_map(|group| &mut group.ops);
-        ops.for_each(|op| op.store(dtype.into()));
+        ops.for_each(|op| op.store(dtype));
         self.quantization.dtype = dtype;
         let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
@@ -224,6 +228,17 @@ impl<'c> Builder<'c> {
                 format!("is {count}; the most that is believed is {MOST_LAYERS}"),
             ));
         }
+        let expressions = self.quantization.expressions();
+        if expressions as u128 * u128::from(count) > MOST_LOOKING_UP {
+            return Err(Error::new(
+                ErrorKind::Quantization,
+                "`quantization_config`",
+                format!(
+                    "has {expressions} bytes of expressions for {count} layers, too many to look up"
+                ),
+            )
+            .hint("name the modules that are not quantised instead of describing them"));
+        }
         self.first_layer_group = self.groups.len();
         self.members.clear();
         for index in 0..count {
@@ -271,7 +286,7 @@ impl<'c> Builder<'c> {
     }
 
     fn store(&self, op: &mut Op, layer: Option<u64>) {
-        op.store(self.quantization.plain());
+        op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
             Op::Latent(op) => {
@@ -287,8 +302,8 @@ impl<'c> Builder<'c> {
     }
 
     fn linear_storage(&self, layer: Option<u64>, module: &str, end: &str) -> Storage {
-        if !self.quantization.is_quantized() {
-            return self.quantization.plain();
+        if let Some(storage) = self.quantization.every_linear() {
+            return storage;
         }
         self.quantization.linear(&match layer {
             Some(index) => format!("model.layers.{index}.{module}{end}"),

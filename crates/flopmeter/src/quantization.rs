@@ -173,6 +173,23 @@ impl Quantization {
         self.groups.push(Group { targets: Modules::every_linear(), storage });
     }
 
+    /// How much work it is to look a module up: the length of all expressions together.
+    pub(crate) fn expressions(&self) -> usize {
+        self.kept.expressions()
+            + self.groups.iter().map(|group| group.targets.expressions()).sum::<usize>()
+    }
+
+    /// How the weights of all linear layers are stored, where no name makes a difference.
+    pub(crate) fn every_linear(&self) -> Option<Storage> {
+        match &self.groups[..] {
+            [] => Some(self.plain()),
+            [only] if self.kept.is_empty() && only.targets.means_every_linear() => {
+                Some(only.storage)
+            }
+            _ => None,
+        }
+    }
+
     /// How the weights of a linear layer at a path (`model.layers.3.mlp.up_proj`) are stored.
     pub fn linear(&self, path: &str) -> Storage {
         if self.kept.cover(path) {

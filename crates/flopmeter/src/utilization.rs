@@ -25,7 +25,8 @@ impl Hardware {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Measurement`] if a rate is not a positive number or there is no device.
+    /// [`ErrorKind::Measurement`] if a rate is not a positive number or there is no device,
+    /// [`ErrorKind::Overflow`] if together they are faster than a float can say.
     pub fn new(
         peak: FlopsPerSecond,
         bandwidth: Option<BytesPerSecond>,
@@ -39,7 +40,13 @@ impl Hardware {
             return Err(Error::new(ErrorKind::Measurement, "devices", "is 0")
                 .hint("work needs at least one device"));
         }
-        Ok(Self { peak, bandwidth, count })
+        let hardware = Self { peak, bandwidth, count };
+        let rates = [Some(hardware.flops_per_second()), hardware.bytes_per_second()];
+        if rates.into_iter().flatten().all(f64::is_finite) {
+            Ok(hardware)
+        } else {
+            Err(inexpressible())
+        }
     }
 
     fn flops_per_second(&self) -> f64 {
@@ -112,7 +119,8 @@ impl Utilization {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Measurement`] if the time is not a positive number.
+    /// [`ErrorKind::Measurement`] if the time is not a positive number, [`ErrorKind::Overflow`] if a
+    /// ratio is larger than a float can say.
     ///
     /// # Example
     ///
@@ -136,9 +144,14 @@ impl Utilization {
     pub fn new(flops: &Flops, bytes: &Bytes, hardware: &Hardware, seconds: f64) -> Result<Self> {
         positive("time", seconds)?;
         let moved = bytes.read().saturating_add(bytes.written()) as f64;
+        let ratio = |work: f64, rate: f64| {
+            let possible = seconds * rate;
+            let ratio = work / possible;
+            if possible.is_finite() && ratio.is_finite() { Ok(ratio) } else { Err(inexpressible()) }
+        };
         Ok(Self {
-            mfu: flops.total as f64 / (seconds * hardware.flops_per_second()),
-            mbu: hardware.bytes_per_second().map(|rate| moved / (seconds * rate)),
+            mfu: ratio(flops.total as f64, hardware.flops_per_second())?,
+            mbu: hardware.bytes_per_second().map(|rate| ratio(moved, rate)).transpose()?,
         })
     }
 }
@@ -152,7 +165,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overflow`] if a count does not fit 128 bits.
+    /// [`ErrorKind::Overflow`] if a count does not fit 128 bits, or the time a float.
     pub fn ideal(
         &self,
         workload: &Workload,
@@ -160,6 +173,7 @@ impl Model {
         hardware: &Hardware,
     ) -> Result<Option<Ideal>> {
         let Some(bytes_per_second) = hardware.bytes_per_second() else { return Ok(None) };
+        workload.numbered().ok_or_else(too_large)?;
         let roofline = Roofline {
             model: self,
             workload,
@@ -170,7 +184,7 @@ impl Model {
         for stretch in Stretch::of(workload, phase) {
             sum = sum.and(roofline.of(&stretch).ok_or_else(too_large)?);
         }
-        Ok(Some(sum))
+        if sum.seconds.is_finite() { Ok(Some(sum)) } else { Err(inexpressible()) }
     }
 
     fn masks(&self) -> impl Iterator<Item = Mask> {
@@ -272,6 +286,12 @@ impl Roofline<'_> {
         let bytes = self.model.moved(stretch, self.workload)?;
         Some((flops / self.flops_per_second, bytes / self.bytes_per_second))
     }
+}
+
+/// A ratio or a time that is beyond every measurement. Unknown would be a lie, and so would zero.
+fn inexpressible() -> Error {
+    Error::new(ErrorKind::Overflow, "utilization", "does not fit a 64-bit float")
+        .hint("check the time, the peak, the bandwidth and the number of devices")
 }
 
 fn positive(what: &str, value: f64) -> Result<()> {

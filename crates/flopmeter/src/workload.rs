@@ -137,6 +137,12 @@ impl Workload {
         self.sequences.iter().map(|sequence| u128::from(sequence.count)).sum()
     }
 
+    /// Whether every position has a number of 64 bits; where one has not, a count would be wrong.
+    pub(crate) fn numbered(&self) -> Option<()> {
+        let mut ends = self.sequences.iter().map(|it| it.prompt.checked_add(it.generate));
+        ends.all(|end| end.is_some()).then_some(())
+    }
+
     /// The passes of one sequence in a phase.
     pub fn passes(&self, sequence: &Sequence, phase: Phase) -> Passes {
         let Sequence { prompt, cached, generate, .. } = *sequence;

@@ -1,5 +1,6 @@
 //! CSV: the JSON flattened, one column a path (`flops.total`), one row a result.
 
+use crate::visible::visible;
 use flopmeter::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -69,7 +70,7 @@ fn flatten(path: String, value: &Value, cells: &mut Vec<(String, String)>) {
 fn word(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text),
         other => other.to_string(),
     }
 }

@@ -78,6 +78,8 @@ pub fn model_types() -> impl Iterator<Item = &'static str> {
 pub(crate) fn build(config: &Config) -> Result<Model> {
     let name = config.model_type();
     if name.is_empty() {
+        // A number or a list is no type either, and the reader says so.
+        config.text("model_type")?;
         return Err(Error::new(ErrorKind::Architecture, "`model_type`", "is missing")
             .hint("give the whole config.json; it states the model's type"));
     }

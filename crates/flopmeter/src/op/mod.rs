@@ -10,6 +10,8 @@ pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
 
+use crate::dtype::Dtype;
+
 /// One op of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -108,11 +110,12 @@ impl Op {
     }
 
     /// Stores everything in one dtype.
-    pub(crate) fn store(&mut self, plain: Storage) {
+    pub(crate) fn store(&mut self, dtype: Dtype) {
+        let plain = Storage::plain(dtype);
         match self {
             Self::Linear(op) => {
                 op.storage = plain;
-                op.bias_storage = plain;
+                op.bias_bits = dtype.bits();
             }
             Self::Attention(_) => {}
             Self::Latent(op) => op.storage = plain,

@@ -2,7 +2,7 @@
 
 use super::unknown;
 use crate::error::{Result, shown};
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use std::collections::HashSet;
 
 /// Which modules a scheme means: by name, by glob or by regular expression.
@@ -11,6 +11,8 @@ pub(super) struct Modules {
     every_linear: bool,
     names: HashSet<String>,
     patterns: Vec<Regex>,
+    /// The length of all patterns as they are written.
+    expressions: usize,
 }
 
 impl Modules {
@@ -40,11 +42,29 @@ impl Modules {
                 return Ok(());
             }
         };
-        let pattern = Regex::new(&expression).map_err(|error| {
+        // No real expression counts its repetitions: a large program from a short one is an attack.
+        let size = 4096 + 64 * expression.len();
+        let pattern = RegexBuilder::new(&expression).size_limit(size).build().map_err(|error| {
             unknown("ignore", &format!("has the expression \"{}\": {error}", shown(name)))
         })?;
+        self.expressions += expression.len();
         self.patterns.push(pattern);
         Ok(())
+    }
+
+    /// Whether every linear layer is meant, whatever its name.
+    pub fn means_every_linear(&self) -> bool {
+        self.every_linear
+    }
+
+    /// Whether no module is meant.
+    pub fn is_empty(&self) -> bool {
+        !self.every_linear && self.names.is_empty() && self.patterns.is_empty()
+    }
+
+    /// How much work it is to look a module up: the length of all expressions together.
+    pub fn expressions(&self) -> usize {
+        self.expressions
     }
 
     /// Whether the module at a path, or one that holds it, is meant: a name stands for itself wherever
