@@ -18,7 +18,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(error),
     };
     let result = match &cli.command {
         Command::Estimate(args) => cmd::estimate::run(args),
@@ -58,18 +58,13 @@ fn failure(error: &Error) -> ExitCode {
 }
 
 /// Help that was asked for, or what is wrong with the arguments.
-fn usage(error: &clap::Error) -> ExitCode {
-    let plain = error.render().to_string();
-    let hostile = |text: &str| text.lines().any(|line| visible::visible(line) != line);
-    if std::env::args_os().any(|arg| hostile(&arg.to_string_lossy())) {
-        // What the user typed is in it, and may be a command to the terminal.
-        for line in plain.lines() {
-            say(visible::visible(line));
-        }
-    } else {
-        // Nobody is left to tell if this fails.
-        let _ = error.print();
-    }
+fn usage(error: clap::Error) -> ExitCode {
+    // The message quotes what was typed, which may be a command to the terminal: it is made anew from
+    // arguments that are none.
+    let typed = std::env::args_os().map(|arg| visible::visible(&arg.to_string_lossy()));
+    let error = Cli::try_parse_from(typed).err().unwrap_or(error);
+    // Nobody is left to tell if this fails.
+    let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

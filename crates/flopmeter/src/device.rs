@@ -143,18 +143,21 @@ impl Device {
             let mut given = peaks.iter().filter(|(name, _)| *name == dtype).map(|(_, peak)| *peak);
             let Some(peak) = given.next() else { continue };
             if given.next().is_some() {
-                return Err(wrong(format!("peak of {dtype}"), "is given twice"));
+                return Err(
+                    wrong(format!("peak of {dtype}"), "is given twice").hint("give one figure")
+                );
             }
             if !is_rate(peak) {
-                return Err(wrong(format!("peak of {dtype}"), &format!("is {peak} FLOP/s")));
+                return Err(wrong(format!("peak of {dtype}"), &format!("is {peak} FLOP/s"))
+                    .hint(ABOVE_ZERO));
             }
             known.push((dtype, FlopsPerSecond(peak)));
         }
         if let Some(rate) = bandwidth.filter(|rate| !is_rate(*rate)) {
-            return Err(wrong("bandwidth".into(), &format!("is {rate} B/s")));
+            return Err(wrong("bandwidth".into(), &format!("is {rate} B/s")).hint(ABOVE_ZERO));
         }
         if memory_bytes == Some(0) {
-            return Err(wrong("memory".into(), "is 0 bytes"));
+            return Err(wrong("memory".into(), "is 0 bytes").hint(ABOVE_ZERO));
         }
         Ok(Self {
             id: "custom".into(),
@@ -291,6 +294,8 @@ impl Device {
 }
 
 const GIVE_THE_PEAK: &str = "give the peak yourself: `--peak bf16=989.5e12 --bandwidth 3.35e12`";
+
+const ABOVE_ZERO: &str = "it must be a number above zero";
 
 fn is_rate(value: f64) -> bool {
     value.is_finite() && value > 0.0
