@@ -306,7 +306,7 @@ fn devices_pipes_loops_and_locked_files() {
     assert!(message.contains("config.json: does not exist"), "{message}");
 
     let locked = place.put("locked.json", LLAMA);
-    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0)).expect("a mode");
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o000)).expect("a mode");
     let mut command = place.command();
     command.args(["estimate", "locked.json", "-p", "1"]);
     if std::fs::read(&locked).is_ok() {
