@@ -111,7 +111,7 @@ impl Model {
             .map(|(key, value)| Line::new(key.clone(), "config", value.clone(), value))
             .collect();
         let parameters = self.parameters().total;
-        lines.push(Line::new("parameters", "sum over all ops", "", parameters));
+        lines.push(Line::new("all parameters", "sum over all ops", "", parameters));
         Section { title: "config".into(), lines }
     }
 

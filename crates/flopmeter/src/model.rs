@@ -150,7 +150,7 @@ impl Model {
             return self;
         }
         let ops = self.groups.iter_mut().flat_map(|group| &mut group.ops);
-        ops.for_each(|op| op.store(dtype.into()));
+        ops.for_each(|op| op.store(dtype));
         self.quantization.dtype = dtype;
         let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
@@ -286,7 +286,7 @@ impl<'c> Builder<'c> {
     }
 
     fn store(&self, op: &mut Op, layer: Option<u64>) {
-        op.store(self.quantization.plain());
+        op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
             Op::Latent(op) => {
@@ -302,8 +302,8 @@ impl<'c> Builder<'c> {
     }
 
     fn linear_storage(&self, layer: Option<u64>, module: &str, end: &str) -> Storage {
-        if !self.quantization.is_quantized() {
-            return self.quantization.plain();
+        if let Some(storage) = self.quantization.every_linear() {
+            return storage;
         }
         self.quantization.linear(&match layer {
             Some(index) => format!("model.layers.{index}.{module}{end}"),

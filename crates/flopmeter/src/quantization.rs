@@ -179,6 +179,17 @@ impl Quantization {
             + self.groups.iter().map(|group| group.targets.expressions()).sum::<usize>()
     }
 
+    /// How the weights of all linear layers are stored, where no name makes a difference.
+    pub(crate) fn every_linear(&self) -> Option<Storage> {
+        match &self.groups[..] {
+            [] => Some(self.plain()),
+            [only] if self.kept.is_empty() && only.targets.means_every_linear() => {
+                Some(only.storage)
+            }
+            _ => None,
+        }
+    }
+
     /// How the weights of a linear layer at a path (`model.layers.3.mlp.up_proj`) are stored.
     pub fn linear(&self, path: &str) -> Storage {
         if self.kept.cover(path) {

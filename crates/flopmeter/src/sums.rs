@@ -107,12 +107,12 @@ impl Sums {
 
     fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
         // A head that is the embedding table reads that table, whole.
-        let per_copy = if linear.shared_weights {
+        let table = if linear.shared_weights {
             linear.storage.matrix_bits(linear.from, linear.to)
         } else {
-            linear.stored_bits_per_copy()
+            0
         };
-        let bits = per_copy.checked_mul(repeat)?;
+        let bits = linear.stored_bits_per_copy().checked_add(table)?.checked_mul(repeat)?;
         match (linear.experts, linear.rows) {
             (None, Rows::All) => add_to(&mut self.dense_bits, bits),
             (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),

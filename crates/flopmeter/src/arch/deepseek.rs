@@ -8,8 +8,7 @@
 //! feed-forward  dense in the first layers, then router → k of E × (gate, up → down) + shared (gate, up → down)
 //! ```
 //!
-//! V3's router has a correction for each expert. It is a buffer and no parameter: checkpoints store
-//! it, and it is not counted.
+//! V3's router has a correction for each expert. It is a buffer: stored and read, and no parameter.
 
 use super::experts::DenseFirst;
 use super::parts::{decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
@@ -26,7 +25,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let v2 = c.model_type() == "deepseek_v2";
     let attention = LatentAttention::read(c, d)?;
     let mlp_bias = v2 && c.flag("mlp_bias", false)?;
-    let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, 3, 1)? };
+    let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, 3, 1)?.corrected() };
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         Ok(pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias)))
     })

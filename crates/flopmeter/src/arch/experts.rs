@@ -1,6 +1,6 @@
 //! Mixtures of experts: how many there are, what they are called, which layers have them.
 
-use super::parts::gated_mlp;
+use super::parts::{buffer, gated_mlp};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
@@ -56,6 +56,14 @@ pub(super) fn router(module: &'static str, hidden: u64, experts: Experts) -> Lin
     Linear::new(module, Component::MoeRouter, hidden, experts.total)
 }
 
+/// What balances the load of the experts: added to the router's scores before the best are taken.
+///
+/// A buffer in fp32: of the 41,555,600 fp32 numbers that DeepSeek-V3's files hold, 41,540,496 scale
+/// blocks and 59·256 are these.
+pub(super) fn correction(module: &'static str, experts: Experts) -> Op {
+    buffer(module, experts.total)
+}
+
 /// One matrix of every expert.
 pub(super) fn expert(module: &'static str, from: u64, to: u64, experts: Experts) -> Linear {
     Linear::new(module, Component::MoeExperts, from, to).experts(experts)
@@ -81,6 +89,7 @@ pub(super) struct DenseFirst {
     dense_inner: u64,
     expert_inner: u64,
     shared: u64,
+    corrected: bool,
 }
 
 impl DenseFirst {
@@ -99,7 +108,14 @@ impl DenseFirst {
             dense_inner: c.size("intermediate_size")?,
             expert_inner: c.size("moe_intermediate_size")?,
             shared: c.count_or("n_shared_experts", shared)?,
+            corrected: false,
         })
+    }
+
+    /// With a correction for each expert beside the router.
+    pub fn corrected(mut self) -> Self {
+        self.corrected = true;
+        self
     }
 
     /// The feed-forward layer of one layer; `bias` is that of dense and shared matrices.
@@ -108,6 +124,9 @@ impl DenseFirst {
             return gated_mlp(hidden, self.dense_inner, bias);
         }
         let mut ops = mixture(IN_MLP, hidden, self.expert_inner, self.experts);
+        if self.corrected {
+            ops.push(correction("mlp.gate.e_score_correction_bias", self.experts));
+        }
         if self.shared > 0 {
             ops.extend(shared(SHARED_IN_MLP, hidden, self.shared * self.expert_inner, bias));
         }

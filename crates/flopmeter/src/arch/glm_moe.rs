@@ -5,8 +5,8 @@
 //! feed-forward  dense in the first layers, then router → k of E × (gate, up → down) + shared (gate, up → down)
 //! ```
 //!
-//! The largest norms each head's query and key. As in DeepSeek-V3, the router's correction is a
-//! buffer, which is not counted.
+//! The largest norms each head's query and key. As in DeepSeek-V3, the router has a correction,
+//! which is a buffer and no parameter.
 
 use super::experts::DenseFirst;
 use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
@@ -23,7 +23,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let heads = Heads::read_or(c, d, 8, None)?;
     let bias = c.flag("attention_bias", false)?;
     let normed = c.flag("use_qk_norm", false)?;
-    let ffn = DenseFirst::read(c, 1, 1)?;
+    let ffn = DenseFirst::read(c, 1, 1)?.corrected();
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut attention = heads.attention(d, bias, false, Mask::Causal);
         if normed {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The router of MiniMax-M2 has a correction for each expert. It is a buffer and no parameter, as
-//! in DeepSeek-V3, and is not counted.
+//! in DeepSeek-V3.
 
 use super::experts::{self, IN_MLP};
 use super::mixtral::BLOCK_SPARSE;
@@ -28,6 +28,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         note_prediction_layers(c)?;
         (Heads::read_or(c, d, 8, Some(128))?, BLOCK_SPARSE, false, "num_local_experts")
     };
+    let corrected = c.model_type() == "minimax_m2";
     let experts = experts::read(c, total, "num_experts_per_tok")?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
         let norms = [
@@ -35,7 +36,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             rms_norm("self_attn.k_norm", heads.kv_width()),
         ];
         let attention = with_norms(heads.attention(d, bias, bias, Mask::Causal), norms);
-        Ok(pre_normed(d, attention, experts::mixture(names, d, f, experts)))
+        let mut mixture = experts::mixture(names, d, f, experts);
+        if corrected {
+            mixture.push(experts::correction("block_sparse_moe.e_score_correction_bias", experts));
+        }
+        Ok(pre_normed(d, attention, mixture))
     })
 }
 

@@ -194,7 +194,12 @@ pub(super) fn fused_gated_mlp(hidden: u64, inner: u64) -> Vec<Op> {
 
 /// Parameters that act element by element.
 pub(super) fn vector(module: &'static str, elements: u64) -> Op {
-    Op::Vector(Vector { module, elements, storage: Storage::plain(Dtype::Bf16) })
+    Op::Vector(Vector { module, elements, storage: Storage::plain(Dtype::Bf16), buffer: false })
+}
+
+/// Numbers that checkpoints keep in fp32 beside the parameters.
+pub(super) fn buffer(module: &'static str, elements: u64) -> Op {
+    Op::Vector(Vector { module, elements, storage: Storage::plain(Dtype::Fp32), buffer: true })
 }
 
 /// A norm with a weight and, if it has one, a bias.

@@ -133,7 +133,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn error(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
+        parse(text).expect_err("no JSON").to_string()
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct Linear {
     pub shared_weights: bool,
     /// How the weights are stored.
     pub storage: Storage,
-    /// How the bias is stored: no quantisation touches it.
-    pub bias_storage: Storage,
+    /// Width of an element of the bias in bits: no quantisation touches it.
+    pub bias_bits: u64,
 }
 
 /// Which tokens run through an op.
@@ -75,7 +75,7 @@ impl Linear {
             experts: None,
             shared_weights: false,
             storage: Storage::plain(Dtype::Bf16),
-            bias_storage: Storage::plain(Dtype::Bf16),
+            bias_bits: Dtype::Bf16.bits(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Linear {
 
     /// Bits that one copy is stored in.
     pub fn stored_bits_per_copy(&self) -> u128 {
-        let bias = self.bias_storage.matrix_bits(self.bias, 1);
+        let bias = u128::from(self.bias) * u128::from(self.bias_bits);
         if self.shared_weights { bias } else { self.storage.matrix_bits(self.from, self.to) + bias }
     }
 

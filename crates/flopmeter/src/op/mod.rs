@@ -10,6 +10,8 @@ pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
 
+use crate::dtype::Dtype;
+
 /// One op of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -43,10 +45,13 @@ pub struct Table {
 pub struct Vector {
     /// Name in the reference implementation.
     pub module: &'static str,
-    /// Number of parameters.
+    /// Number of elements.
     pub elements: u64,
     /// How an element is stored.
     pub storage: Storage,
+    /// Whether they are a buffer of the reference implementation: stored and read, but no parameters,
+    /// and of one width whatever the rest is stored in.
+    pub buffer: bool,
 }
 
 impl Op {
@@ -68,7 +73,7 @@ impl Op {
             Self::Attention(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
-            Self::Vector(op) => op.elements.into(),
+            Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
         }
     }
 
@@ -105,15 +110,17 @@ impl Op {
     }
 
     /// Stores everything in one dtype.
-    pub(crate) fn store(&mut self, plain: Storage) {
+    pub(crate) fn store(&mut self, dtype: Dtype) {
+        let plain = Storage::plain(dtype);
         match self {
             Self::Linear(op) => {
                 op.storage = plain;
-                op.bias_storage = plain;
+                op.bias_bits = dtype.bits();
             }
             Self::Attention(_) => {}
             Self::Latent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
+            Self::Vector(op) if op.buffer => {}
             Self::Vector(op) => op.storage = plain,
         }
     }

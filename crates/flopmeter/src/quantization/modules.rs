@@ -52,6 +52,16 @@ impl Modules {
         Ok(())
     }
 
+    /// Whether every linear layer is meant, whatever its name.
+    pub fn means_every_linear(&self) -> bool {
+        self.every_linear
+    }
+
+    /// Whether no module is meant.
+    pub fn is_empty(&self) -> bool {
+        !self.every_linear && self.names.is_empty() && self.patterns.is_empty()
+    }
+
     /// How much work it is to look a module up: the length of all expressions together.
     pub fn expressions(&self) -> usize {
         self.expressions
