@@ -1,7 +1,7 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
 use crate::source::Source;
-use flopmeter::{Bytes, Counts, Flops, Ideal, Sequence, Traffic, Workload};
+use flopmeter::{Bytes, Component, Counts, Flops, Ideal, Sequence, Traffic, Workload};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The JSON of `estimate` and `utilization`.
@@ -33,13 +33,16 @@ pub struct ParametersReport {
     pub embedding: u128,
 }
 
+/// What differs among the sequences is null here and stands in `sequences`.
 #[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum WorkloadReport {
-    /// Equal sequences.
-    Equal { prompt: u64, cached: u64, generate: u64, batch: u64, kv_cache: bool },
-    /// Different ones.
-    Different { sequences: Vec<SequenceReport>, batch: u128, kv_cache: bool },
+pub struct WorkloadReport {
+    pub prompt: Option<u64>,
+    pub cached: Option<u64>,
+    pub generate: Option<u64>,
+    pub batch: u128,
+    pub kv_cache: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sequences: Vec<SequenceReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +59,7 @@ pub struct FlopsReport {
     pub prefill: u128,
     pub decode: u128,
     #[serde(serialize_with = "by_name")]
-    pub components: Counts,
+    pub components: Vec<(Component, u128)>,
     /// The same by phase, for the table.
     #[serde(skip)]
     pub by_phase: [Counts; 2],
@@ -149,41 +152,37 @@ impl ModelReport {
 
 impl WorkloadReport {
     pub fn of(workload: &Workload) -> Self {
-        let kv_cache = workload.kv_cache();
-        match workload.sequences() {
-            [Sequence { prompt, cached, generate, count }] => Self::Equal {
-                prompt: *prompt,
-                cached: *cached,
-                generate: *generate,
-                batch: *count,
-                kv_cache,
-            },
-            sequences => Self::Different {
-                sequences: sequences
-                    .iter()
-                    .map(|&Sequence { prompt, cached, generate, count }| SequenceReport {
-                        prompt,
-                        cached,
-                        generate,
-                        batch: count,
-                    })
-                    .collect(),
-                batch: workload.batch_size(),
-                kv_cache,
-            },
+        let sequences = workload.sequences();
+        let common = |of: fn(&Sequence) -> u64| {
+            let first = of(&sequences[0]);
+            sequences.iter().all(|sequence| of(sequence) == first).then_some(first)
+        };
+        let each = sequences.iter().map(|&Sequence { prompt, cached, generate, count }| {
+            SequenceReport { prompt, cached, generate, batch: count }
+        });
+        Self {
+            prompt: common(|sequence| sequence.prompt),
+            cached: common(|sequence| sequence.cached),
+            generate: common(|sequence| sequence.generate),
+            batch: workload.batch_size(),
+            kv_cache: workload.kv_cache(),
+            sequences: if sequences.len() > 1 { each.collect() } else { Vec::new() },
         }
     }
 }
 
 impl FlopsReport {
-    pub fn of(flops: &Flops) -> Self {
+    pub fn of(flops: &Flops, components: &[Component]) -> Self {
         // Parts of a total that fits.
         let sum = |counts: &Counts| counts.total().unwrap_or(flops.total);
         Self {
             total: flops.total,
             prefill: sum(&flops.prefill),
             decode: sum(&flops.decode),
-            components: flops.components(),
+            components: components
+                .iter()
+                .map(|component| (*component, flops.components()[*component]))
+                .collect(),
             by_phase: [flops.prefill, flops.decode],
         }
     }
@@ -205,10 +204,13 @@ impl BytesReport {
     }
 }
 
-fn by_name<S: Serializer>(counts: &Counts, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(None)?;
-    for (component, count) in counts.present() {
-        map.serialize_entry(component.name(), &count)?;
+fn by_name<S: Serializer>(
+    counts: &[(Component, u128)],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(counts.len()))?;
+    for (component, count) in counts {
+        map.serialize_entry(component.name(), count)?;
     }
     map.end()
 }

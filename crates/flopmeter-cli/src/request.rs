@@ -71,7 +71,7 @@ impl Request {
             model: ModelReport::of(&self.source),
             workload: WorkloadReport::of(&self.workload),
             convention: self.convention.id,
-            flops: FlopsReport::of(&flops),
+            flops: FlopsReport::of(&flops, &model.components(&self.convention)),
             bytes: BytesReport::of(&bytes),
             utilization,
             device: self.hardware.as_ref().map(|machine| machine.report(&bytes)),
@@ -146,6 +146,7 @@ fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
 fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     let mut notes = source.notes.clone();
     notes.extend_from_slice(source.model.notes());
+    notes.push("bytes leave activations out".into());
     let unread = source.model.unread();
     if !unread.is_empty() {
         notes.push(format!("keys that look like shapes and were not read: {}", keys(unread)));
@@ -212,7 +213,7 @@ impl Machine {
             mbu: measured.and_then(|measured| measured.mbu),
             seconds,
             ideal_seconds: whole.map(|ideal| ideal.seconds),
-            of_ideal: whole.zip(seconds).map(|(ideal, time)| ideal.seconds / time),
+            of_ideal: whole.zip(seconds).map(|(ideal, time)| ideal.reached_in(time)),
             bound: whole.and_then(|ideal| ideal.bound()).map(|bound| bound.name()),
             prefill: IdealReport::of(prefill),
             decode: IdealReport::of(decode),
@@ -229,8 +230,7 @@ impl Machine {
             peak_flops_per_second: self.hardware.peak.0,
             bandwidth_bytes_per_second: self.hardware.bandwidth.map(|bandwidth| bandwidth.0),
             memory_bytes: memory,
-            fits: memory
-                .map(|memory| bytes.held() <= memory.saturating_mul(self.hardware.count.into())),
+            fits: memory.map(|memory| bytes.fit_in(memory, self.hardware.count)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! MODEL → model: a path, or a name that is built in.
 
 use crate::visible::shortened;
+use flopmeter::flops::nominal_billions;
 use flopmeter::{Builtin, Config, Error, ErrorKind, Model, Result};
 use std::fs;
 use std::io::{self, Read};
@@ -37,27 +38,38 @@ fn from_table(name: &str) -> Result<Source> {
         return Err(Error::new(ErrorKind::Model, "MODEL", "is empty")
             .hint("give a config.json, a folder that holds one, or a model's name"));
     }
-    let row = Builtin::find(name)?;
+    let (row, variant) = match (Builtin::find(name), Builtin::find_variant(name)) {
+        (Ok(row), _) => (row, false),
+        (Err(_), Some(row)) => (row, true),
+        (Err(error), None) => return Err(error),
+    };
     let mut notes: Vec<String> = row.note.map(str::to_owned).into_iter().collect();
-    let is_tag = row.ollama.iter().any(|tag| tag.eq_ignore_ascii_case(name.trim()));
-    if is_tag {
-        let stored = row.ollama_quantisation.map_or_else(
-            || "usually in about 4.5 to 5 bits a weight".to_owned(),
-            |format| format!("in {format} by default"),
-        );
+    if variant {
+        notes.push(format!("this tag is taken as a variant of {}", row.id));
+    }
+    if variant || row.ollama.iter().any(|tag| tag.eq_ignore_ascii_case(name.trim())) {
+        let stored = match row.ollama_quantisation {
+            Some(format) if !variant => format!("in {format} by default"),
+            _ => "usually in about 4.5 to 5 bits a weight".to_owned(),
+        };
         notes.push(format!(
             "Ollama stores this tag {stored}; bytes here are those of {} on the Hub (see --dtype)",
             row.id
         ));
     }
-    Ok(Source { id: row.id.to_owned(), model: row.model()?, builtin: Some(row), notes })
+    let mut model = row.model()?;
+    if let Some(billions) = nominal_billions(name.trim()) {
+        model = model.with_nominal_billions(billions);
+    }
+    Ok(Source { id: row.id.to_owned(), model, builtin: Some(row), notes })
 }
 
 fn from_file(path: &Path, name: &str) -> Result<Source> {
     let shown = shortened(&path.display().to_string());
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
+    let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
+    if is_index || ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
         return Err(Error::new(ErrorKind::Syntax, shown, "holds weights, which are not read yet")
             .hint("give the config.json beside it"));
     }

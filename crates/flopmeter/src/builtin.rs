@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
+use crate::flops::{extends, model_words};
 use crate::model::Model;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -82,6 +83,31 @@ impl Builtin {
             })
     }
 
+    /// The model of an Ollama tag that says more than a known one: its `latest`, or a variant of the same
+    /// size (`llama3.1:8b-instruct-q4_K_M`), which may be stored otherwise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::Builtin;
+    /// let variant = Builtin::find_variant("llama3.1:8b-instruct-q4_K_M");
+    /// assert_eq!(variant.map(|row| row.id), Builtin::find("llama3.1:8b").ok().map(|row| row.id));
+    /// assert!(Builtin::find_variant("llama3.1:9b").is_none());
+    /// ```
+    pub fn find_variant(tag: &str) -> Option<&'static Self> {
+        let (base, variant) = tag.trim().split_once(':')?;
+        if variant.eq_ignore_ascii_case("latest") {
+            return Self::find(base).ok();
+        }
+        let asked = model_words(tag);
+        Self::all()
+            .iter()
+            .flat_map(|row| row.ollama.iter().map(move |tag| (*tag, row)))
+            .filter(|(tag, _)| extends(&asked, tag))
+            .max_by_key(|(tag, _)| tag.len())
+            .map(|(_, row)| row)
+    }
+
     /// Every name it answers to.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.id)
@@ -102,11 +128,7 @@ impl Builtin {
     pub fn model(&self) -> Result<Model> {
         let model = Model::from_config(&Config::parse(self.config_text())?)?;
         Ok(match self.nominal_billions {
-            // Names state at most three decimals, so a whole number of thousands.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Some(billions) => {
-                model.with_nominal_parameters((billions * 1e6).round() as u128 * 1000)
-            }
+            Some(billions) => model.with_nominal_billions(billions),
             None => model,
         })
     }

@@ -48,6 +48,11 @@ impl Bytes {
     pub fn held(&self) -> u128 {
         self.weights.saturating_add(self.kv_cache)
     }
+
+    /// Whether they fit the memory of some equal devices, activations left out.
+    pub fn fit_in(&self, memory_bytes: u128, devices: u64) -> bool {
+        self.held() <= memory_bytes.saturating_mul(devices.into())
+    }
 }
 
 /// Passes that the same sequences run together: `from..to` of a phase's passes, counted from its first.
@@ -133,26 +138,15 @@ impl Model {
             for stretch in Stretch::of(workload, phase) {
                 self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
             }
-            for sequence in workload.sequences() {
-                let passes = workload.passes(sequence, phase);
-                if workload.kv_cache() {
-                    read.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
-                    let tokens = passes.tokens()?;
-                    written.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
-                }
-            }
+            let of = |purpose| self.cache_bits(|mask| cache_positions(workload, purpose, mask));
+            read.add(of(CacheUse::Read(phase))?, 1)?;
+            written.add(of(CacheUse::Written(phase))?, 1)?;
             *sum = Traffic { read: read.bytes()?, written: written.bytes()? };
         }
         let [prefill, decode] = traffic;
         let mut held = Bits::default();
-        if workload.kv_cache() {
-            for sequence in workload.sequences() {
-                // The last token is sampled and never fed back.
-                let last = sequence.generate.saturating_sub(1);
-                let tokens = u128::from(sequence.prompt) + u128::from(last);
-                held.add(self.cache_bits(|mask| Some(kept(mask, tokens)))?, sequence.count)?;
-            }
-        }
+        let positions = |mask| cache_positions(workload, CacheUse::Held, mask);
+        held.add(self.cache_bits(positions)?, 1)?;
         let mut weights = Bits::default();
         for (op, repeat) in self.ops() {
             weights.add(op.stored_bits(), repeat)?;
@@ -239,6 +233,36 @@ pub(crate) enum Times {
     Exact(u128),
     /// An expected number of distinct experts.
     Expected(f64),
+}
+
+/// What the cache is used for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CacheUse {
+    /// Kept at its largest.
+    Held,
+    /// Read by a phase.
+    Read(Phase),
+    /// Written by a phase.
+    Written(Phase),
+}
+
+/// Positions of the cache that a use takes in layers of a mask, over all sequences.
+pub(crate) fn cache_positions(workload: &Workload, purpose: CacheUse, mask: Mask) -> Option<u128> {
+    if !workload.kv_cache() {
+        return Some(0);
+    }
+    workload.sequences().iter().try_fold(0_u128, |sum, sequence| {
+        let positions = match purpose {
+            CacheUse::Held => {
+                // The last token is sampled and never fed back.
+                let last = sequence.generate.saturating_sub(1);
+                kept(mask, u128::from(sequence.prompt) + u128::from(last))
+            }
+            CacheUse::Read(phase) => workload.passes(sequence, phase).visible(mask)?,
+            CacheUse::Written(phase) => workload.passes(sequence, phase).tokens()?,
+        };
+        sum.checked_add(times(positions, sequence.count.into())?)
+    })
 }
 
 /// Positions that a layer has to keep of a sequence.

@@ -68,6 +68,15 @@ impl Model {
         self.checked_flops(workload, convention).ok_or_else(too_large)
     }
 
+    /// The components that a count of this model has, be they zero: in the order of a pass.
+    pub fn components(&self, convention: &Convention) -> Vec<Component> {
+        match convention.rule {
+            Rule::PerParameter => vec![Component::Parameters],
+            Rule::Needed => self.sums.components(false).collect(),
+            Rule::ByReference => self.sums.components(true).collect(),
+        }
+    }
+
     fn checked_flops(&self, workload: &Workload, convention: &Convention) -> Option<Flops> {
         workload.numbered()?;
         let mut phases = [Counts::default(); 2];

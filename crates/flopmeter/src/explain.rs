@@ -3,18 +3,19 @@
 mod bytes;
 mod factors;
 mod tokens;
+mod utilization;
 
-use crate::bytes::Bytes;
 use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::model::{Group, Model, too_large};
 use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
-use crate::utilization::{Hardware, Utilization};
 use crate::workload::{Phase, Sequence, Workload};
 use factors::{latent_factors, linear_factors};
 use tokens::{pairs_line, tokens_line};
+
+pub use utilization::utilization_section;
 
 /// What no convention counts, and what no figure of bytes includes.
 pub const NOT_COUNTED: &[&str] = &[
@@ -257,35 +258,4 @@ impl Model {
         let line = Line::new(Component::Parameters.name(), formula, times(numbers), result);
         Some(vec![Line { flops: Some(result), ..line }])
     }
-}
-
-/// The arithmetic of utilisation: MFU, and MBU where the bandwidth is known.
-pub fn utilization_section(
-    total_flops: u128,
-    bytes: &Bytes,
-    hardware: &Hardware,
-    seconds: f64,
-    utilization: &Utilization,
-) -> Section {
-    let devices = hardware.count;
-    let mut lines = vec![Line::new(
-        "MFU",
-        "FLOPs ÷ (time · peak · devices)",
-        format!("{total_flops} ÷ ({seconds} · {:e} · {devices})", hardware.peak.0),
-        utilization.mfu,
-    )];
-    if let (Some(mbu), Some(bandwidth)) = (utilization.mbu, hardware.bandwidth) {
-        lines.push(Line::new(
-            "MBU",
-            "(bytes read + written) ÷ (time · bandwidth · devices)",
-            format!(
-                "({} + {}) ÷ ({seconds} · {:e} · {devices})",
-                bytes.read(),
-                bytes.written(),
-                bandwidth.0
-            ),
-            mbu,
-        ));
-    }
-    Section { title: "utilization".into(), lines }
 }

@@ -115,9 +115,9 @@ pub fn compute_mfu(flops: f64, duration_s: f64, gpu_name: &str, num_gpus: u32) -
 pub fn nominal_billions(model: &str) -> Option<f64> {
     let known = || {
         let built_in = Builtin::all().iter().flat_map(|row| {
-            row.nominal_billions
-                .into_iter()
-                .flat_map(|size| row.names().map(move |name| (name, size)))
+            row.names().filter_map(|name| {
+                Some((name, row.nominal_billions.or_else(|| stated_size(name))?))
+            })
         });
         MODEL_PARAMS_B.iter().copied().chain(built_in)
     };
@@ -126,17 +126,36 @@ pub fn nominal_billions(model: &str) -> Option<f64> {
     }
     let asked = model_words(model);
     known()
-        .map(|(name, size)| (model_words(name), size))
-        .filter(|(words, _)| {
-            asked.starts_with(words) && words.iter().any(|word| states_a_size(word))
-        })
-        .filter(|(words, _)| !asked[words.len()..].iter().any(|word| states_a_size(word)))
-        .max_by_key(|(words, _)| words.len())
+        .filter(|(name, _)| extends(&asked, name))
+        .max_by_key(|(name, _)| model_words(name).len())
         .map(|(_, size)| size)
 }
 
+/// Whether a name, in words, says a known name and then more, but no other size. Only a name that states a
+/// size can be extended: what follows `qwen3` may be another model.
+pub(crate) fn extends(asked: &[String], known: &str) -> bool {
+    let known = model_words(known);
+    asked.starts_with(&known)
+        && known.iter().any(|word| states_a_size(word))
+        && !asked[known.len()..].iter().any(|word| states_a_size(word))
+}
+
+/// The size that a name states in one word, in billions: 671 for `deepseek-r1:671b`.
+///
+/// `8x7b` is left to the vendor's figure, and `a3b` is the size of what is active.
+fn stated_size(name: &str) -> Option<f64> {
+    model_words(name).iter().find_map(|word| {
+        let (digits, billions) = match word.strip_suffix('b') {
+            Some(digits) => (digits, 1.0),
+            None => (word.strip_suffix('m')?, 1e-3),
+        };
+        digits.starts_with(|first: char| first.is_ascii_digit()).then_some(())?;
+        digits.parse::<f64>().ok().map(|size| size * billions)
+    })
+}
+
 /// The words of a model's name, without the organisation before it.
-fn model_words(name: &str) -> Vec<String> {
+pub(crate) fn model_words(name: &str) -> Vec<String> {
     const LONGEST: usize = 256;
     let name: String = name.chars().take(LONGEST).collect::<String>().to_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();
@@ -182,9 +201,13 @@ fn gpu_words(name: &str) -> Vec<String> {
     name.split([' ', '-', '_']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Words of a device name that every card of a maker has.
+/// Words of a device name that leave its peak open: the maker's, and the size of the memory.
 fn says_nothing(word: &str) -> bool {
-    ["nvidia", "tesla", "geforce", "rtx", "apple", "gpu"].contains(&word)
+    let size = word.strip_suffix("gb").or_else(|| word.strip_suffix('g'));
+    let is_size = size.is_some_and(|digits| {
+        !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit())
+    });
+    is_size || ["nvidia", "tesla", "geforce", "rtx", "apple", "gpu"].contains(&word)
 }
 
 #[cfg(test)]
@@ -197,6 +220,9 @@ mod tests {
         assert_eq!(billions("llama-3.1-8b-instruct"), 8.0);
         assert_eq!(billions("meta-llama/Llama-3.1-8B-Instruct"), 8.0);
         assert_eq!(billions("mixtral-8x7b"), 47.0);
+        assert_eq!(billions("deepseek-r1:671b"), 671.0);
+        assert_eq!(billions("qwen3:30b-a3b"), 30.0);
+        assert_eq!(billions("qwen3:32b"), 32.0);
         assert_eq!(billions("qwen3:99b"), 0.0);
         assert_eq!(billions("llama-3.1-8bit"), 0.0);
         assert_eq!(billions(""), 0.0);
@@ -222,6 +248,8 @@ mod tests {
         near("NVIDIA L4", 121.0);
         near("NVIDIA A10G", 70.0);
         near("NVIDIA A100-SXM4-80GB", 312.0);
+        near("A100 80GB", 312.0);
+        near("H100-80GB", 989.0);
         near("NVIDIA GeForce RTX 4090", 165.2);
     }
 

@@ -131,10 +131,13 @@ impl Model {
         self.nominal.unwrap_or(self.parameters.total)
     }
 
-    /// The same model under a name that states a number of parameters.
+    /// The same model under a name that states a size in billions of parameters.
     #[must_use]
-    pub fn with_nominal_parameters(mut self, parameters: u128) -> Self {
-        self.nominal = Some(parameters);
+    pub fn with_nominal_billions(mut self, billions: f64) -> Self {
+        // Names state at most three decimals, so a whole number of millions.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let millions = (billions * 1e3).round() as u128;
+        self.nominal = Some(millions * 1_000_000);
         self
     }
 

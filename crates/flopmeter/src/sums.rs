@@ -105,6 +105,25 @@ impl Sums {
         Some(sums)
     }
 
+    /// Components that a count of visible work has, or one by the reference implementation.
+    pub fn components(&self, by_reference: bool) -> impl Iterator<Item = Component> {
+        let rows = |rows: &[(Component, u128)], component| {
+            rows.iter().any(|(known, _)| *known == component)
+        };
+        let attends = !self.pairs.is_empty() || !self.latents.is_empty();
+        let has = move |component: Component| {
+            let in_rows = if by_reference {
+                rows(&self.by_reference, component)
+            } else {
+                rows(&self.all, component) || rows(&self.sampled, component)
+            };
+            let in_attention =
+                matches!(component, Component::AttentionScores | Component::AttentionValues);
+            in_rows || (in_attention && attends)
+        };
+        Component::ALL.into_iter().filter(move |component| has(*component))
+    }
+
     fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
         // A head that is the embedding table reads that table, whole.
         let table = if linear.shared_weights {

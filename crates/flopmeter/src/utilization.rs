@@ -95,6 +95,11 @@ impl Ideal {
         (self.seconds > 0.0).then_some(longer)
     }
 
+    /// How much of the possible was reached in a measured time: ideal ÷ taken seconds.
+    pub fn reached_in(&self, seconds: f64) -> f64 {
+        self.seconds / seconds
+    }
+
     /// The sum of two phases.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -41,6 +41,9 @@ pub fn run(args: &ExplainArgs) -> Result<String> {
     let mut sections = model.explain(&request.workload, &request.convention)?;
     sections.push(total(&report));
     sections.push(model.explain_bytes(&request.workload)?);
+    if let Some(machine) = &request.hardware {
+        sections.extend(model.explain_ideal(&request.workload, &machine.hardware)?);
+    }
     if let (Some(machine), Some(seconds)) = (&request.hardware, args.time) {
         let flops = model.flops(&request.workload, &request.convention)?;
         let bytes = model.bytes(&request.workload)?;

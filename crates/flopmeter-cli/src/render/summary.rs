@@ -29,21 +29,20 @@ pub fn of(report: &Report) -> Document {
 }
 
 fn workload(workload: &WorkloadReport) -> String {
-    let cache = |kv_cache: bool| if kv_cache { "" } else { ", no KV cache" };
-    match workload {
-        WorkloadReport::Equal { prompt, cached, generate, batch, kv_cache } => {
-            let cached = if *cached > 0 { format!(" ({cached} cached)") } else { String::new() };
-            let cache = cache(*kv_cache);
+    let cache = if workload.kv_cache { "" } else { ", no KV cache" };
+    let batch = workload.batch;
+    match (workload.prompt, workload.cached, workload.generate) {
+        (Some(prompt), Some(cached), Some(generate)) => {
+            let cached = if cached > 0 { format!(" ({cached} cached)") } else { String::new() };
             format!("prompt {prompt}{cached}, generate {generate}, batch {batch}{cache}")
         }
-        WorkloadReport::Different { sequences, batch, kv_cache } => {
+        _ => {
             const MOST: usize = 5;
             let one = |it: &SequenceReport| format!("{}:{}", it.prompt, it.generate);
-            let mut listed = sequences.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ");
-            if sequences.len() > MOST {
-                listed.push_str(", …");
-            }
-            format!("prompt:generate {listed}; batch {batch}{}", cache(*kv_cache))
+            let listed =
+                workload.sequences.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ");
+            let more = if workload.sequences.len() > MOST { ", …" } else { "" };
+            format!("prompt:generate {listed}{more}; batch {batch}{cache}")
         }
     }
 }
@@ -56,8 +55,8 @@ fn flops_block(flops: &FlopsReport) -> Block {
     };
     let mut rows: Vec<Vec<String>> = flops
         .components
-        .present()
-        .map(|(component, total)| {
+        .iter()
+        .map(|&(component, total)| {
             row(component.name(), prefill[component], decode[component], total)
         })
         .collect();

@@ -1,7 +1,8 @@
 //! Bytes as arithmetic.
 
+use super::tokens::named;
 use super::{Line, Section};
-use crate::bytes::{Stretch, Times};
+use crate::bytes::{CacheUse, Stretch, Times, cache_positions};
 use crate::error::Result;
 use crate::model::{Model, too_large};
 use crate::op::Op;
@@ -35,8 +36,11 @@ impl Model {
             .map(|(name, parameters, bits)| {
                 Line::new(
                     format!("weights in {name}"),
-                    "parameters · bits a parameter, scales included ÷ 8",
-                    format!("{parameters} · {:.6} ÷ 8", bits as f64 / parameters as f64),
+                    "bits ÷ 8, scales and zero points included",
+                    format!(
+                        "{bits} ÷ 8, {:.4} bits for each of {parameters}",
+                        bits as f64 / parameters as f64
+                    ),
                     bits.div_ceil(8),
                 )
             })
@@ -69,9 +73,14 @@ impl Model {
                 bits.div_ceil(8),
             ));
         }
+        let held = "positions kept, prompt + generated − 1 or a full window · bits of one ÷ 8";
+        let mut cache = |name: &str, formula: &str, purpose: CacheUse| {
+            self.cache_lines(workload, name, formula, purpose, &mut lines).ok_or_else(too_large)
+        };
+        cache("KV cache, at its largest", held, CacheUse::Held)?;
         lines.push(Line::new(
             "KV cache, at its largest",
-            "each layer's bytes a token · positions kept, prompt + generated − 1 or a full window",
+            "sum of the lines above",
             "",
             bytes.kv_cache,
         ));
@@ -82,8 +91,11 @@ impl Model {
                 Line::new(format!("{what}, {name}"), "sum of the lines above", "", bytes)
             };
             lines.push(sum("read", traffic.read));
-            let written = "new tokens · bytes of the KV cache a token";
-            lines.push(Line::new(format!("written, {name}"), written, "", traffic.written));
+            let formula = "new tokens · bits of one ÷ 8";
+            let written = format!("written, {name}");
+            self.cache_lines(workload, &written, formula, CacheUse::Written(phase), &mut lines)
+                .ok_or_else(too_large)?;
+            lines.push(sum("written", traffic.written));
         }
         Ok(Section { title: "bytes".into(), lines })
     }
@@ -114,18 +126,29 @@ impl Model {
                 Some(())
             })?;
         }
-        let mut bits = 0_u128;
-        for sequence in workload.sequences() {
-            let passes = workload.passes(sequence, phase);
-            let of_one = self.cache_bits(|mask| passes.visible(mask))?;
-            bits = bits.checked_add(of_one.checked_mul(sequence.count.into())?)?;
+        let formula = "Σ over passes of positions in sight, new ones included · bits of one ÷ 8";
+        let name = format!("read, {} · KV cache", phase.name());
+        self.cache_lines(workload, &name, formula, CacheUse::Read(phase), lines)
+    }
+
+    /// A line for each mask that layers have.
+    fn cache_lines(
+        &self,
+        workload: &Workload,
+        name: &str,
+        formula: &str,
+        purpose: CacheUse,
+        lines: &mut Vec<Line>,
+    ) -> Option<()> {
+        for &(mask, bits) in &self.sums.cache {
+            let positions = cache_positions(workload, purpose, mask)?;
+            lines.push(Line::new(
+                format!("{name} · {}", named(mask)),
+                formula,
+                format!("{positions} · {bits} ÷ 8"),
+                positions.checked_mul(bits)?.div_ceil(8),
+            ));
         }
-        lines.push(Line::new(
-            format!("read, {} · KV cache", phase.name()),
-            "Σ over passes of positions in sight, new ones included · bytes a position",
-            "",
-            bits.div_ceil(8),
-        ));
         Some(())
     }
 }

@@ -29,11 +29,7 @@ pub(super) fn tokens_line(passes: Passes) -> Option<Line> {
 
 /// The sum of pairs, in the form that a pocket calculator takes.
 pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option<Line> {
-    let shown = match mask {
-        Mask::Causal => "causal".to_owned(),
-        Mask::Sliding { window } => format!("window {window}"),
-        Mask::Chunked { chunk } => format!("chunks of {chunk}"),
-    };
+    let shown = named(mask);
     if rectangles {
         let squares = passes.squares(mask)?;
         let window = match mask {
@@ -112,5 +108,14 @@ fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
                 ),
             )
         }
+    }
+}
+
+/// The name of what a token sees.
+pub(super) fn named(mask: Mask) -> String {
+    match mask {
+        Mask::Causal => "causal".to_owned(),
+        Mask::Sliding { window } => format!("window {window}"),
+        Mask::Chunked { chunk } => format!("chunks of {chunk}"),
     }
 }
