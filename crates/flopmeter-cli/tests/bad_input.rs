@@ -80,7 +80,6 @@ fn sizes_that_are_none() {
         (json!(0), "is 0, which is no size"),
         (json!(-64), "is -64, not a whole number above zero"),
         (json!(64.5), "is 64.5, not a whole number above zero"),
-        (json!(4096.0), "is 4096.0, not a whole number above zero"),
         (json!(16_777_217), "is 16777217; the largest size that is believed is 16777216"),
         (json!(u64::MAX), "is 18446744073709551615; the largest size that is believed is 16777216"),
         (json!(1e22), "is 1e+22; the largest size that is believed is 16777216"),
@@ -91,9 +90,14 @@ fn sizes_that_are_none() {
     ];
     for (value, fact) in cases {
         for key in ["hidden_size", "vocab_size", "num_key_value_heads"] {
-            fails(with(json!({ key: value })), &format!("c.json: `{key}`: {fact}"));
+            let hint = "a size is a whole number from 1 to 16777216";
+            fails(with(json!({ key: value })), &format!("c.json: `{key}`: {fact}; {hint}"));
         }
     }
+    fails(
+        with(json!({"hidden_size": 4096.0})),
+        "c.json: `hidden_size`: is 4096.0; a size is written without a fraction; write 4096",
+    );
     fails(
         with(json!({"num_hidden_layers": 100_000})),
         "c.json: `num_hidden_layers`: is 100000; the most that is believed is 4096",

@@ -71,7 +71,18 @@ fn an_estimate_has_the_keys_and_the_counts_of_the_contract() {
     // the cache is 10, 11 and 12 positions.
     let weights = 3 * 2 * (74_560 - 6_400) + 12 * 64 * 2;
     assert_eq!(report.bytes.read, weights + 256 * (10 + 11 + 12));
-    assert_eq!(report.notes, ["bytes leave activations out"]);
+    // Its width is 64, of 4 heads.
+    let taken = |key: &str, value: &str| {
+        format!("`{key}` is absent; the reference implementation of `llama` takes {value}")
+    };
+    assert_eq!(
+        report.notes,
+        [
+            taken("head_dim", "16"),
+            taken("tie_word_embeddings", "false"),
+            "bytes leave activations out".into(),
+        ]
+    );
 }
 
 #[test]

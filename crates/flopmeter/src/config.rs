@@ -1,8 +1,8 @@
 //! config.json → typed values. Remembers which keys were read and which defaults stood in.
 
-mod shape;
-
 mod json;
+mod shape;
+mod size;
 
 use crate::error::{Error, ErrorKind, Result, shown};
 use serde_json::{Map, Value};
@@ -11,9 +11,6 @@ use std::cell::RefCell;
 
 /// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
 const LONGEST_TEXT: usize = 16 << 20;
-/// The largest size that is believed: 2^24, the widest real one (a vocabulary) being under 2^19.
-/// Products of two sizes then fit `u64`, and every count of one layer fits `u128`.
-const LARGEST_SIZE: u64 = 1 << 24;
 
 /// A parsed config.json: an object whose sizes are read by key, each read remembered.
 ///
@@ -25,7 +22,8 @@ const LARGEST_SIZE: u64 = 1 << 24;
 /// let config = Config::parse(r#"{"hidden_size": 4096, "num_attention_heads": 0}"#)?;
 /// assert_eq!(config.size("hidden_size")?, 4096);
 /// let error = config.size("num_attention_heads").unwrap_err();
-/// assert_eq!(error.to_string(), "`num_attention_heads`: is 0, which is no size");
+/// assert_eq!(error.fact(), "is 0, which is no size");
+/// assert_eq!(error.hints(), ["a size is a whole number from 1 to 16777216"]);
 /// # Ok::<(), flopmeter::Error>(())
 /// ```
 #[derive(Debug)]
@@ -33,6 +31,8 @@ pub struct Config {
     object: Map<String, Value>,
     /// `text_config.` for a nested object, empty at the top.
     prefix: String,
+    /// The type of the nearest object around a nested one that names a type, empty at the top.
+    outer_type: String,
     read: RefCell<Vec<&'static str>>,
     notes: RefCell<Vec<String>>,
 }
@@ -70,7 +70,7 @@ impl Config {
     /// [`ErrorKind::Syntax`] if it is not an object.
     pub fn from_value(value: Value) -> Result<Self> {
         match value {
-            Value::Object(object) => Ok(Self::of(object, String::new())),
+            Value::Object(object) => Ok(Self::of(object, String::new(), String::new())),
             other => Err(Error::new(
                 ErrorKind::Syntax,
                 "config",
@@ -80,8 +80,13 @@ impl Config {
         }
     }
 
-    fn of(object: Map<String, Value>, prefix: String) -> Self {
-        Self { object, prefix, read: RefCell::default(), notes: RefCell::default() }
+    fn of(object: Map<String, Value>, prefix: String, outer_type: String) -> Self {
+        Self { object, prefix, outer_type, read: RefCell::default(), notes: RefCell::default() }
+    }
+
+    fn nested(&self, key: &str, object: &Map<String, Value>) -> Self {
+        let prefix = format!("{}{key}.", self.prefix);
+        Self::of(object.clone(), prefix, self.class().to_owned())
     }
 
     /// The value at a key, `None` where it is absent or null. Counts as a read.
@@ -98,6 +103,11 @@ impl Config {
     /// The config's `model_type`, empty if it states none.
     pub fn model_type(&self) -> &str {
         self.object.get("model_type").and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// The type whose class reads this object: its own, or that of the object around it.
+    fn class(&self) -> &str {
+        Some(self.model_type()).filter(|own| !own.is_empty()).unwrap_or(&self.outer_type)
     }
 
     /// A size that must be there: a whole number from 1 to 2^24.
@@ -150,16 +160,27 @@ impl Config {
         Ok(found.map(|(_, size)| size))
     }
 
-    /// A size for which the reference implementation has a default; using it is noted.
+    /// A size for which the reference implementation has a default, or a rule that makes it of others,
+    /// where the key is absent or null; using it is noted.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if it is there and not a size.
     pub fn size_or(&self, key: &'static str, default: u64) -> Result<u64> {
-        if let Some(size) = self.maybe(key)? {
+        self.size_of_or(&[key], default)
+    }
+
+    /// The same under the first of several spellings that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`maybe_of`](Self::maybe_of).
+    pub fn size_of_or(&self, keys: &[&'static str], default: u64) -> Result<u64> {
+        if let Some(size) = self.maybe_of(keys)? {
             return Ok(size);
         }
-        self.note_default(key, &default.to_string());
+        let spelled = keys.iter().find(|key| self.object.contains_key(**key));
+        self.note_default(spelled.unwrap_or(&keys[0]), &default.to_string());
         Ok(default)
     }
 
@@ -211,6 +232,19 @@ impl Config {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => Err(self.wrong(key, other, "true or false")),
         }
+    }
+
+    /// A switch that decides a size; using its default is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and neither true nor false.
+    pub fn flag_or(&self, key: &'static str, default: bool) -> Result<bool> {
+        let flag = self.flag(key, default)?;
+        if !self.has(key) {
+            self.note_default(key, &default.to_string());
+        }
+        Ok(flag)
     }
 
     /// A text, or `None` where it is absent or null.
@@ -284,9 +318,7 @@ impl Config {
     pub fn child(&self, key: &'static str) -> Result<Option<Self>> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Object(object)) => {
-                Ok(Some(Self::of(object.clone(), format!("{}{key}.", self.prefix))))
-            }
+            Some(Value::Object(object)) => Ok(Some(self.nested(key, object))),
             Some(other) => Err(self.wrong(key, other, "an object")),
         }
     }
@@ -340,10 +372,7 @@ impl Config {
     pub fn children(&self) -> Vec<(String, Self)> {
         self.object
             .iter()
-            .filter_map(|(name, value)| {
-                let object = value.as_object()?.clone();
-                Some((name.clone(), Self::of(object, format!("{}{name}.", self.prefix))))
-            })
+            .filter_map(|(name, value)| Some((name.clone(), self.nested(name, value.as_object()?))))
             .collect()
     }
 
@@ -357,13 +386,22 @@ impl Config {
         self.notes.borrow_mut().push(note);
     }
 
-    /// Notes that an absent key was taken as the reference implementation takes it.
+    /// Notes that a key which is absent or null was taken as the reference implementation takes it.
+    ///
+    /// Once a key.
     pub fn note_default(&self, key: &str, default: &str) {
-        self.note(format!(
-            "`{}{key}` is absent; the reference implementation of `{}` takes {default}",
-            self.prefix,
-            self.model_type()
-        ));
+        let absence = self.absence(key);
+        if self.notes.borrow().iter().any(|note| note.starts_with(&absence)) {
+            return;
+        }
+        let class = shown(self.class());
+        self.note(format!("{absence}; the reference implementation of `{class}` takes {default}"));
+    }
+
+    /// Says of a key that is not there whether it is absent or null.
+    pub fn absence(&self, key: &str) -> String {
+        let absence = if self.object.contains_key(key) { "null" } else { "absent" };
+        format!("{} is {absence}", self.place(key))
     }
 
     /// Takes over what a nested config had to say.
@@ -413,8 +451,11 @@ impl Config {
     }
 
     fn missing(&self, key: &str) -> Error {
-        Error::new(ErrorKind::Config, self.place(key), "is missing")
-            .hint(format!("a config of type `{}` states it", shown(self.model_type())))
+        let error = Error::new(ErrorKind::Config, self.place(key), "is missing");
+        match self.class() {
+            "" => error,
+            class => error.hint(format!("a config of type `{}` states it", shown(class))),
+        }
     }
 
     fn wrong(&self, key: &str, value: &Value, wanted: &str) -> Error {
@@ -427,25 +468,6 @@ impl Config {
 
     fn place(&self, key: &str) -> String {
         format!("`{}{key}`", self.prefix)
-    }
-
-    fn as_size(&self, key: &str, value: &Value, least: u64) -> Result<u64> {
-        let Value::Number(number) = value else {
-            return Err(self.wrong(key, value, "a whole number"));
-        };
-        let fact = match number.as_u64() {
-            Some(size) if size < least => format!("is {size}, which is no size"),
-            Some(size) if size > LARGEST_SIZE => {
-                format!("is {size}; the largest size that is believed is {LARGEST_SIZE}")
-            }
-            Some(size) => return Ok(size),
-            // Beyond 64 bits a whole number is read as a float.
-            None if number.as_f64().is_some_and(|size| size >= u64::MAX as f64) => {
-                format!("is {number}; the largest size that is believed is {LARGEST_SIZE}")
-            }
-            None => format!("is {number}, not a whole number above zero"),
-        };
-        Err(Error::new(ErrorKind::Config, self.place(key), fact))
     }
 }
 

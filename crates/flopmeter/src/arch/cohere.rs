@@ -6,7 +6,7 @@
 //!
 //! The norms are LayerNorms without a bias. `cohere2` slides on all layers but every fourth.
 
-use super::parts::{Heads, decoder, gated_mlp, layer_masks, layer_norm, tied, with_norms};
+use super::parts::{Heads, decoder, gated_mlp, layer_interval, layer_masks, layer_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -26,7 +26,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             .map(|(name, width)| layer_norm(name, width, false))
     };
     let window = if cohere2 { c.maybe_or("sliding_window", 4096)? } else { None };
-    let every = c.maybe("sliding_window_pattern")?.unwrap_or(4);
+    let every = layer_interval(c, window, &["sliding_window_pattern"], 4)?;
     let masks = layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(every))?;
     decoder(c, d, tied(c, true)?, layer_norm("model.norm", d, false), |layer| {
         let attention = heads.attention(d, bias, bias, masks(layer));
@@ -62,7 +62,8 @@ mod tests {
         assert_eq!(windows(&model), [(Some(4096), 24), (None, 8)]);
         assert_eq!(
             error(&format!(r#"{{"sliding_window_pattern": 0, {sizes}}}"#)),
-            "`sliding_window_pattern`: is 0, which is no size"
+            "`sliding_window_pattern`: is 0, which is no size; \
+             a size is a whole number from 1 to 16777216"
         );
     }
 }

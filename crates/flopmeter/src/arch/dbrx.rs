@@ -19,6 +19,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let vocab = c.size("vocab_size")?;
     let (attention, ffn) = (c.part("attn_config")?, c.part("ffn_config")?);
     let kv = attention.size_or("kv_n_heads", 1)?;
+    c.adopt(&attention);
     let heads = Heads::equal(c, d, &["n_heads", "num_attention_heads"])?
         .sharing(&attention, "kv_n_heads", kv)?;
     // Newer libraries save it at the top as well, and the reference implementation takes the other.
@@ -34,7 +35,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let f = ffn.size("ffn_hidden_size")?;
     let (active, total) = (ffn.size_or("moe_top_k", 1)?, ffn.size_or("moe_num_experts", 4)?);
     let experts = experts::routed(&ffn, "moe_top_k", active, total)?;
-    [&attention, &ffn].into_iter().for_each(|part| c.adopt(part));
+    c.adopt(&ffn);
     let norm = |module| layer_norm(module, d, false);
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("transformer.wte", vocab, d)]);

@@ -54,7 +54,11 @@ fn last_layer_of_experts(c: &Config) -> Result<u64> {
     if c.raw(KEY).and_then(Value::as_i64) == Some(-1) {
         return Ok(u64::MAX);
     }
-    Ok(c.count(KEY)?.unwrap_or(u64::MAX))
+    if let Some(last) = c.count(KEY)? {
+        return Ok(last);
+    }
+    c.note_default(KEY, "-1");
+    Ok(u64::MAX)
 }
 
 #[cfg(test)]
@@ -80,7 +84,9 @@ mod tests {
         let ernie = model(ERNIE);
         assert_eq!(total, 21_825_437_888);
         assert_eq!(ernie.parameters().total, total);
-        assert!(ernie.unread().is_empty() && ernie.notes().is_empty());
+        assert!(ernie.unread().is_empty());
+        let shared = "`head_dim` is absent; the reference implementation of `ernie4_5_moe` takes 128";
+        assert_eq!(ernie.notes(), [shared]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! embed → L × [ q, k, v → norms of q, k → attend → out → norm ] [ gate, up → down → norm ] → norm → head
 //! ```
 
-use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, post_normed};
+use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_interval, layer_masks, post_normed};
 use super::parts::{rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
@@ -17,8 +17,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
     let heads = Heads::read_or(c, d, 32, None)?;
-    let slides = sliding_layers(c)?;
-    let masks = layer_masks(c, c.maybe_or("sliding_window", 4096)?, slides)?;
+    let window = c.maybe_or("sliding_window", 4096)?;
+    let slides = sliding_layers(c, window)?;
+    let masks = layer_masks(c, window, slides)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let attention = heads.attention(d, false, false, masks(layer));
         let attention = with_norms(attention, head_norms(&heads));
@@ -28,7 +29,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 /// `sliding_window_pattern`: every which layer is global, or the layers spelled out, L for local and G
 /// for global, over and over; the last layer of a spelled pattern is global in any case.
-fn sliding_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
+fn sliding_layers(c: &Config, window: Option<u64>) -> Result<impl Fn(u64) -> bool> {
     let layers = c.size("num_hidden_layers")?;
     let pattern = match c.raw("sliding_window_pattern") {
         Some(Value::String(letters)) => {
@@ -45,8 +46,10 @@ fn sliding_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
             })?;
             Pattern::Spelled(local)
         }
-        // Absent, the class has one global layer in four; 0 is what it saves where none slides.
-        _ => Pattern::GlobalEvery(c.count("sliding_window_pattern")?.unwrap_or(4)),
+        // 0 is what the class saves where none slides.
+        Some(number) if number.as_u64() == Some(0) => Pattern::GlobalEvery(0),
+        // Absent, the class has one global layer in four.
+        _ => Pattern::GlobalEvery(layer_interval(c, window, &["sliding_window_pattern"], 4)?),
     };
     Ok(move |layer: u64| match &pattern {
         Pattern::GlobalEvery(0) => false,

@@ -19,10 +19,10 @@ pub(super) const MODEL_TYPES: &[&str] = &["falcon"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size_of(&["hidden_size", "n_embed"])?;
-    let new = c.flag("new_decoder_architecture", false)?;
+    let new = c.flag_or("new_decoder_architecture", false)?;
     let heads = heads(c, d, new)?;
     // Absent or null means four times the width.
-    let f = c.maybe("ffn_hidden_size")?.unwrap_or(4 * d);
+    let f = c.size_or("ffn_hidden_size", 4 * d)?;
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
     let bias = c.flag("bias", false)?;
@@ -51,28 +51,30 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 /// `num_kv_heads` counts in the new architecture only; before, it was `multi_query`, yes or no.
 fn heads(c: &Config, d: u64, new: bool) -> Result<Heads> {
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
-    let stated = c.maybe("num_kv_heads")?;
-    let one_for_all = c.flag("multi_query", true)?;
-    let kv = match stated {
-        Some(kv) if new => kv,
-        _ if one_for_all && !new => 1,
-        _ => heads.query,
+    let kv = if new {
+        c.flag("multi_query", true)?;
+        c.size_or("num_kv_heads", heads.query)?
+    } else {
+        c.maybe("num_kv_heads")?;
+        if c.flag_or("multi_query", true)? { 1 } else { heads.query }
     };
     heads.sharing(c, "num_kv_heads", kv)
 }
 
 /// The norm of a layer, and the one before its feed-forward half if that has one of its own.
 fn norms(c: &Config, new: bool) -> Result<(&'static str, Option<&'static str>)> {
-    let stated = c.maybe("num_ln_in_parallel_attn")?;
+    const KEY: &str = "num_ln_in_parallel_attn";
     if !c.flag("parallel_attn", true)? {
+        c.maybe(KEY)?;
         return Ok(("input_layernorm", Some("post_attention_layernorm")));
     }
-    match stated.unwrap_or(if new { 2 } else { 1 }) {
+    let number = if new { c.size_or(KEY, 2)? } else { c.maybe(KEY)?.unwrap_or(1) };
+    match number {
         1 => Ok(("input_layernorm", None)),
         2 if new => Ok(("ln_attn", Some("ln_mlp"))),
         other => Err(c
             .contradiction(
-                "num_ln_in_parallel_attn",
+                KEY,
                 &format!("is {other}, which no layout of Falcon has here"),
             )
             .hint("it is 1, or 2 where `new_decoder_architecture` is true")),

@@ -10,7 +10,7 @@
 //! Gemma 3's larger sizes see images too; `gemma3` counts their text part.
 
 use super::parts::{
-    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_masks, pre_normed, rms_norm,
+    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks, pre_normed, rms_norm,
     text_part, tied, with_norms,
 };
 use crate::config::Config;
@@ -66,8 +66,8 @@ fn gemma3(c: &Config) -> Result<Model> {
     let vocab = c.size_or("vocab_size", 262_208)?;
     let bias = c.flag("attention_bias", false)?;
     let window = c.maybe_or("sliding_window", 4096)?;
-    let every =
-        c.maybe_of(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
+    let every = ["sliding_window_pattern", "_sliding_window_pattern"];
+    let every = layer_interval(c, window, &every, 6)?;
     let masks = layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(every))?;
     let head = head(d, vocab, tied(c, true)?);
     decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(error(r#"{"model_type": "gemma3"}"#), "`text_config`: is missing; a multimodal config keeps its text part there");
         assert_eq!(
             error(r#"{"model_type": "gemma3", "text_config": {"hidden_size": 0}}"#),
-            "`text_config.hidden_size`: is 0, which is no size"
+            "`text_config.hidden_size`: is 0, which is no size; \
+             a size is a whole number from 1 to 16777216"
         );
         assert_eq!(
             error(r#"{"model_type": "gemma3_text", "use_bidirectional_attention": true}"#),

@@ -52,7 +52,8 @@ mod tests {
     fn a_size_that_is_a_text_is_refused() {
         assert_eq!(
             error(&format!(r#"{{"model_type": "glm4", "head_dim": "128", {GLM_4_9B}}}"#)),
-            "`head_dim`: is the text \"128\", not a whole number"
+            "`head_dim`: is the text \"128\", not a whole number; \
+             a size is a whole number from 1 to 16777216"
         );
     }
 }

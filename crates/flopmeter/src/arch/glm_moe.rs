@@ -71,7 +71,7 @@ mod tests {
         let negative = AIR.replace("replace\": 1", "replace\": -1");
         assert_eq!(
             fact(&negative),
-            "`first_k_dense_replace`: is -1, not a whole number above zero"
+            "`first_k_dense_replace`: is -1, not a whole number from zero up"
         );
     }
 }

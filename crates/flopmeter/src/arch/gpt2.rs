@@ -23,7 +23,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size_of(&["n_embd", "hidden_size"])?;
     let heads = heads(c, d)?;
     // Absent or null means four times the width.
-    let f = c.maybe("n_inner")?.unwrap_or(4 * d);
+    let f = c.size_or("n_inner", 4 * d)?;
     let layers = c.size_of(&["n_layer", "num_hidden_layers"])?;
     let vocab = c.size("vocab_size")?;
     let positions = match c.maybe("max_position_embeddings")? {
@@ -58,7 +58,7 @@ fn heads(c: &Config, d: u64) -> Result<Heads> {
     if c.model_type() == "gpt2" {
         return Ok(heads);
     }
-    let kv = if c.flag("multi_query", true)? { 1 } else { heads.query };
+    let kv = if c.flag_or("multi_query", true)? { 1 } else { heads.query };
     // Newer files save what follows from `multi_query` as well.
     if let Some(stated) = c.maybe("num_key_value_heads")?
         && stated != kv

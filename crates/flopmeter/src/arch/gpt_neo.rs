@@ -20,7 +20,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_heads", "num_attention_heads"])?;
     // Absent or null means four times the width.
-    let f = c.maybe("intermediate_size")?.unwrap_or(4 * d);
+    let f = c.size_or("intermediate_size", 4 * d)?;
     let layers = c.size_of(&["num_layers", "num_hidden_layers"])?;
     let vocab = c.size("vocab_size")?;
     let positions = c.size_or("max_position_embeddings", 2048)?;

@@ -19,7 +19,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size_of(&["n_embd", "hidden_size"])?;
     let heads = Heads::equal(c, d, &["n_head", "num_attention_heads"])?;
     // Absent or null means four times the width.
-    let f = c.maybe("n_inner")?.unwrap_or(4 * d);
+    let f = c.size_or("n_inner", 4 * d)?;
     let layers = c.size_of(&["n_layer", "num_hidden_layers"])?;
     let vocab = c.size("vocab_size")?;
 

@@ -18,7 +18,7 @@ pub(super) const MODEL_TYPES: &[&str] = &["hunyuan_v1_moe"];
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let query = c.size("num_attention_heads")?;
-    let kv = c.maybe("num_key_value_heads")?.unwrap_or(query);
+    let kv = c.size_or("num_key_value_heads", query)?;
     let dim = c.maybe_of(&["head_dim", "attention_head_dim"])?;
     let heads = Heads::checked(c, d, query, kv, dim)?;
     let bias = c.flag("attention_bias", false)?;

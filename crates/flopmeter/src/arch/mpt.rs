@@ -43,12 +43,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 /// Four times the width, whatever `expansion_ratio` says: the reference implementation never reads it.
 fn feed_forward_width(c: &Config, d: u64) -> Result<u64> {
-    if let Some(ratio) = c.number("expansion_ratio")?
-        && ratio != 4.0
-    {
-        c.note(format!(
+    match c.number("expansion_ratio")? {
+        Some(4.0) => {}
+        Some(ratio) => c.note(format!(
             "`expansion_ratio` is {ratio}, but the reference implementation of `mpt` always takes 4"
-        ));
+        )),
+        None => c.note_default("expansion_ratio", "4"),
     }
     Ok(4 * d)
 }

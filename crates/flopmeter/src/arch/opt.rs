@@ -25,7 +25,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
     // Absent or null means the model's width.
-    let embedding = c.maybe("word_embed_proj_dim")?.unwrap_or(d);
+    let embedding = c.size_or("word_embed_proj_dim", d)?;
     let positions = c.size_or("max_position_embeddings", 2048)? + POSITION_OFFSET;
     let bias = c.flag("enable_bias", true)?;
     let affine = c.flag("layer_norm_elementwise_affine", true)?;

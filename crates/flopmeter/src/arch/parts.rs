@@ -3,10 +3,35 @@
 use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Builder, Model};
 use crate::op::{Attention, Linear, Op, Storage, Table, Vector};
 use crate::passes::Mask;
+
+/// What files call the number of query heads.
+const QUERY_HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
+/// What they call the number of heads of keys and values.
+const KV_HEADS: [&str; 2] = ["num_key_value_heads", "n_head_kv"];
+
+/// The first of several spellings that the file has, or the first of all.
+fn spelled(c: &Config, keys: &[&'static str]) -> &'static str {
+    keys.iter().find(|key| c.has(key)).unwrap_or(&keys[0])
+}
+
+/// The error of KV heads, stated under `key` or taken for it, that do not divide the query heads.
+fn uneven(c: &Config, key: &str, query: u64, kv: u64) -> Error {
+    let fact = format!("{query} query heads cannot share {kv} key/value heads evenly");
+    if c.has(key) {
+        // A part states only the one number, what is around it the other.
+        let other = QUERY_HEADS.iter().find(|key| c.has(key));
+        let other = other.map_or("the number of query heads".into(), |key| format!("`{key}`"));
+        return c.contradiction(key, &fact).hint(format!("check {other}"));
+    }
+    c.contradiction(spelled(c, &QUERY_HEADS), &fact).hint(format!(
+        "{}, for which the reference implementation takes {kv}: state it",
+        c.absence(key)
+    ))
+}
 
 /// Heads of grouped-query attention, queries and values of one width.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +45,10 @@ impl Heads {
     /// `num_attention_heads`, `num_key_value_heads`, `head_dim`.
     ///
     /// As in the reference implementation: absent KV heads mean one for each query head, an absent
-    /// `head_dim` means that the heads share the model's width.
+    /// `head_dim` means that the heads share the model's width. Either is noted.
     pub fn read(c: &Config, hidden: u64) -> Result<Self> {
-        let query = c.size_of(&["num_attention_heads", "n_head", "num_heads", "n_heads"])?;
-        let kv = c.maybe("num_key_value_heads")?.unwrap_or(query);
+        let query = c.size_of(&QUERY_HEADS)?;
+        let kv = c.size_or("num_key_value_heads", query)?;
         Self::checked(c, hidden, query, kv, c.maybe("head_dim")?)
     }
 
@@ -31,7 +56,10 @@ impl Heads {
     /// own `head_dim`; null means what [`read`](Self::read) takes absence for.
     pub fn read_or(c: &Config, hidden: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
         let query = c.size("num_attention_heads")?;
-        let kv = c.maybe_or("num_key_value_heads", kv)?.unwrap_or(query);
+        let kv = match c.maybe_or("num_key_value_heads", kv)? {
+            Some(kv) => kv,
+            None => c.size_or("num_key_value_heads", query)?,
+        };
         let dim = match dim {
             Some(default) => c.maybe_or("head_dim", default)?,
             None => c.maybe("head_dim")?,
@@ -39,23 +67,18 @@ impl Heads {
         Self::checked(c, hidden, query, kv, dim)
     }
 
-    /// Heads of known numbers; `dim` is `hidden / query` if not given.
+    /// Heads of known numbers; `dim` is `hidden / query` if not given, which is noted.
     pub fn checked(c: &Config, hidden: u64, query: u64, kv: u64, dim: Option<u64>) -> Result<Self> {
         if !query.is_multiple_of(kv) {
-            return Err(c
-                .contradiction(
-                    "num_key_value_heads",
-                    &format!("{query} query heads cannot share {kv} key/value heads evenly"),
-                )
-                .hint("check `num_attention_heads`"));
+            return Err(uneven(c, spelled(c, &KV_HEADS), query, kv));
         }
         let dim = match dim {
             Some(dim) => dim,
-            None if hidden.is_multiple_of(query) => hidden / query,
+            None if hidden.is_multiple_of(query) => c.size_or("head_dim", hidden / query)?,
             None => {
                 return Err(c
                     .contradiction(
-                        "num_attention_heads",
+                        spelled(c, &QUERY_HEADS),
                         &format!("{query} heads do not divide the width {hidden} evenly"),
                     )
                     .hint("give `head_dim` if the heads are not the width's share"));
@@ -71,9 +94,8 @@ impl Heads {
     pub fn equal(c: &Config, hidden: u64, keys: &[&'static str]) -> Result<Self> {
         let query = c.size_of(keys)?;
         if !hidden.is_multiple_of(query) {
-            let place = keys.iter().find(|key| c.has(key)).unwrap_or(&keys[0]);
             let fact = format!("{query} heads do not divide the width {hidden} evenly");
-            return Err(c.contradiction(place, &fact).hint("check the model's width"));
+            return Err(c.contradiction(spelled(c, keys), &fact).hint("check the model's width"));
         }
         Ok(Self { query, kv: query, dim: hidden / query })
     }
@@ -81,9 +103,7 @@ impl Heads {
     /// The same heads with `kv` of them for keys and values, as `key` states.
     pub fn sharing(self, c: &Config, key: &'static str, kv: u64) -> Result<Self> {
         if !self.query.is_multiple_of(kv) {
-            let fact =
-                format!("{} query heads cannot share {kv} key/value heads evenly", self.query);
-            return Err(c.contradiction(key, &fact).hint("check the number of query heads"));
+            return Err(uneven(c, key, self.query, kv));
         }
         Ok(Self { kv, ..self })
     }
@@ -237,9 +257,9 @@ pub(super) fn note_prediction_layers(c: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Whether the head is the embedding table; `default` is the class's where the key is absent.
+/// Whether the head is the embedding table; `default` is the class's where the key is absent, and noted.
 pub(super) fn tied(c: &Config, default: bool) -> Result<bool> {
-    c.flag("tie_word_embeddings", default)
+    c.flag_or("tie_word_embeddings", default)
 }
 
 /// embed → layers → norm → head: what nearly every decoder is.
@@ -269,6 +289,21 @@ pub(super) fn decoder_of(
     model.layers(layers, layer)?;
     model.once("head", [final_norm, head.into()]);
     model.finish()
+}
+
+/// Every which layer is unlike the others in what its window hides, under any of these keys.
+///
+/// The class's default is noted where it decides: where there is a window and no `layer_types`.
+pub(super) fn layer_interval(
+    c: &Config,
+    window: Option<u64>,
+    keys: &[&'static str],
+    default: u64,
+) -> Result<u64> {
+    if window.is_none() || c.has("layer_types") {
+        return Ok(c.maybe_of(keys)?.unwrap_or(default));
+    }
+    c.size_of_or(keys, default)
 }
 
 /// The mask of each layer from `layer_types`, or from a rule where the config has none.

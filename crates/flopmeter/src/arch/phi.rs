@@ -18,11 +18,11 @@ pub(super) const MODEL_TYPES: &[&str] = &["phi", "phi-msft"];
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size_of(&["hidden_size", "n_embd"])?;
     let query = c.size_of(&["num_attention_heads", "n_head"])?;
-    let kv = c.maybe_of(&["num_key_value_heads", "n_head_kv"])?.unwrap_or(query);
+    let kv = c.size_of_or(&["num_key_value_heads", "n_head_kv"], query)?;
     let heads = Heads::checked(c, d, query, kv, c.maybe("head_dim")?)?;
     let f = match c.model_type() {
         // Null means four times the width.
-        "phi-msft" => c.maybe_of(&["n_inner", "intermediate_size"])?.unwrap_or(4 * d),
+        "phi-msft" => c.size_of_or(&["n_inner", "intermediate_size"], 4 * d)?,
         _ => c.size("intermediate_size")?,
     };
     let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;

@@ -47,7 +47,8 @@ mod tests {
     fn a_window_of_nothing_is_refused() {
         assert_eq!(
             error(&format!(r#"{{"sliding_window": 0, {PHI_3_MINI}}}"#)),
-            "`sliding_window`: is 0, which is no size"
+            "`sliding_window`: is 0, which is no size; \
+             a size is a whole number from 1 to 16777216"
         );
     }
 }

@@ -44,7 +44,7 @@ fn qwen3(c: &Config) -> Result<Model> {
 fn hunyuan(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let query = c.size("num_attention_heads")?;
-    let kv = c.maybe("num_key_value_heads")?.unwrap_or(query);
+    let kv = c.size_or("num_key_value_heads", query)?;
     let dim = c.maybe_of(&["head_dim", "attention_head_dim"])?;
     let heads = Heads::checked(c, d, query, kv, dim)?;
     let bias = c.flag("attention_bias", false)?;
@@ -64,14 +64,17 @@ fn model(c: &Config, d: u64, attention: impl Fn(u64) -> Vec<Op>) -> Result<Model
 
 /// Qwen's windows: off unless switched on, and then only from layer `max_window_layers` on.
 fn qwen_masks(c: &Config) -> Result<impl Fn(u64) -> Mask> {
-    let first = c.count("max_window_layers")?.unwrap_or(28);
     let window = if c.flag("use_sliding_window", false)? {
         c.maybe_or("sliding_window", 4096)?
     } else {
         c.maybe("sliding_window")?;
         None
     };
-    layer_masks(c, window, move |layer| layer >= first)
+    let first = c.count("max_window_layers")?;
+    if first.is_none() && window.is_some() && !c.has("layer_types") {
+        c.note_default("max_window_layers", "28");
+    }
+    layer_masks(c, window, move |layer| layer >= first.unwrap_or(28))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → gate, up → down ] → norm → head
 //! ```
 
-use super::parts::{Heads, decoder, gated_mlp, layer_masks, pre_normed, rms_norm, tied};
+use super::parts::{Heads, decoder, gated_mlp, layer_interval, layer_masks, pre_normed, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -20,7 +20,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     // A window that is stated is not in force before the switch is on.
     let stated = c.maybe("sliding_window")?;
     let window = if c.flag("use_sliding_window", false)? { stated } else { None };
-    let rotary = rotary_layers(c)?;
+    let rotary = rotary_layers(c, window)?;
     let masks = layer_masks(c, window, |layer| !rotary(layer))?;
     decoder(c, d, tied(c, true)?, rms_norm("model.norm", d), |layer| {
         let attention = heads.attention(d, bias, bias, masks(layer));
@@ -29,9 +29,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 }
 
 /// Which layers have rotary embedding: 1 in `no_rope_layers` says that one has, 0 that it has not.
-fn rotary_layers(c: &Config) -> Result<impl Fn(u64) -> bool> {
-    let every = c.maybe("no_rope_layer_interval")?.unwrap_or(4);
+fn rotary_layers(c: &Config, window: Option<u64>) -> Result<impl Fn(u64) -> bool> {
     let listed = c.counts("no_rope_layers")?;
+    // Where the layers are listed, it decides nothing.
+    let window = window.filter(|_| listed.is_none());
+    let every = layer_interval(c, window, &["no_rope_layer_interval"], 4)?;
     let layers = c.size("num_hidden_layers")?;
     if let Some(list) = &listed
         && list.len() as u64 != layers

@@ -62,7 +62,7 @@ fn attention(heads: Heads, d: u64, bias: bool, norms: bool) -> Vec<Op> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fact, model, parameters};
+    use super::super::testing::{error, model, parameters};
 
     const STABLELM_3B: &str = r#"{"model_type": "stablelm", "hidden_size": 2560,
         "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
@@ -83,8 +83,9 @@ mod tests {
         assert_eq!(model.parameters().total, 2_795_443_200);
         assert!(model.notes().iter().any(|note| note.contains("`num_key_value_heads` is absent")));
         assert_eq!(
-            fact(&absent.replace(r#"heads": 32"#, r#"heads": 40"#)),
-            "`num_key_value_heads`: 40 query heads cannot share 32 key/value heads evenly"
+            error(&absent.replace(r#"heads": 32"#, r#"heads": 40"#)),
+            "`num_attention_heads`: 40 query heads cannot share 32 key/value heads evenly; \
+             `num_key_value_heads` is absent, for which the reference implementation takes 32: state it"
         );
     }
 }

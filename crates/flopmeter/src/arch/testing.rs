@@ -28,6 +28,14 @@ pub fn fact(config: &str) -> String {
     format!("{}: {}", error.place(), error.fact())
 }
 
+/// What a model's notes say of a class's defaults, the key and what is taken, for short. A key that is null
+/// is marked so.
+pub fn notes(model: &Model, class: &str) -> Vec<String> {
+    let between = format!("; the reference implementation of `{class}` takes");
+    let short = |note: &String| note.replacen(&between, "", 1).replacen(" is absent", "", 1);
+    model.notes().iter().map(short).collect()
+}
+
 /// The windows of a model's attentions, each with its number of layers.
 pub fn windows(model: &Model) -> Vec<(Option<u64>, u64)> {
     let attentions = model.ops().filter_map(|(op, repeat)| match op {
