@@ -73,7 +73,35 @@ fn from_file(path: &Path, name: &str) -> Result<Source> {
         return Err(Error::new(ErrorKind::Syntax, shown, "holds weights, which are not read yet")
             .hint("give the config.json beside it"));
     }
-    let metadata = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
+    let text = read(path, &shown)?;
+    let model = Config::parse(&text)
+        .and_then(|config| {
+            Ok(match quantization_beside(path)? {
+                Some(quantization) => config.with_quantization(quantization),
+                None => config,
+            })
+        })
+        .and_then(|config| Model::from_config(&config))
+        .map_err(|error| error.within(&shown))?;
+    Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
+}
+
+/// What modelopt writes beside a config.json that may say nothing of it.
+fn quantization_beside(path: &Path) -> Result<Option<Config>> {
+    const NAME: &str = "hf_quant_config.json";
+    let beside = path.with_file_name(NAME);
+    let absent = || matches!(fs::metadata(&beside), Err(error) if is_no_file(&error));
+    if path.file_name().is_none_or(|name| name != "config.json") || absent() {
+        return Ok(None);
+    }
+    read(&beside, NAME)
+        .and_then(|text| Config::parse(&text).map_err(|error| error.within(NAME)))
+        .map(Some)
+}
+
+/// The text of a config.
+fn read(path: &Path, shown: &str) -> Result<String> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(shown, &error))?;
     if !metadata.is_file() {
         return Err(
             Error::new(ErrorKind::Syntax, shown, "is not a file").hint("give a config.json")
@@ -93,18 +121,14 @@ fn from_file(path: &Path, name: &str) -> Result<Source> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&shown, &error))?;
+        .map_err(|error| unreadable(shown, &error))?;
     let utf_16 = matches!(bytes.first_chunk(), Some([0xFF, 0xFE] | [0xFE, 0xFF]));
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let hint =
             if utf_16 { "it is UTF-16; save it as UTF-8" } else { "give the model's config.json" };
         Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text").hint(hint)
-    })?;
-    let model = Config::parse(&text)
-        .and_then(|config| Model::from_config(&config))
-        .map_err(|error| error.within(&shown))?;
-    Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
+    })
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Error {
@@ -129,4 +153,33 @@ fn looks_like_a_path(name: &str) -> bool {
                 || end.eq_ignore_ascii_case("gguf")
                 || end.eq_ignore_ascii_case("safetensors")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 128, "num_hidden_layers": 1,
+        "vocab_size": 10, "num_attention_heads": 1, "intermediate_size": 256,
+        "tie_word_embeddings": true, "torch_dtype": "bfloat16"}"#;
+
+    #[test]
+    fn a_quantisation_beside_the_config_is_read() -> io::Result<()> {
+        let folder =
+            std::env::temp_dir().join(format!("flopmeter-quantization-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let config = folder.join("config.json");
+        let beside = folder.join("hf_quant_config.json");
+        fs::write(&config, CONFIG)?;
+        let find = |path: &Path| find(&path.display().to_string());
+        let quantized = |path: &Path| find(path).map(|it| it.model.quantization().is_quantized());
+        assert_eq!(quantized(&folder).ok(), Some(false));
+        fs::write(&beside, r#"{"quantization": {"quant_algo": "NVFP4"}}"#)?;
+        assert_eq!(quantized(&folder).ok(), Some(true));
+        assert_eq!(quantized(&config).ok(), Some(true));
+        fs::write(&beside, "[")?;
+        let error = find(&folder).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("hf_quant_config.json"), "{error}");
+        fs::remove_dir_all(&folder)
+    }
 }

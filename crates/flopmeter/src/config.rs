@@ -368,6 +368,24 @@ impl Config {
         Ok(Some(part))
     }
 
+    /// The same config with the quantisation that a file beside it states (modelopt's
+    /// `hf_quant_config.json`), which is noted. What the config itself says of one holds instead.
+    #[must_use]
+    pub fn with_quantization(mut self, quantization: Self) -> Self {
+        let said = |object: &Map<String, Value>| {
+            let has = |key| object.get(key).is_some_and(|value| !value.is_null());
+            has("quantization_config") || has("compression_config")
+        };
+        let part = self.object.get("text_config").and_then(Value::as_object);
+        if !said(&self.object) && !part.is_some_and(said) {
+            self.object.insert("quantization_config".into(), quantization.object.into());
+            self.note(
+                "the quantisation is that of `hf_quant_config.json` beside the config".into(),
+            );
+        }
+        self
+    }
+
     /// The nested objects of a config that names them freely (`config_groups`), with their names.
     pub fn children(&self) -> Vec<(String, Self)> {
         self.object

@@ -271,24 +271,28 @@ impl<'c> Builder<'c> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overflow`] if a sum does not fit 128 bits.
+    /// [`ErrorKind::Overflow`] if a sum does not fit 128 bits; [`ErrorKind::Quantization`] if the
+    /// quantisation names modules that are not there, or one of them twice.
     pub fn finish(self) -> Result<Model> {
+        self.quantization.check()?;
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
         let parameters = Parameters::of(&self.groups).ok_or_else(too_large)?;
+        let mut unread = self.config.unread();
+        unread.extend_from_slice(self.quantization.unread());
         Ok(Model {
             model_type: self.config.model_type().to_owned(),
             groups: self.groups,
             quantization: self.quantization,
             notes: self.config.notes(),
             keys: self.config.keys(),
-            unread: self.config.unread(),
+            unread,
             parameters,
             nominal: None,
             sums,
         })
     }
 
-    fn store(&self, op: &mut Op, layer: Option<u64>) {
+    fn store(&mut self, op: &mut Op, layer: Option<u64>) {
         op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
@@ -296,7 +300,10 @@ impl<'c> Builder<'c> {
                 op.cache = self.quantization.cache;
                 op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");
             }
-            // Routers are kept whole by every scheme, and so is what stands outside the layers.
+            Op::Linear(op) if op.component == Component::Head && !op.shared_weights => {
+                op.storage = self.quantization.assign_head(op.module);
+            }
+            // Routers are kept whole by every scheme, and so is the rest of what stands outside the layers.
             Op::Linear(op) if layer.is_some() && op.component != Component::MoeRouter => {
                 op.storage = self.linear_storage(layer, op.module, "");
             }
@@ -304,11 +311,11 @@ impl<'c> Builder<'c> {
         }
     }
 
-    fn linear_storage(&self, layer: Option<u64>, module: &str, end: &str) -> Storage {
+    fn linear_storage(&mut self, layer: Option<u64>, module: &str, end: &str) -> Storage {
         if let Some(storage) = self.quantization.every_linear() {
             return storage;
         }
-        self.quantization.linear(&match layer {
+        self.quantization.assign(&match layer {
             Some(index) => format!("model.layers.{index}.{module}{end}"),
             None => format!("{module}{end}"),
         })

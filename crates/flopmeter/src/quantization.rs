@@ -5,13 +5,13 @@
 
 mod formats;
 mod modules;
+mod schemes;
 
 use crate::config::Config;
 use crate::dtype::Dtype;
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::error::{Error, ErrorKind, Result};
 use crate::op::Storage;
-use modules::Modules;
-use serde_json::Value;
+use modules::{Modules, spellings};
 
 /// How the weights of a checkpoint are stored.
 #[derive(Debug, Clone)]
@@ -25,13 +25,35 @@ pub struct Quantization {
     pub cache: Storage,
     groups: Vec<Group>,
     kept: Modules,
+    /// Whether names are looked up in the order of the file, which is not kept.
+    ordered: bool,
+    head: Head,
+    /// A module that the names mean in two ways.
+    torn: Option<String>,
+    unread: Vec<String>,
 }
 
 /// Weights that are stored alike.
 #[derive(Debug, Clone)]
 struct Group {
+    /// The key that states it.
+    key: String,
     targets: Modules,
     storage: Storage,
+    /// Whether some module is meant.
+    found: bool,
+}
+
+/// When the head is quantised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Head {
+    Never,
+    /// If a group has its name.
+    Named,
+    /// As the layers; not found yet.
+    Always,
+    /// As the layers.
+    Found,
 }
 
 impl Quantization {
@@ -43,6 +65,10 @@ impl Quantization {
             cache: Storage::plain(dtype),
             groups: Vec::new(),
             kept: Modules::default(),
+            ordered: false,
+            head: Head::Never,
+            torn: None,
+            unread: Vec::new(),
         }
     }
 
@@ -68,109 +94,15 @@ impl Quantization {
             Some(name) => name.parse::<Dtype>().map_err(|error| error.within("`torch_dtype`"))?,
         };
         let mut plan = Self::none(dtype);
-        if let Some(scheme) = config.child("quantization_config")? {
+        // The first files of compressed-tensors call it otherwise.
+        let scheme = match config.child("quantization_config")? {
+            None => config.child("compression_config")?,
+            scheme => scheme,
+        };
+        if let Some(scheme) = scheme {
             plan.apply(&scheme)?;
         }
         Ok(plan)
-    }
-
-    fn apply(&mut self, scheme: &Config) -> Result<()> {
-        let method = match scheme.text("quant_method")? {
-            Some(method) => method.to_ascii_lowercase(),
-            // The first configs of these two name no method.
-            None if scheme.has("load_in_8bit") || scheme.has("load_in_4bit") => {
-                "bitsandbytes".into()
-            }
-            None if scheme.has("quant_algo") => "modelopt".into(),
-            None => return Err(unknown("quant_method", "is missing")),
-        };
-        for key in ["modules_to_not_convert", "ignore", "exclude_modules", "llm_int8_skip_modules"]
-        {
-            for name in scheme.texts(key)?.unwrap_or_default() {
-                self.kept.add(name)?;
-            }
-        }
-        let storage = match method.as_str() {
-            "fp8" | "fbgemm_fp8" => {
-                self.compute = Dtype::Fp8;
-                formats::fp8(scheme)?
-            }
-            "awq" => formats::awq(scheme)?,
-            "gptq" => formats::gptq(scheme)?,
-            "bitsandbytes" => formats::bitsandbytes(scheme)?,
-            "mxfp4" => formats::MXFP4,
-            "modelopt" | "compressed-tensors" | "compressed_tensors" => {
-                return self.apply_groups(scheme, &method);
-            }
-            other => {
-                let fact =
-                    format!("is \"{}\", whose stored widths flopmeter does not know", shown(other));
-                return Err(unknown("quant_method", &fact));
-            }
-        };
-        self.push_all(storage);
-        Ok(())
-    }
-
-    /// modelopt and compressed-tensors: groups of targets, each with a scheme for its weights.
-    fn apply_groups(&mut self, scheme: &Config, method: &str) -> Result<()> {
-        self.read_cache(scheme)?;
-        let Some(groups) = scheme.child("config_groups")? else {
-            let (compute, storage) = match scheme
-                .text("quant_algo")?
-                .map(str::to_ascii_uppercase)
-                .as_deref()
-            {
-                Some("FP8") => (Dtype::Fp8, formats::FP8),
-                Some("NVFP4") => (Dtype::Fp4, formats::NVFP4),
-                _ => {
-                    let fact = format!(
-                        "is missing, and so is a `quant_algo` that flopmeter knows for \"{method}\""
-                    );
-                    return Err(unknown("config_groups", &fact));
-                }
-            };
-            self.compute = compute;
-            self.push_all(storage);
-            return Ok(());
-        };
-        for (name, group) in groups.children() {
-            let weights = group.child("weights")?.ok_or_else(|| {
-                unknown(&format!("config_groups.{}.weights", shown(&name)), "is missing")
-            })?;
-            let storage = formats::weights(&weights)?;
-            // Only a scheme that quantises activations too runs its products in the narrow dtype.
-            if let Some(activations) = group.child("input_activations")? {
-                self.compute = formats::activations(&activations)?.unwrap_or(self.compute);
-            }
-            let targets = match group.texts("targets")? {
-                None => Modules::every_linear(),
-                Some(names) => Modules::named(&names)?,
-            };
-            self.groups.push(Group { targets, storage });
-        }
-        Ok(())
-    }
-
-    /// `kv_cache_scheme`, an object or a name, or `kv_cache_quant_algo`: fp8 where there is one.
-    fn read_cache(&mut self, scheme: &Config) -> Result<()> {
-        let key =
-            if scheme.has("kv_cache_scheme") { "kv_cache_scheme" } else { "kv_cache_quant_algo" };
-        let fp8 = match scheme.raw(key) {
-            None => return Ok(()),
-            Some(Value::String(name)) => name.eq_ignore_ascii_case("fp8"),
-            Some(Value::Object(cache)) => cache.get("num_bits").and_then(Value::as_u64) == Some(8),
-            Some(_) => false,
-        };
-        if !fp8 {
-            return Err(unknown(key, "is not an 8-bit one, the only kind that flopmeter knows"));
-        }
-        self.cache = Storage::plain(Dtype::Fp8);
-        Ok(())
-    }
-
-    fn push_all(&mut self, storage: Storage) {
-        self.groups.push(Group { targets: Modules::every_linear(), storage });
     }
 
     /// How much work it is to look a module up: the length of all expressions together.
@@ -192,13 +124,79 @@ impl Quantization {
 
     /// How the weights of a linear layer at a path (`model.layers.3.mlp.up_proj`) are stored.
     pub fn linear(&self, path: &str) -> Storage {
-        if self.kept.cover(path) {
+        let spellings = spellings(path);
+        if self.kept.cover(&spellings) {
             return self.plain();
         }
-        self.groups
-            .iter()
-            .find(|group| group.targets.cover(path))
-            .map_or_else(|| self.plain(), |group| group.storage)
+        let named = self.groups.iter().find(|group| group.targets.name(&spellings));
+        named.map_or_else(|| self.unnamed(), |group| group.storage)
+    }
+
+    /// How a linear layer is stored that no group names.
+    fn unnamed(&self) -> Storage {
+        let group = self.groups.iter().find(|group| group.targets.means_every_linear());
+        group.map_or_else(|| self.plain(), |group| group.storage)
+    }
+
+    /// The same, and remembers which groups mean it.
+    pub(crate) fn assign(&mut self, path: &str) -> Storage {
+        let spellings = spellings(path);
+        let kept = self.kept.cover(&spellings);
+        let mut own: Option<Storage> = None;
+        for group in &mut self.groups {
+            if !group.targets.name(&spellings) {
+                continue;
+            }
+            group.found = true;
+            let differs = own.replace(group.storage).is_some_and(|other| other != group.storage);
+            if (differs && !kept) || (kept && self.ordered) {
+                self.torn.get_or_insert_with(|| path.to_owned());
+            }
+        }
+        match own {
+            _ if kept => self.plain(),
+            Some(storage) => storage,
+            None => self.unnamed(),
+        }
+    }
+
+    /// How a head that has weights of its own is stored.
+    pub(crate) fn assign_head(&mut self, module: &str) -> Storage {
+        match self.head {
+            Head::Never => self.plain(),
+            Head::Named => {
+                let head = spellings(module);
+                if self.groups.iter().any(|group| group.targets.name(&head)) {
+                    self.assign(module)
+                } else {
+                    self.plain()
+                }
+            }
+            Head::Always | Head::Found => {
+                self.head = Head::Found;
+                self.assign(module)
+            }
+        }
+    }
+
+    /// Whether everything that was said of modules is true of some, once all are assigned.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(group) = self.groups.iter().find(|group| !group.found) {
+            return Err(unknown(&group.key, "names no module of this model"));
+        }
+        if let Some(path) = &self.torn {
+            let fact = format!("have two widths for `{path}`, and no order says which holds");
+            return Err(unknown("config_groups` or `dynamic", &fact));
+        }
+        if self.head == Head::Always {
+            return Err(unknown("lm_head", "is true, but the head has no weights of its own"));
+        }
+        Ok(())
+    }
+
+    /// Keys that look as if they changed widths and that nobody read.
+    pub(crate) fn unread(&self) -> &[String] {
+        &self.unread
     }
 
     /// How everything else is stored: norms, tables, routers, the head.

@@ -30,10 +30,24 @@ pub(super) fn awq(scheme: &Config) -> Result<Storage> {
 }
 
 /// As AWQ, and beside it `g_idx`: the group of every input column, 32 bits each.
-pub(super) fn gptq(scheme: &Config) -> Result<Storage> {
-    let bits = bits(scheme, "bits")?;
+///
+/// `own` has what differs for some modules.
+pub(super) fn gptq(scheme: &Config, own: Option<&Config>) -> Result<Storage> {
+    let of = |key: &str| own.filter(|own| own.has(key)).unwrap_or(scheme);
+    let bits = bits(of("bits"), "bits")?;
     let group_of_column = Scale::Blocks { rows: 0, columns: 1, bits: 32 };
-    Ok(Storage::scaled(integers(bits)?, bits, [groups(scheme, 16 + bits)?, group_of_column]))
+    let scales = [groups(of("group_size"), 16 + bits)?, group_of_column];
+    Ok(Storage::scaled(integers(bits)?, bits, scales))
+}
+
+/// A `quant_algo` of modelopt: the dtype that products run in, if activations have it too, and what is stored.
+pub(super) fn algorithm(name: &str) -> Option<(Option<Dtype>, Storage)> {
+    match name.to_ascii_uppercase().as_str() {
+        "FP8" => Some((Some(Dtype::Fp8), FP8)),
+        "NVFP4" => Some((Some(Dtype::Fp4), NVFP4)),
+        "W4A16_NVFP4" => Some((None, NVFP4)),
+        _ => None,
+    }
 }
 
 pub(super) fn bitsandbytes(scheme: &Config) -> Result<Storage> {

@@ -3,13 +3,18 @@
 use super::unknown;
 use crate::error::{Result, shown};
 use regex_lite::{Regex, RegexBuilder};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::iter::once;
+use std::ops::Bound;
 
 /// Which modules a scheme means: by name, by glob or by regular expression.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Modules {
     every_linear: bool,
     names: HashSet<String>,
+    /// Globs whose one `*` is their end, none of which begins another. Files of NVFP4 checkpoints have two
+    /// a layer: as expressions they would take longer than everything else together.
+    beginnings: BTreeSet<String>,
     patterns: Vec<Regex>,
     /// The length of all patterns as they are written.
     expressions: usize,
@@ -31,8 +36,13 @@ impl Modules {
             self.every_linear = true;
             return Ok(());
         }
+        let beginning = name.strip_suffix('*').filter(|rest| !rest.contains('*'));
         let expression = match name.strip_prefix("re:") {
             Some(expression) => format!("^(?:{expression})"),
+            None if beginning.is_some() => {
+                self.begin(below_model(beginning.unwrap_or_default()));
+                return Ok(());
+            }
             None if name.contains('*') => {
                 let escaped = regex_lite::escape(below_model(name)).replace(r"\*", ".*");
                 format!(r"(?:^|\.){escaped}(?:$|\.)")
@@ -52,6 +62,33 @@ impl Modules {
         Ok(())
     }
 
+    /// Means whatever begins so, unless a shorter beginning does already.
+    fn begin(&mut self, beginning: &str) {
+        if self.begins(beginning) {
+            return;
+        }
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        let longer: Vec<String> = self
+            .beginnings
+            .range::<str, _>(from)
+            .take_while(|other| other.starts_with(beginning))
+            .cloned()
+            .collect();
+        longer.iter().for_each(|other| {
+            self.beginnings.remove(other);
+        });
+        self.beginnings.insert(beginning.to_owned());
+    }
+
+    /// As no beginning begins another, only the last one that is not above the text can begin it.
+    fn begins(&self, text: &str) -> bool {
+        let up_to = (Bound::Unbounded, Bound::Included(text));
+        self.beginnings
+            .range::<str, _>(up_to)
+            .next_back()
+            .is_some_and(|beginning| text.starts_with(beginning.as_str()))
+    }
+
     /// Whether every linear layer is meant, whatever its name.
     pub fn means_every_linear(&self) -> bool {
         self.every_linear
@@ -59,7 +96,10 @@ impl Modules {
 
     /// Whether no module is meant.
     pub fn is_empty(&self) -> bool {
-        !self.every_linear && self.names.is_empty() && self.patterns.is_empty()
+        !self.every_linear
+            && self.names.is_empty()
+            && self.beginnings.is_empty()
+            && self.patterns.is_empty()
     }
 
     /// How much work it is to look a module up: the length of all expressions together.
@@ -67,30 +107,49 @@ impl Modules {
         self.expressions
     }
 
-    /// Whether the module at a path, or one that holds it, is meant: a name stands for itself wherever
-    /// it is in the path, so `lm_head`, `mlp.gate` and `layers.3.self_attn` all do.
-    pub fn cover(&self, path: &str) -> bool {
-        if self.every_linear {
-            return true;
-        }
-        let named = || {
-            let starts = std::iter::once(0).chain(path.match_indices('.').map(|(at, _)| at + 1));
-            starts.into_iter().any(|start| {
-                let tail = &path[start..];
+    /// Whether a module of these spellings, or one that holds it, is meant.
+    pub fn cover(&self, spellings: &[String]) -> bool {
+        self.every_linear || self.name(spellings)
+    }
+
+    /// Whether it is meant by its name: a name stands for itself wherever it is in the path, so
+    /// `lm_head`, `mlp.gate` and `layers.3.self_attn` all do.
+    pub fn name(&self, spellings: &[String]) -> bool {
+        spellings.iter().any(|path| {
+            let mut tails = once(0)
+                .chain(path.match_indices('.').map(|(at, _)| at + 1))
+                .map(|start| &path[start..]);
+            let named = |tail: &str| {
                 let ends = tail.match_indices('.').map(|(at, _)| at);
-                ends.chain(std::iter::once(tail.len())).any(|end| self.names.contains(&tail[..end]))
-            })
-        };
-        (!self.names.is_empty() && named())
-            || self.patterns.iter().any(|pattern| pattern.is_match(path))
+                ends.chain(once(tail.len())).any(|end| self.names.contains(&tail[..end]))
+            };
+            tails.any(|tail| self.begins(tail) || (!self.names.is_empty() && named(tail)))
+                || self.patterns.iter().any(|pattern| pattern.is_match(path))
+        })
     }
 }
+
+/// A module's path as lists may spell it.
+///
+/// One op stands for all experts, where checkpoints have a module for each: it is looked up as the first
+/// expert as well. Experts are stored alike in every checkpoint that is known. A list that names
+/// some of them only is taken as what it says of expert 0, since the op cannot be stored in two ways.
+pub(super) fn spellings(path: &str) -> Vec<String> {
+    let first_expert = path.contains(".experts.").then(|| path.replace(".experts.", ".experts.0."));
+    once(path.to_owned()).chain(first_expert).collect()
+}
+
+/// Whether a name is of a part that is not counted: another tower, or layers that predict further tokens.
+pub(super) fn is_elsewhere(name: &str) -> bool {
+    OTHER_TOWERS.iter().any(|tower| name.contains(tower)) || name.contains("mtp")
+}
+
+const OTHER_TOWERS: [&str; 4] = ["vision", "visual", "image", "audio"];
 
 /// A module's name from `layers.` on: checkpoints put different prefixes before it.
 ///
 /// A name in another tower keeps its prefix and so never means a layer of the text part.
 fn below_model(name: &str) -> &str {
-    const OTHER_TOWERS: [&str; 4] = ["vision", "visual", "image", "audio"];
     match name.find("layers.") {
         Some(at) if !OTHER_TOWERS.iter().any(|tower| name[..at].contains(tower)) => &name[at..],
         _ => name,
