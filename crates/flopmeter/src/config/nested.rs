@@ -1,0 +1,103 @@
+//! Objects within a config: parts of a model, quantisations.
+
+use super::Config;
+use crate::error::Result;
+use serde_json::{Map, Value};
+
+impl Config {
+    fn nested(&self, key: &str, object: &Map<String, Value>) -> Self {
+        let prefix = format!("{}{key}.", self.prefix);
+        Self::of(object.clone(), prefix, self.class().to_owned())
+    }
+
+    /// A nested object as a config of its own, or `None`.
+    ///
+    /// Its notes are its own: carry them over with [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not an object.
+    pub fn child(&self, key: &'static str) -> Result<Option<Self>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(self.nested(key, object))),
+            Some(other) => Err(self.wrong(key, other, "an object")),
+        }
+    }
+
+    /// A nested object that must be there, as a config of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is not there or not an object.
+    pub fn part(&self, key: &'static str) -> Result<Self> {
+        self.child(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// The text part of a multimodal config: `text_config`, or `None`.
+    ///
+    /// What holds for the whole model is the part's too: how weights are stored where the part does not
+    /// say it, and whether the head is tied where the whole says it. A part that names no type is of
+    /// `model_type`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it is there and not an object.
+    pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
+        let Some(mut part) = self.child("text_config")? else { return Ok(None) };
+        if part.model_type().is_empty() {
+            part.object.insert("model_type".into(), model_type.into());
+        }
+        let states_dtype = part.has("dtype") || part.has("torch_dtype");
+        for key in ["dtype", "torch_dtype", "quantization_config", "tie_word_embeddings"] {
+            let own = match key {
+                // Llama 4's head is wholly the part's.
+                "tie_word_embeddings" if self.model_type() == "llama4" => true,
+                // LLaVA's first files tie in the part and deny it in the whole.
+                "tie_word_embeddings" if self.model_type().starts_with("llava") => {
+                    part.flag(key, false)?
+                }
+                "tie_word_embeddings" => false,
+                "quantization_config" => part.has(key),
+                _ => states_dtype,
+            };
+            if let Some(value) = self.get(key)
+                && !own
+            {
+                part.object.insert(key.into(), value.clone());
+            }
+        }
+        Ok(Some(part))
+    }
+
+    /// The same config with the quantisation that a file beside it states (modelopt's
+    /// `hf_quant_config.json`), which is noted. What the config itself says of one holds instead.
+    #[must_use]
+    pub fn with_quantization(mut self, quantization: Self) -> Self {
+        let said = |object: &Map<String, Value>| {
+            let has = |key| object.get(key).is_some_and(|value| !value.is_null());
+            has("quantization_config") || has("compression_config")
+        };
+        let part = self.object.get("text_config").and_then(Value::as_object);
+        if !said(&self.object) && !part.is_some_and(said) {
+            self.object.insert("quantization_config".into(), quantization.object.into());
+            self.note(
+                "the quantisation is that of `hf_quant_config.json` beside the config".into(),
+            );
+        }
+        self
+    }
+
+    /// The nested objects of a config that names them freely (`config_groups`), with their names.
+    pub fn children(&self) -> Vec<(String, Self)> {
+        self.object
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), self.nested(name, value.as_object()?))))
+            .collect()
+    }
+
+    /// Takes over what a nested config had to say.
+    pub fn adopt(&self, child: &Self) {
+        self.notes.borrow_mut().extend(child.notes.borrow().iter().cloned());
+    }
+}
