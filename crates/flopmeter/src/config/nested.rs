@@ -16,7 +16,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is there and not an object.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is there and not an object.
     pub fn child(&self, key: &'static str) -> Result<Option<Self>> {
         match self.get(key) {
             None => Ok(None),
@@ -29,7 +29,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is not there or not an object.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not there or not an object.
     pub fn part(&self, key: &'static str) -> Result<Self> {
         self.child(key)?.ok_or_else(|| self.missing(key))
     }
@@ -42,7 +42,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is there and not an object.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is there and not an object.
     pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
         let Some(mut part) = self.child("text_config")? else { return Ok(None) };
         if part.model_type().is_empty() {
