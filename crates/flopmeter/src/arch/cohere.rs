@@ -4,29 +4,33 @@
 //! embed → L × [ norm → ( q, k, v → attend → out ) + ( gate, up → down ) ] → norm → head
 //! ```
 //!
-//! The norms are LayerNorms without a bias. `cohere2` slides on all layers but every fourth.
+//! The norms are LayerNorms without a bias. `cohere2` slides on all layers but every fourth,
+//! `cohere_compass_text` on those that `layer_types` lists.
 
 use super::parts::{Heads, decoder, gated_mlp, layer_interval, layer_masks, layer_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 
-pub(super) const MODEL_TYPES: &[&str] = &["cohere", "cohere2"];
+pub(super) const MODEL_TYPES: &[&str] = &["cohere", "cohere2", "cohere_compass_text"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
     let heads = Heads::read(c, d)?;
     let bias = c.flag("attention_bias", false)?;
+    let compass = c.model_type() == "cohere_compass_text";
     let cohere2 = c.model_type() == "cohere2";
     // One weight for each head, unlike Qwen's.
-    let normed = !cohere2 && c.flag("use_qk_norm", false)?;
+    let normed = c.model_type() == "cohere" && c.flag("use_qk_norm", false)?;
     let norms = || {
         [("self_attn.q_norm", heads.query_width()), ("self_attn.k_norm", heads.kv_width())]
             .map(|(name, width)| layer_norm(name, width, false))
     };
-    let window = if cohere2 { c.maybe_or("sliding_window", 4096)? } else { None };
-    let every = layer_interval(c, window, &["sliding_window_pattern"], 4)?;
+    let window = if cohere2 || compass { c.maybe_or("sliding_window", 4096)? } else { None };
+    // Compass lists its layers; without a list all of them see everything.
+    let every =
+        if cohere2 { layer_interval(c, window, &["sliding_window_pattern"], 4)? } else { 1 };
     let masks = layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(every))?;
     decoder(c, d, tied(c, true)?, layer_norm("model.norm", d, false), |layer| {
         let attention = heads.attention(d, bias, bias, masks(layer));

@@ -11,7 +11,7 @@
 //! V3's router has a correction for each expert. It is a buffer: stored and read, and no parameter.
 
 use super::experts::DenseFirst;
-use super::parts::{decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
+use super::parts::{Heads, decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -31,8 +31,25 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     })
 }
 
+/// The widths that a class takes where its configs have none.
+pub(super) struct LatentDefaults {
+    /// Of a key's part that comes from the latent.
+    pub nope: u64,
+    /// Of a key's rotary part.
+    pub rope: u64,
+    /// Of a value; without one, the heads share the model's width.
+    pub value: Option<u64>,
+    /// Of the latent.
+    pub rank: u64,
+    /// Of compressed queries.
+    pub query_rank: u64,
+}
+
+const DEEPSEEK: LatentDefaults =
+    LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: 1536 };
+
 /// Multi-head latent attention with its projections.
-struct LatentAttention {
+pub(super) struct LatentAttention {
     hidden: u64,
     /// Width that queries are compressed to, if they are.
     query_rank: Option<u64>,
@@ -42,7 +59,12 @@ struct LatentAttention {
 }
 
 impl LatentAttention {
-    fn read(c: &Config, hidden: u64) -> Result<Self> {
+    pub(super) fn read(c: &Config, hidden: u64) -> Result<Self> {
+        Self::read_or(c, hidden, &DEEPSEEK)
+    }
+
+    /// The same of a class with other defaults.
+    pub(super) fn read_or(c: &Config, hidden: u64, class: &LatentDefaults) -> Result<Self> {
         let heads = c.size("num_attention_heads")?;
         // Keys and values are made for every head; files state their number all the same.
         if let Some(kv) = c.maybe("num_key_value_heads")?.filter(|kv| *kv != heads) {
@@ -53,21 +75,24 @@ impl LatentAttention {
                 )
                 .hint("take it out, or check `num_attention_heads`"));
         }
-        let nope = c.size_or("qk_nope_head_dim", 128)?;
-        let rope = c.size_or("qk_rope_head_dim", 64)?;
+        let nope = c.size_or("qk_nope_head_dim", class.nope)?;
+        let rope = c.size_or("qk_rope_head_dim", class.rope)?;
         // Both follow from the two above.
         let _derived = (c.raw("qk_head_dim"), c.raw("head_dim"));
-        let rank = c.size_or("kv_lora_rank", 512)?;
-        let value = c.size_or("v_head_dim", 128)?;
+        let rank = c.size_or("kv_lora_rank", class.rank)?;
+        let value = match class.value {
+            Some(value) => c.size_or("v_head_dim", value)?,
+            None => Heads::checked(c, hidden, heads, heads, c.maybe("v_head_dim")?)?.dim,
+        };
         Ok(Self {
             hidden,
-            query_rank: c.maybe_or("q_lora_rank", 1536)?,
+            query_rank: c.maybe_or("q_lora_rank", class.query_rank)?,
             latent: Latent::new("self_attn", heads, rank, nope, rope, value),
             bias: c.flag("attention_bias", false)?,
         })
     }
 
-    fn ops(&self) -> Vec<Op> {
+    pub(super) fn ops(&self) -> Vec<Op> {
         let Self { hidden, bias, latent: Latent { heads, rank, nope, rope, value, .. }, .. } = *self;
         let queries = heads * (nope + rope);
         let mut ops: Vec<Op> = match self.query_rank {

@@ -7,7 +7,7 @@
 //! gemma3   the same, with norms of q, k before attention
 //! ```
 //!
-//! Gemma 3's larger sizes see images too; `gemma3` counts their text part.
+//! VaultGemma is Gemma 2 without the norms of what comes out. Gemma 3's larger sizes see images too; `gemma3` counts their text part.
 
 use super::parts::{
     Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks, pre_normed, rms_norm,
@@ -19,12 +19,12 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3"];
+pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3", "vaultgemma"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
         "gemma" => gemma(c),
-        "gemma2" => gemma2(c),
+        "gemma2" | "vaultgemma" => gemma2(c),
         "gemma3" => text_part(c, "gemma3_text", gemma3),
         _ => gemma3(c),
     }
@@ -51,7 +51,11 @@ fn gemma2(c: &Config) -> Result<Model> {
     let window = c.maybe_or("sliding_window", 4096)?;
     let masks = layer_masks(c, window, |layer| layer.is_multiple_of(2))?;
     decoder(c, d, tied(c, true)?, rms_norm("model.norm", d), |layer| {
-        Ok(normed_around(d, heads.attention(d, bias, bias, masks(layer)), f))
+        let attention = heads.attention(d, bias, bias, masks(layer));
+        Ok(match c.model_type() {
+            "vaultgemma" => pre_normed(d, attention, gated_mlp(d, f, false)),
+            _ => normed_around(d, attention, f),
+        })
     })
 }
 

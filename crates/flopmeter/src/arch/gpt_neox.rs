@@ -5,7 +5,8 @@
 //! embed → L × [ norm → qkv → (norms of q and k) → attend → out ] [ norm → up → down ] → norm → head
 //! ```
 //!
-//! Whether the two halves run side by side (`use_parallel_residual`) changes no count.
+//! The Japanese GPT-NeoX states its feed-forward width as a multiple of the model's, and has one bias. Whether
+//! the two halves run side by side (`use_parallel_residual`) changes no count.
 
 use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied};
 use crate::config::Config;
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gpt_neox", "persimmon"];
+pub(super) const MODEL_TYPES: &[&str] = &["gpt_neox", "gpt_neox_japanese", "persimmon"];
 
 /// What the two call their parts.
 struct Names {
@@ -35,6 +36,9 @@ const PERSIMMON: Names = Names {
 };
 
 pub(super) fn build(c: &Config) -> Result<Model> {
+    if c.model_type() == "gpt_neox_japanese" {
+        return japanese(c);
+    }
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
     let f = c.size("intermediate_size")?;
@@ -72,6 +76,33 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.finish()
 }
 
+/// Without biases but one: what attention of the last layer puts out.
+fn japanese(c: &Config) -> Result<Model> {
+    let d = c.size("hidden_size")?;
+    let heads = Heads::equal(c, d, &["num_attention_heads"])?;
+    let f = d * c.size_or("intermediate_multiple_size", 4)?;
+    let layers = c.size("num_hidden_layers")?;
+    let vocab = c.size("vocab_size")?;
+
+    let mut model = Builder::new(c)?;
+    model.once("embedding", [table("gpt_neox_japanese.embed_in", vocab, d)]);
+    model.layers(layers, |layer| {
+        let [qkv, attention, out] = GPT_NEOX.attention;
+        Ok(vec![
+            layer_norm("input_layernorm", d, true),
+            projection(qkv, d, 3 * d).into(),
+            heads.attend_in(attention, Mask::Causal),
+            projection(out, d, d).bias(layer + 1 == layers).into(),
+            layer_norm("post_attention_layernorm", d, true),
+            mlp("mlp.dense_h_to_4h", d, f).into(),
+            mlp("mlp.dense_4h_to_h", f, d).into(),
+        ])
+    })?;
+    let norm = layer_norm("gpt_neox_japanese.final_layer_norm", d, true);
+    model.once("head", [norm, head(d, vocab, tied(c, true)?).into()]);
+    model.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fact, parameters};
@@ -89,6 +120,14 @@ mod tests {
         let persimmon = r#"{"model_type": "persimmon", "hidden_size": 4096, "num_hidden_layers": 36,
             "num_attention_heads": 64, "intermediate_size": 16384, "vocab_size": 262144}"#;
         assert_eq!(parameters(persimmon), 9_397_175_296);
+    }
+
+    #[test]
+    fn gpt_neox_japanese_2_7b_has_a_bias_in_its_last_layer() {
+        // 32,000·2560 + 32·(12·2560² + 2·5120) + 2560 + 5120
+        let japanese = r#"{"model_type": "gpt_neox_japanese", "hidden_size": 2560,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000}"#;
+        assert_eq!(parameters(japanese), 2_598_837_760);
     }
 
     #[test]

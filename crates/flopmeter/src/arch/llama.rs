@@ -12,14 +12,24 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["llama", "granite", "seed_oss", "ernie4_5"];
+pub(super) const MODEL_TYPES: &[&str] = &[
+    "emu3_text_model",
+    "ernie4_5",
+    "granite",
+    "internlm3",
+    "iquestcoder",
+    "llama",
+    "seed_oss",
+];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
     let heads = match c.model_type() {
         "seed_oss" => Heads::read_or(c, d, 8, Some(128))?,
-        "ernie4_5" => Heads::read_or(c, d, 2, Some(128))?,
+        "ernie4_5" | "internlm3" => Heads::read_or(c, d, 2, Some(128))?,
+        "iquestcoder" => Heads::read_or(c, d, 8, Some(128))?,
+        "emu3_text_model" => Heads::read_or(c, d, 8, None)?,
         _ => Heads::read(c, d)?,
     };
     let bias = Biases::read(c)?;
@@ -43,10 +53,25 @@ impl Biases {
             let all = c.flag("use_bias", false)?;
             return Ok(Self { qkv: all, out: all, mlp: all });
         }
+        if c.model_type() == "internlm3" {
+            return Self::of_internlm3(c);
+        }
         let seed = c.model_type() == "seed_oss";
         let qkv = c.flag("attention_bias", seed)?;
         let out = if seed { c.flag("attention_out_bias", false)? } else { qkv };
         Ok(Self { qkv, out, mlp: c.flag("mlp_bias", false)? })
+    }
+
+    /// Two spellings of each; all matrices have one or none has.
+    fn of_internlm3(c: &Config) -> Result<Self> {
+        let either = |own, new| if c.has(own) { c.flag(own, false) } else { c.flag(new, false) };
+        let attention = either("qkv_bias", "attention_bias")?;
+        let mlp = either("bias", "mlp_bias")?;
+        if attention != mlp {
+            let fact = "attention and feed-forward layers of this type have biases both or neither";
+            return Err(c.contradiction("qkv_bias", fact).hint("check `bias`"));
+        }
+        Ok(Self { qkv: attention, out: attention, mlp })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::Model;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
     "aya_vision",
+    "emu3",
     "got_ocr2",
     "internvl",
     "kimi_k25",
@@ -29,6 +30,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     // What the classes take a text part for that names no type.
     let model_type = match c.model_type() {
         "aya_vision" => "cohere2",
+        "emu3" => "emu3_text_model",
         "got_ocr2" | "internvl" | "llava_onevision" => "qwen2",
         "kimi_k25" => "kimi_k2",
         "mistral3" => "mistral",

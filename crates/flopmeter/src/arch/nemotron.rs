@@ -1,11 +1,12 @@
-//! Nemotron (Nemotron-4, Minitron) and Arcee: Llama's attention before an ungated feed-forward layer of
+//! Nemotron (Nemotron-4, Minitron), Arcee and Jais 2: Llama's attention before an ungated feed-forward layer of
 //! squared ReLUs.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → up → down ] → norm → head
 //! ```
 //!
-//! Nemotron's norms have biases, Arcee's are root mean squares without.
+//! Nemotron's and Jais' norms have biases, Arcee's are root mean squares without. Jais 2 has biases in its
+//! matrices, too, unless told otherwise.
 
 use super::parts::{Heads, decoder, layer_norm, plain_mlp, rms_norm, tied};
 use crate::config::Config;
@@ -13,17 +14,18 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["nemotron", "arcee"];
+pub(super) const MODEL_TYPES: &[&str] = &["nemotron", "arcee", "jais2"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
+    let jais = c.model_type() == "jais2";
     let d = c.size("hidden_size")?;
     let heads = Heads::read(c, d)?;
     let f = c.size("intermediate_size")?;
-    let bias = c.flag("attention_bias", false)?;
-    let mlp_bias = c.flag("mlp_bias", false)?;
+    let bias = c.flag("attention_bias", jais)?;
+    let mlp_bias = c.flag("mlp_bias", jais)?;
     let norm = |module| match c.model_type() {
-        "nemotron" => layer_norm(module, d, true),
-        _ => rms_norm(module, d),
+        "arcee" => rms_norm(module, d),
+        _ => layer_norm(module, d, true),
     };
     decoder(c, d, tied(c, false)?, norm("model.norm"), |_| {
         let mut ops = vec![norm("input_layernorm")];

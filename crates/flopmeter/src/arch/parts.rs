@@ -363,6 +363,16 @@ pub(super) fn text_part(
             .hint("a multimodal config keeps its text part there")
     })?;
     let model = text(&part)?;
+    note_other_parts(c);
+    // Sizes of what makes tokens of an image: none of the text part's.
+    for key in ["spatial_merge_size", "vision_feature_layer"] {
+        c.raw(key);
+    }
+    Ok(model.part_of(c))
+}
+
+/// Notes which parts of a config are not counted: what sees, what hears.
+pub(super) fn note_other_parts(c: &Config) {
     let others: Vec<String> = c
         .children()
         .into_iter()
@@ -373,11 +383,6 @@ pub(super) fn text_part(
     if !others.is_empty() {
         c.note(format!("only the text part is counted, without {}", others.join(", ")));
     }
-    // Sizes of what makes tokens of an image: none of the text part's.
-    for key in ["spatial_merge_size", "vision_feature_layer"] {
-        c.raw(key);
-    }
-    Ok(model.part_of(c))
 }
 
 /// Nested configs that are no parts of a model.

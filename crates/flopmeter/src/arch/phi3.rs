@@ -3,19 +3,25 @@
 //! ```text
 //! embed → L × [ norm → qkv → attend → out ] [ norm → gate_up → down ] → norm → head
 //! ```
+//!
+//! Of Phi-4 multimodal, the language model is counted without the adapters that come with images and speech.
 
 use super::parts::{Heads, decoder, fused_gated_mlp, layer_masks, pre_normed};
-use super::parts::{projection, rms_norm, tied};
+use super::parts::{note_other_parts, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 
-pub(super) const MODEL_TYPES: &[&str] = &["phi3"];
+pub(super) const MODEL_TYPES: &[&str] = &["phi3", "phi4_multimodal"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
-    let heads = Heads::read(c, d)?;
+    let heads = match c.model_type() {
+        "phi4_multimodal" => Heads::read_or(c, d, 8, None)?,
+        _ => Heads::read(c, d)?,
+    };
+    note_other_parts(c);
     let (q, kv) = (heads.query_width(), heads.kv_width());
     let masks = layer_masks(c, c.maybe("sliding_window")?, |_| true)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {

@@ -36,9 +36,9 @@ MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
 ROUTER = {"router", "gate"}
-HEAD = {"lm_head", "embed_out"}
+HEAD = {"lm_head", "embed_out", "output_projection"}
 EMBEDDING = {"project_in", "project_out"}
-VISION = {"vision_tower", "vision_model", "multi_modal_projector"}
+VISION = {"vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend"}
 
 
 class Counter(FlopCounterMode):
@@ -123,7 +123,8 @@ def saved(config):
 
 def build(config):
     """The language model of a config, randomly initialised; the whole of it where it reads images as well."""
-    kind = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+    sees = type(config) in AutoModelForImageTextToText._model_mapping and hasattr(config, "vision_config")
+    kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     model = kind.from_config(config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32)
     return model.eval().requires_grad_(False)
 
