@@ -1,4 +1,5 @@
-//! DeepSeek-V2, V3, R1 and Kimi-K2: attention over a compressed cache, and many small experts.
+//! DeepSeek-V2, V3, R1, Kimi-K2, A.X K1 and GLM-4.7-Flash: attention over a compressed cache, and many
+//! small experts.
 //!
 //! ```text
 //! embed → L × [ norm → queries, latent → attend → out ] [ norm → feed-forward ] → norm → head
@@ -9,21 +10,26 @@
 //! ```
 //!
 //! V3's router has a correction for each expert. It is a buffer: stored and read, and no parameter.
+//! A.X K1 norms what its experts return. It and GLM-4.7-Flash may list which layers are dense.
 
 use super::experts::DenseFirst;
+use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
 use super::parts::{decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Latent, Op};
 
-pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2"];
+pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2", "axk1", "glm4_moe_lite"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
+    if matches!(c.model_type(), "axk1" | "glm4_moe_lite") {
+        return listed(c);
+    }
     let d = c.size("hidden_size")?;
     let v2 = c.model_type() == "deepseek_v2";
-    let attention = LatentAttention::read(c, d)?;
+    let attention = LatentAttention::read(c, d, &DEEPSEEK)?;
     let mlp_bias = v2 && c.flag("mlp_bias", false)?;
     let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, 3, 1)?.corrected() };
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
@@ -31,8 +37,45 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     })
 }
 
+/// The types whose layers are dense or not as `mlp_layer_types` says.
+fn listed(c: &Config) -> Result<Model> {
+    let d = c.size("hidden_size")?;
+    let axk1 = c.model_type() == "axk1";
+    let attention = LatentAttention::read(c, d, if axk1 { &DEEPSEEK } else { &GLM_FLASH })?;
+    let ffn = FeedForward::read(c, "n_routed_experts")?
+        .sharing(c, "n_shared_experts", 1)?
+        .corrected(CORRECTION);
+    let (first, every) = if axk1 {
+        // Older keys, which its class takes for 1 without a word where they are absent.
+        let first = c.count("first_k_dense_replace")?.unwrap_or(1);
+        (first, c.maybe("moe_layer_freq")?.unwrap_or(1))
+    } else {
+        one_dense_layer(c)?;
+        (1, 1)
+    };
+    let sparse = sparse_layers(c, |layer| layer >= first && layer.is_multiple_of(every))?;
+    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+        let sparse = sparse(layer);
+        let mut ffn = ffn.layer(sparse, d, false);
+        if axk1 && sparse {
+            ffn.push(rms_norm("post_mlp_layernorm", d));
+        }
+        Ok(pre_normed(d, attention.ops(), ffn))
+    })
+}
+
+/// What a class takes for absent sizes of its latent attention.
+pub(super) struct LatentDefaults {
+    pub query_rank: u64,
+    pub nope: u64,
+    pub value: u64,
+}
+
+const DEEPSEEK: LatentDefaults = LatentDefaults { query_rank: 1536, nope: 128, value: 128 };
+const GLM_FLASH: LatentDefaults = LatentDefaults { query_rank: 768, nope: 192, value: 256 };
+
 /// Multi-head latent attention with its projections.
-struct LatentAttention {
+pub(super) struct LatentAttention {
     hidden: u64,
     /// Width that queries are compressed to, if they are.
     query_rank: Option<u64>,
@@ -42,7 +85,7 @@ struct LatentAttention {
 }
 
 impl LatentAttention {
-    fn read(c: &Config, hidden: u64) -> Result<Self> {
+    pub fn read(c: &Config, hidden: u64, default: &LatentDefaults) -> Result<Self> {
         let heads = c.size("num_attention_heads")?;
         // Keys and values are made for every head; files state their number all the same.
         if let Some(kv) = c.maybe("num_key_value_heads")?.filter(|kv| *kv != heads) {
@@ -53,21 +96,21 @@ impl LatentAttention {
                 )
                 .hint("take it out, or check `num_attention_heads`"));
         }
-        let nope = c.size_or("qk_nope_head_dim", 128)?;
+        let nope = c.size_or("qk_nope_head_dim", default.nope)?;
         let rope = c.size_or("qk_rope_head_dim", 64)?;
         // Both follow from the two above.
         let _derived = (c.raw("qk_head_dim"), c.raw("head_dim"));
         let rank = c.size_or("kv_lora_rank", 512)?;
-        let value = c.size_or("v_head_dim", 128)?;
+        let value = c.size_or("v_head_dim", default.value)?;
         Ok(Self {
             hidden,
-            query_rank: c.maybe_or("q_lora_rank", 1536)?,
+            query_rank: c.maybe_or("q_lora_rank", default.query_rank)?,
             latent: Latent::new("self_attn", heads, rank, nope, rope, value),
             bias: c.flag("attention_bias", false)?,
         })
     }
 
-    fn ops(&self) -> Vec<Op> {
+    pub fn ops(&self) -> Vec<Op> {
         let Self { hidden, bias, latent: Latent { heads, rank, nope, rope, value, .. }, .. } = *self;
         let queries = heads * (nope + rope);
         let mut ops: Vec<Op> = match self.query_rank {

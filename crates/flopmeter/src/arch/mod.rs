@@ -1,6 +1,7 @@
 //! Config → Model, one file a family.
 
 mod experts;
+mod feed_forward;
 mod parts;
 #[cfg(test)]
 mod testing;
@@ -34,13 +35,19 @@ macro_rules! architectures {
 
 // The one list.
 architectures! {
+    afmoe,
+    aria,
     bloom,
     cohere,
+    cohere_moe,
     dbrx,
     deepseek,
+    dots,
     ernie_moe,
     exaone4,
+    exaone_moe,
     falcon,
+    flint,
     gemma,
     glm,
     glm_moe,
@@ -49,9 +56,14 @@ architectures! {
     gpt_neox,
     gpt_oss,
     gptj,
+    hunyuan3,
     hunyuan_moe,
+    jetmoe,
+    kolibri,
+    laguna,
     llama,
     llama4,
+    mimo,
     mistral,
     mixtral,
     mpt,
