@@ -1,4 +1,5 @@
-//! DeepSeek-V2, V3, R1 and Kimi-K2: attention over a compressed cache, and many small experts.
+//! DeepSeek-V2, V3, R1, Kimi-K2, A.X K1 and GLM-4.7-Flash: attention over a compressed cache, and many
+//! small experts.
 //!
 //! ```text
 //! embed → L × [ norm → queries, latent → attend → out ] [ norm → feed-forward ] → norm → head
@@ -9,18 +10,23 @@
 //! ```
 //!
 //! V3's router has a correction for each expert. It is a buffer: stored and read, and no parameter.
+//! A.X K1 norms what its experts return. It and GLM-4.7-Flash may list which layers are dense.
 
 use super::experts::DenseFirst;
+use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
 use super::parts::{Heads, decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Latent, Op};
 
-pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2"];
+pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v2", "deepseek_v3", "kimi_k2", "axk1", "glm4_moe_lite"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
+    if matches!(c.model_type(), "axk1" | "glm4_moe_lite") {
+        return listed(c);
+    }
     let d = c.size("hidden_size")?;
     let v2 = c.model_type() == "deepseek_v2";
     let attention = LatentAttention::read(c, d)?;
@@ -28,6 +34,33 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, 3, 1)?.corrected() };
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         Ok(pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias)))
+    })
+}
+
+/// The types whose layers are dense or not as `mlp_layer_types` says.
+fn listed(c: &Config) -> Result<Model> {
+    let d = c.size("hidden_size")?;
+    let axk1 = c.model_type() == "axk1";
+    let attention = LatentAttention::read_or(c, d, if axk1 { &DEEPSEEK } else { &GLM_FLASH })?;
+    let ffn = FeedForward::read(c, "n_routed_experts")?
+        .sharing(c, "n_shared_experts", 1)?
+        .corrected(CORRECTION);
+    let (first, every) = if axk1 {
+        // Older keys, which its class takes for 1 without a word where they are absent.
+        let first = c.count("first_k_dense_replace")?.unwrap_or(1);
+        (first, c.maybe("moe_layer_freq")?.unwrap_or(1))
+    } else {
+        one_dense_layer(c)?;
+        (1, 1)
+    };
+    let sparse = sparse_layers(c, |layer| layer >= first && layer.is_multiple_of(every))?;
+    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+        let sparse = sparse(layer);
+        let mut ffn = ffn.layer(sparse, d, false);
+        if axk1 && sparse {
+            ffn.push(rms_norm("post_mlp_layernorm", d));
+        }
+        Ok(pre_normed(d, attention.ops(), ffn))
     })
 }
 
@@ -47,6 +80,8 @@ pub(super) struct LatentDefaults {
 
 const DEEPSEEK: LatentDefaults =
     LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: 1536 };
+const GLM_FLASH: LatentDefaults =
+    LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: 768 };
 
 /// Multi-head latent attention with its projections.
 pub(super) struct LatentAttention {

@@ -29,7 +29,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 /// `sliding_window_pattern`: every which layer is global, or the layers spelled out, L for local and G
 /// for global, over and over; the last layer of a spelled pattern is global in any case.
-fn sliding_layers(c: &Config, window: Option<u64>) -> Result<impl Fn(u64) -> bool> {
+pub(super) fn sliding_layers(c: &Config, window: Option<u64>) -> Result<impl Fn(u64) -> bool> {
     let layers = c.size("num_hidden_layers")?;
     let pattern = match c.raw("sliding_window_pattern") {
         Some(Value::String(letters)) => {

@@ -1,4 +1,4 @@
-//! GLM-4.5: grouped queries, and DeepSeek's feed-forward layers.
+//! GLM-4.5 and Solar Open: grouped queries, and DeepSeek's feed-forward layers.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → feed-forward ] → norm → head
@@ -6,19 +6,23 @@
 //! ```
 //!
 //! The largest norms each head's query and key. As in DeepSeek-V3, the router has a correction,
-//! which is a buffer and no parameter.
+//! which is a buffer and no parameter. No layer of Solar Open is dense.
 
 use super::experts::DenseFirst;
+use super::feed_forward::{CORRECTION, FeedForward};
 use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe"];
+pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe", "solar_open"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
+    if c.model_type() == "solar_open" {
+        return solar(c);
+    }
     let d = c.size("hidden_size")?;
     let heads = Heads::read_or(c, d, 8, None)?;
     let bias = c.flag("attention_bias", false)?;
@@ -30,6 +34,28 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             attention = with_norms(attention, head_norms(&heads));
         }
         Ok(pre_normed(d, attention, ffn.layer(layer, d, false)))
+    })
+}
+
+fn solar(c: &Config) -> Result<Model> {
+    // Its files carry the keys of dense layers and of norms that the model does not have.
+    if let Some(count) = c.count("first_k_dense_replace")?.filter(|count| *count > 0) {
+        let fact = format!("is {count}, but the model has no dense layers");
+        return Err(c.contradiction("first_k_dense_replace", &fact));
+    }
+    if c.flag("use_qk_norm", false)? {
+        return Err(c.contradiction("use_qk_norm", "is true, but the model has no such norms"));
+    }
+    let _of_no_layer = c.raw("intermediate_size");
+    let d = c.size("hidden_size")?;
+    let heads = Heads::read_or(c, d, 8, Some(128))?;
+    let bias = c.flag("attention_bias", false)?;
+    let ffn = FeedForward::all_sparse(c, "n_routed_experts")?
+        .sharing(c, "n_shared_experts", 1)?
+        .corrected(CORRECTION);
+    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
+        let attention = heads.attention(d, bias, false, Mask::Causal);
+        Ok(pre_normed(d, attention, ffn.layer(true, d, false)))
     })
 }
 
@@ -72,6 +98,26 @@ mod tests {
         assert_eq!(
             fact(&negative),
             "`first_k_dense_replace`: is -1, not a whole number from zero up"
+        );
+    }
+
+    #[test]
+    fn solar_open_has_the_parameters_that_its_name_states() {
+        // 48 of 2·4096·(8192 + 1024) + 4096·128 + 129·3·4096·1280 + 2·4096, 2·196608·4096 and a
+        // norm: 102.6 billion.
+        let layer: u128 = 2 * 4096 * 9216 + 4096 * 128 + 129 * 3 * 4096 * 1280 + 2 * 4096;
+        let solar = r#"{"model_type": "solar_open", "hidden_size": 4096, "head_dim": 128,
+            "intermediate_size": 10240, "moe_intermediate_size": 1280, "num_attention_heads": 64,
+            "num_key_value_heads": 8, "num_hidden_layers": 48, "n_routed_experts": 128,
+            "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 0,
+            "use_qk_norm": false, "vocab_size": 196608, "torch_dtype": "bfloat16",
+            "tie_word_embeddings": false}"#;
+        let open = model(solar);
+        assert_eq!(open.parameters().total, 48 * layer + 2 * 196_608 * 4096 + 4096);
+        assert!(open.unread().is_empty() && open.notes().is_empty());
+        assert_eq!(
+            fact(&solar.replace("replace\": 0", "replace\": 2")),
+            "`first_k_dense_replace`: is 2, but the model has no dense layers"
         );
     }
 }

@@ -5,17 +5,22 @@
 //! ```
 //!
 //! Phi-3.5-MoE has norms with biases, and may have them in attention and the head. Granite keeps the
-//! gate and up matrices of an expert in one. Experts are `intermediate_size` wide.
+//! gate and up matrices of an expert in one, and may have an MLP that every token runs through beside
+//! them; three layers in four of `granitemoe_swa` slide, and its heads have sinks. Experts are
+//! `intermediate_size` wide.
 
 use super::experts::{self, Names};
-use super::parts::{Heads, decoder, decoder_of, head, layer_norm, pre_normed, rms_norm, tied};
+use super::parts::{
+    Heads, decoder, decoder_of, head, layer_masks, layer_norm, pre_normed, rms_norm, tied, vector,
+};
+use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
-use crate::op::Experts;
+use crate::op::{Experts, Linear};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["mixtral", "phimoe", "granitemoe"];
+pub(super) const MODEL_TYPES: &[&str] = &["mixtral", "phimoe", "granitemoe", "granitemoeshared", "granitemoe_swa"];
 
 /// What the checkpoints of Mixtral, Phi-3.5-MoE and MiniMax-M2 call a layer's matrices.
 pub(super) const BLOCK_SPARSE: Names = [
@@ -31,7 +36,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let experts = experts::read(c, "num_local_experts", "num_experts_per_tok")?;
     match c.model_type() {
         "phimoe" => phi(c, d, f, experts),
-        "granitemoe" => granite(c, d, f, experts),
+        "granitemoe" | "granitemoeshared" | "granitemoe_swa" => granite(c, d, f, experts),
         _ => mixtral(c, d, f, experts),
     }
 }
@@ -64,13 +69,29 @@ fn phi(c: &Config, d: u64, f: u64, experts: Experts) -> Result<Model> {
 fn granite(c: &Config, d: u64, f: u64, experts: Experts) -> Result<Model> {
     let heads = Heads::read(c, d)?;
     let bias = c.flag("attention_bias", false)?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
-        let mixture = vec![
+    let slides = c.model_type() == "granitemoe_swa";
+    let shared = match c.model_type() {
+        "granitemoe" => 0,
+        _ => c.count_or("shared_intermediate_size", 0)?,
+    };
+    let window = if slides { c.maybe_or("sliding_window", 128)? } else { None };
+    let masks = layer_masks(c, window, |layer| slides && !layer.is_multiple_of(4))?;
+    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+        let mut attention = heads.attention(d, bias, bias, masks(layer));
+        if slides {
+            attention.push(vector("self_attn.sinks", heads.query));
+        }
+        let mut mixture = vec![
             experts::router("block_sparse_moe.router.layer", d, experts).into(),
             experts::expert("block_sparse_moe.input_linear", d, 2 * f, experts).into(),
             experts::expert("block_sparse_moe.output_linear", f, d, experts).into(),
         ];
-        Ok(pre_normed(d, heads.attention(d, bias, bias, Mask::Causal), mixture))
+        if shared > 0 {
+            let matrix = |module, from, to| Linear::new(module, Component::MoeShared, from, to);
+            mixture.push(matrix("shared_mlp.input_linear", d, 2 * shared).into());
+            mixture.push(matrix("shared_mlp.output_linear", shared, d).into());
+        }
+        Ok(pre_normed(d, attention, mixture))
     })
 }
 
@@ -81,7 +102,7 @@ fn window(c: &Config) -> Result<Mask> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fact, model, parameters};
+    use super::super::testing::{fact, model, parameters, windows};
 
     /// Mixtral-8x7B-v0.1.
     const MIXTRAL: &str = r#"{"model_type": "mixtral", "hidden_size": 4096,
@@ -121,5 +142,22 @@ mod tests {
             fact(&MIXTRAL.replace("num_local_experts", "experts")),
             "`num_local_experts`: is missing"
         );
+    }
+
+    #[test]
+    fn granite_may_have_an_mlp_beside_its_experts() {
+        // 2·(4·64² + 64·4 + 4·3·64·32 + 2·64) + 100·64 + 64, the head 100·64 more, and beside the
+        // experts 3·64·48 a layer.
+        let plain = r#"{"model_type": "granitemoeshared", "hidden_size": 64, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_local_experts": 4,
+            "num_experts_per_tok": 2, "vocab_size": 100, "shared_intermediate_size": 0}"#;
+        let least = 2 * (4 * 64 * 64 + 64 * 4 + 4 * 3 * 64 * 32 + 2 * 64) + 2 * 100 * 64 + 64;
+        assert_eq!(parameters(plain), least);
+        let shared = plain.replace("_size\": 0", "_size\": 48");
+        assert_eq!(parameters(&shared), least + 2 * 3 * 64 * 48);
+        // A sink for each head.
+        let sliding = shared.replace("granitemoeshared", "granitemoe_swa");
+        assert_eq!(parameters(&sliding), least + 2 * (3 * 64 * 48 + 4));
+        assert_eq!(windows(&model(&sliding)), [(None, 1), (Some(128), 1)]);
     }
 }

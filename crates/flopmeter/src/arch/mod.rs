@@ -1,6 +1,7 @@
 //! Config → Model, one file a family.
 
 mod experts;
+mod feed_forward;
 mod parts;
 #[cfg(test)]
 mod testing;
@@ -34,17 +35,23 @@ macro_rules! architectures {
 
 // The one list.
 architectures! {
+    afmoe,
     apertus,
+    aria,
     biogpt,
     bitnet,
     bloom,
     cohere,
+    cohere_moe,
     cwm,
     dbrx,
     deepseek,
+    dots,
     ernie_moe,
     exaone4,
+    exaone_moe,
     falcon,
+    flint,
     gemma,
     glm,
     glm_moe,
@@ -54,13 +61,18 @@ architectures! {
     gpt_oss,
     gptj,
     helium,
+    hunyuan3,
     hunyuan_moe,
     hyperclovax,
+    jetmoe,
+    kolibri,
+    laguna,
     llama,
     llama4,
+    mimo,
+    minicpm3,
     mistral,
     mixtral,
-    minicpm3,
     mpt,
     multimodal,
     nanochat,

@@ -1,26 +1,28 @@
-//! OLMoE and MiniMax-M2: Mixtral's block with norms over all queries and over all keys.
+//! OLMoE, FlexOlmo and MiniMax-M2: Mixtral's block with norms over all queries and over all keys.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → norm q, norm k → attend → out ] [ norm → router → k of E × (gate, up → down) ] → norm → head
 //! ```
 //!
+//! FlexOlmo norms what comes out of each half instead of what goes in, as OLMo 2 does.
 //! The router of MiniMax-M2 has a correction for each expert. It is a buffer and no parameter, as
 //! in DeepSeek-V3.
 
 use super::experts::{self, IN_MLP};
 use super::mixtral::BLOCK_SPARSE;
-use super::parts::{Heads, decoder, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
+use super::parts::{Heads, decoder, note_prediction_layers, rms_norm, tied, with_norms};
+use super::parts::{post_normed, pre_normed};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["olmoe", "minimax_m2"];
+pub(super) const MODEL_TYPES: &[&str] = &["olmoe", "flex_olmo", "minimax_m2"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
-    let (heads, names, bias, total) = if c.model_type() == "olmoe" {
+    let (heads, names, bias, total) = if c.model_type() != "minimax_m2" {
         let bias = c.flag("attention_bias", false)?;
         (Heads::read(c, d)?, IN_MLP, bias, "num_experts")
     } else {
@@ -28,6 +30,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         note_prediction_layers(c)?;
         (Heads::read_or(c, d, 8, Some(128))?, BLOCK_SPARSE, false, "num_local_experts")
     };
+    let block = if c.model_type() == "flex_olmo" { post_normed } else { pre_normed };
     let corrected = c.model_type() == "minimax_m2";
     let experts = experts::read(c, total, "num_experts_per_tok")?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
@@ -40,7 +43,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         if corrected {
             mixture.push(experts::correction("block_sparse_moe.e_score_correction_bias", experts));
         }
-        Ok(pre_normed(d, attention, mixture))
+        Ok(block(d, attention, mixture))
     })
 }
 

@@ -67,8 +67,8 @@ def is_batched_product_of(path, operation):
 def component(path, operation):
     """The component that an operation belongs to, attention's batched products aside."""
     names = set(path)
-    for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("moe.experts", EXPERTS),
-                        ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
+    for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("moe.shared", SHARED),
+                        ("moe.router", ROUTER), ("attention.projections", ATTENTION), ("moe.experts", EXPERTS),
                         ("mlp", MLP)]:
         if names & parts:
             if name == "attention.projections" and operation not in {"mm", "addmm"}:
