@@ -35,6 +35,8 @@ macro_rules! architectures {
 // The one list.
 architectures! {
     apertus,
+    bart,
+    bert,
     biogpt,
     bitnet,
     bloom,

@@ -43,6 +43,12 @@ MOSHI = {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "num_atte
 MLLAMA_IMAGES = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_global_layers": 1,
                  "attention_heads": 4, "image_size": 28, "patch_size": 14, "vision_output_dim": 64,
                  "intermediate_layers_indices": [1]}
+# Decoders on their own; the encoder's sizes are there to be left alone.
+BART = {"vocab_size": 131, "d_model": 60, "decoder_layers": 3, "decoder_attention_heads": 6, "decoder_ffn_dim": 92,
+        "encoder_layers": 4, "encoder_attention_heads": 4, "encoder_ffn_dim": 50, "max_position_embeddings": 64,
+        "decoder_start_token_id": 1, **TOKENS}
+BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta",
+         "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
 LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
                 "qk_rope_head_dim": 6, "v_head_dim": 18}
 GROUPS = {"n_group": 5, "topk_group": 2}
@@ -256,4 +262,13 @@ CASES = {
                        "vision_config": MLLAMA_IMAGES},
     "moshi": {**MOSHI, **WINDOW},
     "fuyu": {"text_config": {"model_type": "persimmon", **ROTARY}, "patch_size": 3, "image_size": 9},
+    **{kind: BART for kind in ["bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp",
+                               "pegasus", "plbart", "trocr"]},
+    "bart@untied": {**BART, "tie_word_embeddings": False},
+    "bigbird_pegasus@bias": {**BART, "use_bias": True},
+    "trocr@computed-positions": {**BART, "use_learned_position_embeddings": False, "layernorm_embedding": False},
+    "whisper": {**BART, "max_target_positions": 64, "num_mel_bins": 8, "max_source_positions": 9},
+    **{kind: {**SMALL, "is_decoder": True} for kind in BERTS},
+    **{f"{kind}@untied": {**SMALL, "is_decoder": True, "tie_word_embeddings": False} for kind in BERTS},
+    "ernie@tasks": {**SMALL, "is_decoder": True, "use_task_id": True, "task_type_vocab_size": 4},
 }
