@@ -138,9 +138,9 @@ impl Model {
             for stretch in Stretch::of(workload, phase) {
                 self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
             }
-            let of = |purpose| self.cache_bits(|mask| cache_positions(workload, purpose, mask));
-            read.add(of(CacheUse::Read(phase))?, 1)?;
-            written.add(of(CacheUse::Written(phase))?, 1)?;
+            let positions = |purpose| move |mask| cache_positions(workload, purpose, mask);
+            read.add(self.cache_bits_read(positions(CacheUse::Read(phase)))?, 1)?;
+            written.add(self.cache_bits(positions(CacheUse::Written(phase)))?, 1)?;
             *sum = Traffic { read: read.bytes()?, written: written.bytes()? };
         }
         let [prefill, decode] = traffic;
@@ -168,7 +168,7 @@ impl Model {
         self.visit_weights(stretch, workload, |term| bits.add_read(term))?;
         for (sequence, passes) in stretch.members(workload) {
             if workload.kv_cache() {
-                bits.add(self.cache_bits(|mask| passes.visible(mask))?, sequence.count)?;
+                bits.add(self.cache_bits_read(|mask| passes.visible(mask))?, sequence.count)?;
                 let tokens = passes.tokens()?;
                 bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
             }
@@ -210,13 +210,22 @@ impl Model {
         Some(())
     }
 
-    /// Bits of the cache for a number of positions that depends on the mask.
+    /// Bits that the cache keeps of a number of positions that depends on the mask.
     pub(crate) fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
-        self.sums
-            .cache
-            .iter()
-            .try_fold(0_u128, |sum, &(mask, bits)| sum.checked_add(times(bits, positions(mask)?)?))
+        bits_of(&self.sums.cache, positions)
     }
+
+    /// Bits that are read of it: layers that share one each read it.
+    fn cache_bits_read(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
+        let again = bits_of(&self.sums.shared_cache, &positions)?;
+        bits_of(&self.sums.cache, positions)?.checked_add(again)
+    }
+}
+
+fn bits_of(caches: &[(Mask, u128)], positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
+    caches
+        .iter()
+        .try_fold(0_u128, |sum, &(mask, bits)| sum.checked_add(times(bits, positions(mask)?)?))
 }
 
 /// A part of the weights, and how often it is read.

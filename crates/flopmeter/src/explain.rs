@@ -149,7 +149,7 @@ impl Model {
                     }
                 }
                 Op::Latent(_) => Mask::Causal,
-                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => continue,
+                _ => continue,
             };
             if !masks.contains(&mask) {
                 masks.push(mask);
@@ -190,7 +190,12 @@ impl Model {
         };
         let rectangles = rule == Rule::ByReference;
         match op {
-            Op::Table(_) | Op::Vector(_) => {}
+            Op::Table(_) | Op::Vector(_) | Op::Idle(_) => {}
+            Op::Product(op) => {
+                let width = |symbol, width: u64| (symbol, u128::from(width));
+                let tokens = ("tokens", passes.tokens()?);
+                push(op.component, &[("2", 2), width("in", op.from), width("out", op.to), tokens])?;
+            }
             Op::Linear(linear) => {
                 push(linear.component, &linear_factors(linear, passes, sampled, rectangles)?)?;
             }

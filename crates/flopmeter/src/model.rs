@@ -171,7 +171,7 @@ impl Model {
             match op {
                 Op::Attention(op) => op.cache = cache,
                 Op::Latent(op) => op.cache = cache,
-                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => {}
+                _ => {}
             }
         }
         self.sums = Sums::of(&self.groups).unwrap_or(self.sums);
@@ -307,7 +307,8 @@ impl<'c> Builder<'c> {
             Op::Linear(op) if layer.is_some() && op.component != Component::MoeRouter => {
                 op.storage = self.linear_storage(layer, op.module, "");
             }
-            Op::Linear(_) | Op::Table(_) | Op::Vector(_) => {}
+            Op::Idle(op) => self.store(op, layer),
+            Op::Linear(_) | Op::Product(_) | Op::Table(_) | Op::Vector(_) => {}
         }
     }
 

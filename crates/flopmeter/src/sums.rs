@@ -22,6 +22,8 @@ pub(crate) struct Sums {
     pub latents: Vec<LatentFlops>,
     /// Bits of the cache for one position, by what a token sees.
     pub cache: Vec<(Mask, u128)>,
+    /// The same of layers that read another layer's cache and keep none.
+    pub shared_cache: Vec<(Mask, u128)>,
     /// Bits of weights that every pass reads whole.
     pub dense_bits: u128,
     /// Bits of weights that only passes that sample read.
@@ -78,7 +80,9 @@ impl Sums {
                         add_pairs(&mut sums.pairs, flops)?;
                         add_pairs(&mut sums.squares, PairFlops { mask: op.cache_mask, ..flops })?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        sums.add_cache(op.mask, position)?;
+                        let caches =
+                            if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
+                        add_cache(caches, op.mask, position)?;
                     }
                     Op::Latent(op) => {
                         match latents.iter_mut().find(|(other, _)| other == op) {
@@ -87,13 +91,19 @@ impl Sums {
                         }
                         add_to(&mut sums.dense_bits, bits)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        sums.add_cache(Mask::Causal, position)?;
+                        add_cache(&mut sums.cache, Mask::Causal, position)?;
                     }
                     Op::Table(table) => {
                         let row = table.storage.matrix_bits(table.width, 1);
                         add_to(&mut sums.looked_up_bits, row.checked_mul(repeat)?)?;
                     }
                     Op::Vector(_) => add_to(&mut sums.dense_bits, bits)?,
+                    Op::Product(product) => {
+                        let flops = product.flops_per_row().checked_mul(repeat)?;
+                        add_to(&mut all[product.component], flops)?;
+                        add_to(&mut by_reference[product.component], flops)?;
+                    }
+                    Op::Idle(_) => {}
                 }
             }
         }
@@ -148,14 +158,14 @@ impl Sums {
             }
         }
     }
+}
 
-    fn add_cache(&mut self, mask: Mask, bits: u128) -> Option<()> {
-        match self.cache.iter_mut().find(|(known, _)| *known == mask) {
-            Some((_, sum)) => add_to(sum, bits),
-            None => {
-                self.cache.push((mask, bits));
-                Some(())
-            }
+fn add_cache(caches: &mut Vec<(Mask, u128)>, mask: Mask, bits: u128) -> Option<()> {
+    match caches.iter_mut().find(|(known, _)| *known == mask) {
+        Some((_, sum)) => add_to(sum, bits),
+        None => {
+            caches.push((mask, bits));
+            Some(())
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::model::Model;
 pub(super) const MODEL_TYPES: &[&str] = &[
     "aya_vision",
     "emu3",
+    "fuyu",
     "got_ocr2",
     "internvl",
     "kimi_k25",
@@ -31,6 +32,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let model_type = match c.model_type() {
         "aya_vision" => "cohere2",
         "emu3" => "emu3_text_model",
+        "fuyu" => "persimmon",
         "got_ocr2" | "internvl" | "llava_onevision" => "qwen2",
         "kimi_k25" => "kimi_k2",
         "mistral3" => "mistral",

@@ -50,6 +50,7 @@ impl Model {
             self.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)))
         {
             let (formula, numbers, bits, cache) = match op {
+                Op::Attention(op) if op.shares_cache => continue,
                 Op::Attention(op) => (
                     "layers · KV heads · (key + value width) · bits ÷ 8",
                     format!("{} · {} · ({} + {})", group.repeat, op.kv_heads, op.qk_dim, op.v_dim),
@@ -62,7 +63,7 @@ impl Model {
                     op.cached_bits_per_token(),
                     op.cache,
                 ),
-                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => continue,
+                _ => continue,
             };
             let width = cache.matrix_bits(1, 1);
             let bits = bits.checked_mul(group.repeat.into()).ok_or_else(too_large)?;
@@ -140,10 +141,13 @@ impl Model {
         purpose: CacheUse,
         lines: &mut Vec<Line>,
     ) -> Option<()> {
-        for &(mask, bits) in &self.sums.cache {
+        let own = self.sums.cache.iter().map(|cache| (cache, ""));
+        let shared = self.sums.shared_cache.iter().map(|cache| (cache, ", shared"));
+        let read = matches!(purpose, CacheUse::Read(_));
+        for (&(mask, bits), end) in own.chain(shared.filter(|_| read)) {
             let positions = cache_positions(workload, purpose, mask)?;
             lines.push(Line::new(
-                format!("{name} · {}", named(mask)),
+                format!("{name} · {}{end}", named(mask)),
                 formula,
                 format!("{positions} · {bits} ÷ 8"),
                 positions.checked_mul(bits)?.div_ceil(8),

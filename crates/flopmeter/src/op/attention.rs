@@ -30,6 +30,8 @@ pub struct Attention {
     ///
     /// It differs from `mask` where a window is only masked and never cut from the cache (GPT-Neo).
     pub cache_mask: Mask,
+    /// Whether it reads the keys and values that an earlier layer keeps, and keeps none itself.
+    pub shares_cache: bool,
     /// How an element of the cache is stored.
     pub cache: Storage,
 }
@@ -71,11 +73,19 @@ impl Attention {
             v_dim,
             mask,
             cache_mask: mask,
+            shares_cache: false,
             cache: Storage::plain(crate::Dtype::Bf16),
         }
     }
 
-    /// Elements that the cache keeps of a token: a key and a value for each KV head.
+    /// With the keys and values of an earlier layer, if `shared`.
+    #[must_use]
+    pub const fn sharing_cache(mut self, shared: bool) -> Self {
+        self.shares_cache = shared;
+        self
+    }
+
+    /// Elements that the cache keeps of a token, for this layer or the one that it shares with: a key and a value for each KV head.
     pub fn cached_elements_per_token(&self) -> u128 {
         u128::from(self.kv_heads) * (u128::from(self.qk_dim) + u128::from(self.v_dim))
     }

@@ -10,6 +10,7 @@ pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
 
+use crate::component::Component;
 use crate::dtype::Dtype;
 
 /// One op of a layer.
@@ -21,10 +22,38 @@ pub enum Op {
     Attention(Attention),
     /// Scores and values of attention over cached latents, and what expands them.
     Latent(Latent),
+    /// A product of what a pass makes itself: no weights.
+    Product(Product),
     /// A table of vectors that are looked up: no FLOPs.
     Table(Table),
     /// Parameters that act element by element (norms, sinks, biases of a router): no FLOPs counted.
     Vector(Vector),
+    /// What a pass over text alone never runs (cross-attention to an image): weights that are stored.
+    Idle(Box<Op>),
+}
+
+/// A product of what a pass makes itself, or once more with weights that another op has read.
+///
+/// ```text
+/// x[rows, from] · w[from, to] -> y[rows, to]     2·from·to a row
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// Name in the reference implementation.
+    pub module: &'static str,
+    /// What its FLOPs are counted under.
+    pub component: Component,
+    /// Width of the input.
+    pub from: u64,
+    /// Width of the output.
+    pub to: u64,
+}
+
+impl Product {
+    /// FLOPs of one row.
+    pub fn flops_per_row(&self) -> u128 {
+        2 * u128::from(self.from) * u128::from(self.to)
+    }
 }
 
 /// A look-up table: token or position embeddings.
@@ -61,8 +90,10 @@ impl Op {
             Self::Linear(op) => op.module,
             Self::Attention(op) => op.module,
             Self::Latent(op) => op.module,
+            Self::Product(op) => op.module,
             Self::Table(op) => op.module,
             Self::Vector(op) => op.module,
+            Self::Idle(op) => op.module(),
         }
     }
 
@@ -70,10 +101,11 @@ impl Op {
     pub fn parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.parameters(),
-            Self::Attention(_) => 0,
+            Self::Attention(_) | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
+            Self::Idle(op) => op.parameters(),
         }
     }
 
@@ -81,9 +113,8 @@ impl Op {
     pub fn active_parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.active_parameters(),
-            Self::Attention(_) | Self::Latent(_) | Self::Table(_) | Self::Vector(_) => {
-                self.parameters()
-            }
+            Self::Idle(_) => 0,
+            _ => self.parameters(),
         }
     }
 
@@ -91,7 +122,8 @@ impl Op {
     pub fn stored_bits(&self) -> u128 {
         match self {
             Self::Linear(op) => op.stored_bits(),
-            Self::Attention(_) => 0,
+            Self::Attention(_) | Self::Product(_) => 0,
+            Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
             Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
             Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
@@ -102,7 +134,8 @@ impl Op {
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::Linear(op) => Some(op.storage),
-            Self::Attention(_) => None,
+            Self::Attention(_) | Self::Product(_) => None,
+            Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
             Self::Vector(op) => Some(op.storage),
@@ -117,7 +150,8 @@ impl Op {
                 op.storage = plain;
                 op.bias_bits = dtype.bits();
             }
-            Self::Attention(_) => {}
+            Self::Attention(_) | Self::Product(_) => {}
+            Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
             Self::Vector(op) if op.buffer => {}

@@ -30,6 +30,25 @@ PHI4_IMAGES = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 
                "image_size": 28, "crop_size": 28, "patch_size": 14}
 PHI4_SPEECH = {"hidden_size": 32, "intermediate_size": 40, "num_blocks": 2, "num_attention_heads": 4,
                "ext_pw_out_channel": 32, "depthwise_separable_out_channel": 32, "nemo_conv_channels": 32}
+GEMMA4 = {**WIDE, **WINDOW, "num_hidden_layers": 6, "global_head_dim": 22, "hidden_size_per_layer_input": 9,
+          "vocab_size_per_layer_input": 137}
+GEMMA3N = {**WIDE, **WINDOW, "num_hidden_layers": 6, "hidden_size_per_layer_input": 9,
+           "vocab_size_per_layer_input": 127, "altup_num_inputs": 3, "laurel_rank": 5, "num_kv_shared_layers": 2,
+           "intermediate_size": [92, 92, 94, 94, 92, 96],
+           "layer_types": ["sliding_attention", "full_attention"] * 3}
+MOSHI = {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "num_attention_heads": 6, "head_dim": 14,
+         "num_key_value_heads": 3, "ffn_dim": 94, "max_position_embeddings": 64, **TOKENS, "audio_vocab_size": 33,
+         "depth_decoder_config": {"input_size": 60, "vocab_size": 131, "audio_vocab_size": 33,
+                                  "max_position_embeddings": 9}}
+MLLAMA_IMAGES = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_global_layers": 1,
+                 "attention_heads": 4, "image_size": 28, "patch_size": 14, "vision_output_dim": 64,
+                 "intermediate_layers_indices": [1]}
+# Decoders on their own; the encoder's sizes are there to be left alone.
+BART = {"vocab_size": 131, "d_model": 60, "decoder_layers": 3, "decoder_attention_heads": 6, "decoder_ffn_dim": 92,
+        "encoder_layers": 4, "encoder_attention_heads": 4, "encoder_ffn_dim": 50, "max_position_embeddings": 64,
+        "decoder_start_token_id": 1, **TOKENS}
+BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta",
+         "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
 LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
                 "qk_rope_head_dim": 6, "v_head_dim": 18}
 GROUPS = {"n_group": 5, "topk_group": 2}
@@ -269,4 +288,33 @@ CASES = {
                       "n_routed_experts": 10, "num_attention_heads": 12},
     "jetmoe": {"vocab_size": 131, "hidden_size": 60, "intermediate_size": 92, "num_hidden_layers": 3,
                "num_key_value_heads": 3, "kv_channels": 14, "num_local_experts": 7, "num_experts_per_tok": 2, **TOKENS},
+    "gemma4_text": {**GEMMA4, "num_hidden_layers": 7},
+    "gemma4_text@shared": {**GEMMA4, "num_kv_shared_layers": 3, "use_double_wide_mlp": True,
+                           "layer_types": ["sliding_attention", "full_attention"] * 3},
+    "gemma4_text@keys-as-values": {**GEMMA4, "attention_k_eq_v": True, "num_global_key_value_heads": 2,
+                                   "attention_bias": True, "layer_types": ["full_attention", "sliding_attention"] * 2,
+                                   "num_hidden_layers": 4, "tie_word_embeddings": False},
+    "gemma4_text@experts": {**GEMMA4, "num_hidden_layers": 3, "enable_moe_block": True, "num_experts": 7,
+                            "top_k_experts": 3, "moe_intermediate_size": 34, "hidden_size_per_layer_input": 0},
+    "gemma4": {"text_config": {"model_type": "gemma4_text", **GEMMA4}, "vision_config": None, "audio_config": None},
+    "gemma4_unified_text": {**WIDE, **WINDOW, "global_head_dim": 22, "num_kv_shared_layers": 2,
+                            "layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4},
+    "gemma3n_text": GEMMA3N,
+    "gemma3n_text@all": {**GEMMA3N, "num_hidden_layers": 3, "intermediate_size": 92, "num_kv_shared_layers": 0,
+                         "attention_bias": True, "altup_num_inputs": 1, "layer_types": None, "tie_word_embeddings": False},
+    "mllama": {"text_config": {**GROUPED, "num_hidden_layers": 4, "cross_attention_layers": [1, 2]},
+               "vision_config": MLLAMA_IMAGES},
+    "mllama@default": {"text_config": {**SMALL, "num_hidden_layers": 5, "num_key_value_heads": 2},
+                       "vision_config": MLLAMA_IMAGES},
+    "moshi": {**MOSHI, **WINDOW},
+    "fuyu": {"text_config": {"model_type": "persimmon", **ROTARY}, "patch_size": 3, "image_size": 9},
+    **{kind: BART for kind in ["bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp",
+                               "pegasus", "plbart", "trocr"]},
+    "bart@untied": {**BART, "tie_word_embeddings": False},
+    "bigbird_pegasus@bias": {**BART, "use_bias": True},
+    "trocr@computed-positions": {**BART, "use_learned_position_embeddings": False, "layernorm_embedding": False},
+    "whisper": {**BART, "max_target_positions": 64, "num_mel_bins": 8, "max_source_positions": 9},
+    **{kind: {**SMALL, "is_decoder": True} for kind in BERTS},
+    **{f"{kind}@untied": {**SMALL, "is_decoder": True, "tie_word_embeddings": False} for kind in BERTS},
+    "ernie@tasks": {**SMALL, "is_decoder": True, "use_task_id": True, "task_type_vocab_size": 4},
 }

@@ -31,14 +31,15 @@ HERE = Path(__file__).parent
 SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
 BATCHES = [1, 2]
 
-ATTENTION = {"self_attn", "attn", "attention", "self_attention"}
-MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2"}
+ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
+MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
 ROUTER = {"router", "gate"}
-HEAD = {"lm_head", "embed_out", "output_projection"}
-EMBEDDING = {"project_in", "project_out"}
-VISION = {"vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend"}
+HEAD = {"lm_head", "embed_out", "output_projection", "proj_out", "cls"}
+EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
+             "altup_projections", "altup_unembed_projections"}
+VISION = {"vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend", "vision_embed_tokens"}
 
 
 class Counter(FlopCounterMode):
@@ -74,6 +75,8 @@ def component(path, operation):
             if name == "attention.projections" and operation not in {"mm", "addmm"}:
                 break
             return name
+    if path[-2:-1] == ["layers"] and operation == "bmm":
+        return "mlp"  # Gemma 3n mixes its streams by a method of `altup`, which the tracker takes for the layer
     raise ValueError(f"{operation} in {'.'.join(path)} belongs to no component")
 
 

@@ -1,0 +1,125 @@
+//! BERT and its kin as decoders (`is_decoder`): causal, with a cache, and a layer before the output head.
+//!
+//! ```text
+//! embed + positions + segments → norm → L × [ q, k, v → attend → out → norm ] [ up → down → norm ]
+//!     → dense → norm → head
+//! ```
+//!
+//! As encoders they see what follows, and are refused. BERT for generation has neither segments nor a layer before
+//! the head. Whether a norm stands before its half or behind it changes no count. The layer before the head runs
+//! where a token is sampled; the reference implementation runs it for every token.
+
+use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied, vector};
+use crate::component::Component;
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::{Builder, Model};
+use crate::op::Linear;
+use crate::passes::Mask;
+
+pub(super) const MODEL_TYPES: &[&str] = &[
+    "bert",
+    "bert-generation",
+    "camembert",
+    "data2vec-text",
+    "ernie",
+    "megatron-bert",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+];
+
+pub(super) fn build(c: &Config) -> Result<Model> {
+    if !c.flag("is_decoder", false)? {
+        return Err(c
+            .contradiction("is_decoder", "is not true, and encoders are not counted")
+            .hint("as a decoder it sees what came before only, and keeps a cache"));
+    }
+    if c.flag("add_cross_attention", false)? {
+        return Err(c
+            .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
+    }
+    let generation = c.model_type() == "bert-generation";
+    let d = c.size("hidden_size")?;
+    let heads = Heads::equal(c, d, &["num_attention_heads"])?;
+    let f = c.size("intermediate_size")?;
+    let layers = c.size("num_hidden_layers")?;
+    let vocab = c.size("vocab_size")?;
+    let positions = c.size_or("max_position_embeddings", 512)?;
+
+    let mut model = Builder::new(c)?;
+    let mut first = vec![
+        table("embeddings.word_embeddings", vocab, d),
+        table("embeddings.position_embeddings", positions, d),
+    ];
+    if !generation {
+        let segments = c.size_or("type_vocab_size", 2)?;
+        first.push(table("embeddings.token_type_embeddings", segments, d));
+    }
+    if c.model_type() == "ernie" && c.flag("use_task_id", false)? {
+        let tasks = c.size_or("task_type_vocab_size", 3)?;
+        first.push(table("embeddings.task_type_embeddings", tasks, d));
+    }
+    first.push(layer_norm("embeddings.LayerNorm", d, true));
+    model.once("embedding", first);
+    model.layers(layers, |_| {
+        Ok(vec![
+            projection("attention.self.query", d, d).bias(true).into(),
+            projection("attention.self.key", d, d).bias(true).into(),
+            projection("attention.self.value", d, d).bias(true).into(),
+            heads.attend_in("attention.self", Mask::Causal),
+            projection("attention.output.dense", d, d).bias(true).into(),
+            layer_norm("attention.output.LayerNorm", d, true),
+            mlp("intermediate.dense", d, f).bias(true).into(),
+            mlp("output.dense", f, d).bias(true).into(),
+            layer_norm("output.LayerNorm", d, true),
+        ])
+    })?;
+    let mut last = Vec::new();
+    if c.model_type() == "roberta-prelayernorm" {
+        last.push(layer_norm("LayerNorm", d, true));
+    }
+    if !generation {
+        let dense = Linear::new("lm_head.dense", Component::Head, d, d).bias(true);
+        last.push(dense.sampled().into());
+        last.push(layer_norm("lm_head.layer_norm", d, true));
+    }
+    // Two biases, which are one where the head is the embedding.
+    let tied = tied(c, true)?;
+    last.push(head(d, vocab, tied).bias(!tied).into());
+    last.push(vector("lm_head.bias", vocab));
+    model.once("head", last);
+    model.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fact, parameters};
+
+    const BERT: &str = r#"{"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522,
+        "max_position_embeddings": 512, "is_decoder": true}"#;
+
+    #[test]
+    fn bert_base_has_its_published_parameters_without_the_pooler() {
+        // Embeddings (30,522 + 512 + 2)·768, their norm 1536. A layer: attention 4·(768² + 768), mlp
+        // 2·768·3072 + 3072 + 768, two norms of 1536. Before the head 768² + 768 + 1536, bias 30,522.
+        let layer: u128 = 4 * 590_592 + 4_722_432 + 2 * 1536;
+        let head = 590_592 + 1536 + 30_522;
+        assert_eq!(parameters(BERT), 31_036 * 768 + 1536 + 12 * layer + head);
+        assert_eq!(parameters(BERT), 109_514_298);
+    }
+
+    #[test]
+    fn encoders_are_refused() {
+        assert_eq!(
+            fact(&BERT.replace("true", "false")),
+            "`is_decoder`: is not true, and encoders are not counted"
+        );
+        assert_eq!(
+            fact(&BERT.replacen('{', r#"{"add_cross_attention": true, "#, 1)),
+            "`add_cross_attention`: is true, and cross-attention is not counted"
+        );
+    }
+}
