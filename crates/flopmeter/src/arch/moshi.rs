@@ -63,10 +63,8 @@ mod tests {
         let layer: u128 = 4 * 4096 * 4096 + 4096 * 22_528 + 11_264 * 4096 + 2 * 4096;
         let moshi = model(MOSHI);
         assert_eq!(moshi.parameters().total, 64_001 * 4096 + 32 * layer + 4096);
-        assert_eq!(
-            moshi.notes(),
-            ["only the text part is counted, without `depth_decoder_config`"]
-        );
+        let left_out = "only the text part is counted, without `depth_decoder_config`";
+        assert!(moshi.notes().iter().any(|note| note == left_out), "{:?}", moshi.notes());
     }
 
     #[test]
