@@ -80,6 +80,15 @@ impl Sums {
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
                         sums.add_cache(op.mask, position)?;
                     }
+                    Op::Indexer(op) => {
+                        // It scores what it could choose.
+                        let scores = op.flops_per_pair().checked_mul(repeat)?;
+                        let flops = PairFlops { mask: Mask::Causal, scores, values: 0 };
+                        add_pairs(&mut sums.pairs, flops)?;
+                        add_pairs(&mut sums.squares, flops)?;
+                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
+                        sums.add_cache(Mask::Causal, position)?;
+                    }
                     Op::Latent(op) => {
                         match latents.iter_mut().find(|(other, _)| other == op) {
                             Some((_, count)) => *count = count.checked_add(group.repeat)?,
@@ -87,7 +96,7 @@ impl Sums {
                         }
                         add_to(&mut sums.dense_bits, bits)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        sums.add_cache(Mask::Causal, position)?;
+                        sums.add_cache(op.mask, position)?;
                     }
                     Op::Table(table) => {
                         let row = table.storage.matrix_bits(table.width, 1);

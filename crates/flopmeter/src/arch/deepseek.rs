@@ -71,15 +71,15 @@ pub(super) struct LatentDefaults {
     pub value: u64,
 }
 
-const DEEPSEEK: LatentDefaults = LatentDefaults { query_rank: 1536, nope: 128, value: 128 };
+pub(super) const DEEPSEEK: LatentDefaults = LatentDefaults { query_rank: 1536, nope: 128, value: 128 };
 const GLM_FLASH: LatentDefaults = LatentDefaults { query_rank: 768, nope: 192, value: 256 };
 
 /// Multi-head latent attention with its projections.
 pub(super) struct LatentAttention {
-    hidden: u64,
+    pub hidden: u64,
     /// Width that queries are compressed to, if they are.
-    query_rank: Option<u64>,
-    latent: Latent,
+    pub query_rank: Option<u64>,
+    pub latent: Latent,
     /// Whether the projections at both ends have biases.
     bias: bool,
 }

@@ -42,6 +42,7 @@ architectures! {
     cohere_moe,
     dbrx,
     deepseek,
+    deepseek_sparse,
     dots,
     ernie_moe,
     exaone4,

@@ -1,11 +1,13 @@
 //! What a layer is made of. Each op answers for its parameters, its FLOPs and its bytes.
 
 mod attention;
+mod indexer;
 mod latent;
 mod linear;
 mod storage;
 
 pub use attention::Attention;
+pub use indexer::Indexer;
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
@@ -19,6 +21,8 @@ pub enum Op {
     Linear(Linear),
     /// Scores and values of attention over cached keys and values.
     Attention(Attention),
+    /// Scores that choose the keys which sparse attention looks at.
+    Indexer(Indexer),
     /// Scores and values of attention over cached latents, and what expands them.
     Latent(Latent),
     /// A table of vectors that are looked up: no FLOPs.
@@ -60,6 +64,7 @@ impl Op {
         match self {
             Self::Linear(op) => op.module,
             Self::Attention(op) => op.module,
+            Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
             Self::Table(op) => op.module,
             Self::Vector(op) => op.module,
@@ -70,7 +75,7 @@ impl Op {
     pub fn parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.parameters(),
-            Self::Attention(_) => 0,
+            Self::Attention(_) | Self::Indexer(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
@@ -81,9 +86,11 @@ impl Op {
     pub fn active_parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.active_parameters(),
-            Self::Attention(_) | Self::Latent(_) | Self::Table(_) | Self::Vector(_) => {
-                self.parameters()
-            }
+            Self::Attention(_)
+            | Self::Indexer(_)
+            | Self::Latent(_)
+            | Self::Table(_)
+            | Self::Vector(_) => self.parameters(),
         }
     }
 
@@ -91,7 +98,7 @@ impl Op {
     pub fn stored_bits(&self) -> u128 {
         match self {
             Self::Linear(op) => op.stored_bits(),
-            Self::Attention(_) => 0,
+            Self::Attention(_) | Self::Indexer(_) => 0,
             Self::Latent(op) => op.stored_bits(),
             Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
             Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
@@ -102,7 +109,7 @@ impl Op {
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::Linear(op) => Some(op.storage),
-            Self::Attention(_) => None,
+            Self::Attention(_) | Self::Indexer(_) => None,
             Self::Latent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
             Self::Vector(op) => Some(op.storage),
@@ -117,7 +124,7 @@ impl Op {
                 op.storage = plain;
                 op.bias_bits = dtype.bits();
             }
-            Self::Attention(_) => {}
+            Self::Attention(_) | Self::Indexer(_) => {}
             Self::Latent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
             Self::Vector(op) if op.buffer => {}

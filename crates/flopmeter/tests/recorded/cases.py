@@ -207,6 +207,10 @@ CASES = {
     "mellum@dense": {**WIDE, **EXPERTS, "num_experts": 7, "mlp_layer_types": ["dense", "sparse", "sparse"]},
     "mimo_v2_flash": {**GROUPED, **EXPERTS, **WINDOW, "num_hidden_layers": 7, "head_dim": 24, "v_head_dim": 18,
                       "n_routed_experts": 10, "num_attention_heads": 12},
+    "deepseek_v32": {**LATENT, **GROUPS, "q_lora_rank": 22, "first_k_dense_replace": 1, "index_topk": 8,
+                     "index_n_heads": 5, "index_head_dim": 16},
+    "glm_moe_dsa": {**LATENT, "num_hidden_layers": 5, "q_lora_rank": 22, "first_k_dense_replace": 1, "index_topk": 8,
+                    "index_n_heads": 5, "index_head_dim": 16, "index_topk_freq": 2},
     "jetmoe": {"vocab_size": 131, "hidden_size": 60, "intermediate_size": 92, "num_hidden_layers": 3,
                "num_key_value_heads": 3, "kv_channels": 14, "num_local_experts": 7, "num_experts_per_tok": 2, **TOKENS},
 }
