@@ -277,7 +277,7 @@ pub(crate) fn cache_positions(workload: &Workload, purpose: CacheUse, mask: Mask
 /// Positions that a layer has to keep of a sequence.
 fn kept(mask: Mask, tokens: u128) -> u128 {
     match mask {
-        Mask::Causal => tokens,
+        Mask::Causal | Mask::Selected { .. } => tokens,
         Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => tokens.min(size.into()),
     }
 }

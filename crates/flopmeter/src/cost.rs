@@ -5,8 +5,7 @@ use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::exact::times;
 use crate::model::{Model, too_large};
-use crate::op::Form;
-use crate::passes::{Mask, Passes};
+use crate::passes::Passes;
 use crate::workload::{Phase, Workload};
 
 /// FLOPs of a workload, exact.
@@ -148,7 +147,7 @@ impl Model {
             add(Component::AttentionValues, times(flops.values, squares)?)?;
         }
         for latent in &self.sums.latents {
-            add_latent(latent.of(Form::Expanded, passes, passes.squares(Mask::Causal)?)?, add)?;
+            add_latent(latent.by_reference(passes)?, add)?;
         }
         Some(())
     }

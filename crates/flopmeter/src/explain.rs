@@ -148,7 +148,8 @@ impl Model {
                         op.mask
                     }
                 }
-                Op::Latent(_) => Mask::Causal,
+                Op::Latent(op) if !rectangles => op.mask,
+                Op::Latent(_) | Op::Indexer(_) => Mask::Causal,
                 _ => continue,
             };
             if !masks.contains(&mask) {
@@ -215,6 +216,16 @@ impl Model {
                     Component::AttentionValues,
                     &[("2", 2), heads, width("value width", op.v_dim), (symbol, pairs)],
                 )?;
+            }
+            Op::Indexer(op) => {
+                let (symbol, pairs) = if rectangles {
+                    ("squares", passes.squares(Mask::Causal)?)
+                } else {
+                    ("pairs", passes.pairs(Mask::Causal)?)
+                };
+                let width = ("(width + 1 for the sum)", u128::from(op.dim) + 1);
+                let heads = ("heads", u128::from(op.heads));
+                push(Component::AttentionScores, &[("2", 2), heads, width, (symbol, pairs)])?;
             }
             Op::Latent(op) => {
                 let form =

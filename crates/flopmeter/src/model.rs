@@ -170,6 +170,7 @@ impl Model {
         for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
             match op {
                 Op::Attention(op) => op.cache = cache,
+                Op::Indexer(op) => op.cache = cache,
                 Op::Latent(op) => op.cache = cache,
                 _ => {}
             }
@@ -296,6 +297,7 @@ impl<'c> Builder<'c> {
         op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
+            Op::Indexer(op) => op.cache = self.quantization.cache,
             Op::Latent(op) => {
                 op.cache = self.quantization.cache;
                 op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");

@@ -20,6 +20,11 @@ pub enum Mask {
         /// Positions of a chunk.
         chunk: u64,
     },
+    /// The positions that an indexer chooses for it, or everything before it while that is fewer.
+    Selected {
+        /// Positions that are chosen, itself included.
+        most: u64,
+    },
 }
 
 /// A run of forward passes over one sequence.
@@ -108,7 +113,8 @@ impl Passes {
     /// layer's is one too, with the chunk as its window), and within a pass nothing is cut.
     pub fn squares(self, mask: Mask) -> Option<u128> {
         let kept = |past: u64| match mask {
-            Mask::Causal => past,
+            // What is not chosen is only masked.
+            Mask::Causal | Mask::Selected { .. } => past,
             Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => past.min(size - 1),
         };
         match self {
@@ -118,6 +124,7 @@ impl Passes {
             // One row each: as many columns as positions seen, a chunk being a window to the cache.
             Self::Decode { .. } => self.pairs(match mask {
                 Mask::Chunked { chunk } => Mask::Sliding { window: chunk },
+                Mask::Selected { .. } => Mask::Causal,
                 other => other,
             }),
             Self::Recompute { first, count } => {
@@ -127,11 +134,17 @@ impl Passes {
     }
 
     /// Positions whose keys and values the passes read, each once a pass, the new ones included.
+    ///
+    /// Of a prefill whose tokens choose their keys, the most that they can choose together.
     pub fn visible(self, mask: Mask) -> Option<u128> {
         match self {
             Self::Prefill { new: 0, .. } => Some(0),
             Self::Prefill { past, new } => {
                 let seen_before = match mask {
+                    Mask::Selected { most } => {
+                        let all = u128::from(past) + u128::from(new);
+                        return Some(all.min(times(new.into(), most.into())?));
+                    }
                     Mask::Causal => past,
                     Mask::Sliding { window } => past.min(window - 1),
                     Mask::Chunked { chunk } => past % chunk,
@@ -144,12 +157,10 @@ impl Passes {
         }
     }
 
-    /// Positions whose latents the reference implementation expands: all there are, in every pass.
-    pub fn context(self) -> Option<u128> {
+    /// Positions whose latents are expanded: all in sight, anew in every pass.
+    pub fn context(self, mask: Mask) -> Option<u128> {
         match self {
-            Self::Prefill { new: 0, .. } => Some(0),
-            Self::Prefill { past, new } => Some(u128::from(past) + u128::from(new)),
-            Self::Decode { .. } => self.pairs(Mask::Causal),
+            Self::Prefill { .. } | Self::Decode { .. } => self.visible(mask),
             Self::Recompute { .. } => self.tokens(),
         }
     }
@@ -173,7 +184,7 @@ impl Mask {
     fn seen_by_first(self, n: u128) -> Option<u128> {
         match self {
             Self::Causal => sum_to_and_with(n),
-            Self::Sliding { window } => {
+            Self::Sliding { window } | Self::Selected { most: window } => {
                 let window = u128::from(window);
                 let rising = n.min(window);
                 sum_to_and_with(rising)?.checked_add(times(n - rising, window)?)
@@ -190,7 +201,7 @@ impl Mask {
     fn seen_by_prefixes(self, n: u128) -> Option<u128> {
         match self {
             Self::Causal => tetrahedral(n),
-            Self::Sliding { window } => {
+            Self::Sliding { window } | Self::Selected { most: window } => {
                 let window = u128::from(window);
                 if n <= window + 1 {
                     return tetrahedral(n);
@@ -254,7 +265,7 @@ mod tests {
     fn seen(mask: Mask, i: u64) -> u128 {
         u128::from(match mask {
             Mask::Causal => i + 1,
-            Mask::Sliding { window } => (i + 1).min(window),
+            Mask::Sliding { window } | Mask::Selected { most: window } => (i + 1).min(window),
             Mask::Chunked { chunk } => i % chunk + 1,
         })
     }
@@ -264,6 +275,7 @@ mod tests {
             Just(Mask::Causal),
             (1u64..40).prop_map(|window| Mask::Sliding { window }),
             (1u64..40).prop_map(|chunk| Mask::Chunked { chunk }),
+            (1u64..40).prop_map(|most| Mask::Selected { most }),
         ]
     }
 
@@ -283,7 +295,7 @@ mod tests {
             prop_assert_eq!(run.pairs(mask), sum(Passes::pairs));
             prop_assert_eq!(run.squares(mask), sum(Passes::squares));
             prop_assert_eq!(run.tokens(), each().map(Passes::tokens).sum());
-            prop_assert_eq!(run.context(), each().map(Passes::context).sum());
+            prop_assert_eq!(run.context(mask), sum(Passes::context));
         }
 
         #[test]
@@ -293,7 +305,7 @@ mod tests {
             let sum = |of: fn(Passes, Mask) -> Option<u128>| each().map(|pass| of(pass, mask)).sum::<Option<u128>>();
             prop_assert_eq!(run.squares(mask), sum(Passes::squares));
             prop_assert_eq!(run.visible(mask), sum(Passes::visible));
-            prop_assert_eq!(run.context(), each().map(Passes::context).sum());
+            prop_assert_eq!(run.context(mask), sum(Passes::context));
         }
 
         #[test]
@@ -303,7 +315,7 @@ mod tests {
                 Passes::Decode { past: a, count: b },
                 Passes::Recompute { first: a, count: b },
             ] {
-                let _ = (run.tokens(), run.pairs(mask), run.squares(mask), run.visible(mask), run.context());
+                let _ = (run.tokens(), run.pairs(mask), run.squares(mask), run.visible(mask), run.context(mask));
             }
         }
     }

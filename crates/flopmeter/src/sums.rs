@@ -84,6 +84,15 @@ impl Sums {
                             if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
                         add_cache(caches, op.mask, position)?;
                     }
+                    Op::Indexer(op) => {
+                        // It scores what it could choose.
+                        let scores = op.flops_per_pair().checked_mul(repeat)?;
+                        let flops = PairFlops { mask: Mask::Causal, scores, values: 0 };
+                        add_pairs(&mut sums.pairs, flops)?;
+                        add_pairs(&mut sums.squares, flops)?;
+                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
+                        add_cache(&mut sums.cache, Mask::Causal, position)?;
+                    }
                     Op::Latent(op) => {
                         match latents.iter_mut().find(|(other, _)| other == op) {
                             Some((_, count)) => *count = count.checked_add(group.repeat)?,
@@ -91,7 +100,7 @@ impl Sums {
                         }
                         add_to(&mut sums.dense_bits, bits)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        add_cache(&mut sums.cache, Mask::Causal, position)?;
+                        add_cache(&mut sums.cache, op.mask, position)?;
                     }
                     Op::Table(table) => {
                         let row = table.storage.matrix_bits(table.width, 1);

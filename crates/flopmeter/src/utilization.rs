@@ -260,7 +260,9 @@ impl Roofline<'_> {
                 let (first, step) = match mask {
                     Mask::Causal => continue,
                     // Up to this pass the window still fills.
-                    Mask::Sliding { window } => (window.saturating_sub(past), u64::MAX),
+                    Mask::Sliding { window } | Mask::Selected { most: window } => {
+                        (window.saturating_sub(past), u64::MAX)
+                    }
                     Mask::Chunked { chunk } => (chunk - past % chunk, chunk),
                 };
                 let mut at = first;

@@ -78,17 +78,17 @@ pub(super) struct LatentDefaults {
     pub query_rank: u64,
 }
 
-const DEEPSEEK: LatentDefaults =
+pub(super) const DEEPSEEK: LatentDefaults =
     LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: 1536 };
 const GLM_FLASH: LatentDefaults =
     LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: 768 };
 
 /// Multi-head latent attention with its projections.
 pub(super) struct LatentAttention {
-    hidden: u64,
+    pub hidden: u64,
     /// Width that queries are compressed to, if they are.
-    query_rank: Option<u64>,
-    latent: Latent,
+    pub query_rank: Option<u64>,
+    pub latent: Latent,
     /// Whether the projections at both ends have biases.
     bias: bool,
 }

@@ -48,6 +48,7 @@ architectures! {
     cwm,
     dbrx,
     deepseek,
+    deepseek_sparse,
     dots,
     ernie_moe,
     exaone4,

@@ -57,6 +57,12 @@ impl Model {
                     op.cached_bits_per_token(),
                     op.cache,
                 ),
+                Op::Indexer(op) => (
+                    "layers · key width of the indexer · bits ÷ 8",
+                    format!("{} · {}", group.repeat, op.dim),
+                    op.cached_bits_per_token(),
+                    op.cache,
+                ),
                 Op::Latent(op) => (
                     "layers · (rank + rope) · bits ÷ 8",
                     format!("{} · ({} + {})", group.repeat, op.rank, op.rope),

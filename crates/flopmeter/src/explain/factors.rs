@@ -33,10 +33,11 @@ pub(super) fn latent_factors(
     rectangles: bool,
 ) -> Option<[Vec<(&'static str, u128)>; 3]> {
     let heads = ("heads", u128::from(op.heads));
+    let mask = if rectangles { Mask::Causal } else { op.mask };
     let (symbol, pairs) = if rectangles {
-        ("squares", passes.squares(Mask::Causal)?)
+        ("squares", passes.squares(mask)?)
     } else {
-        ("pairs", passes.pairs(Mask::Causal)?)
+        ("pairs", passes.pairs(mask)?)
     };
     let (tokens, key, value) = match form {
         Form::Expanded => (
@@ -48,7 +49,7 @@ pub(super) fn latent_factors(
             ("new tokens (absorbed)", ("rank + rope", op.rank + op.rope), ("rank", op.rank))
         }
     };
-    let expanded = form.expanded_tokens(passes)?;
+    let expanded = form.expanded_tokens(passes, mask)?;
     Some([
         vec![
             ("2", 2),

@@ -33,7 +33,7 @@ pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option
     if rectangles {
         let squares = passes.squares(mask)?;
         let window = match mask {
-            Mask::Causal => None,
+            Mask::Causal | Mask::Selected { .. } => None,
             Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => Some(size),
         };
         let name = format!("squares ({shown})");
@@ -84,7 +84,7 @@ fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
     let rising = |past: u64, count: u64| format!("{count}·{past} + {count}·({count} + 1)/2");
     match mask {
         Mask::Causal => ("n·before + n·(n + 1)/2".into(), rising(past, count)),
-        Mask::Sliding { window } => {
+        Mask::Sliding { window } | Mask::Selected { most: window } => {
             // Tokens that still see everything, then tokens that see a full window.
             let inside = window.saturating_sub(past).min(count);
             let full = count - inside;
@@ -117,5 +117,6 @@ pub(super) fn named(mask: Mask) -> String {
         Mask::Causal => "causal".to_owned(),
         Mask::Sliding { window } => format!("window {window}"),
         Mask::Chunked { chunk } => format!("chunks of {chunk}"),
+        Mask::Selected { most } => format!("the best {most}"),
     }
 }

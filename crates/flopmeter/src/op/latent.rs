@@ -35,6 +35,8 @@ pub struct Latent {
     pub rope: u64,
     /// Width of a value.
     pub value: u64,
+    /// What a token sees.
+    pub mask: Mask,
     /// How the expansion's weights are stored.
     pub storage: Storage,
     /// How an element of the cache is stored.
@@ -63,9 +65,9 @@ impl Form {
     }
 
     /// Tokens that are taken between the latent and the heads.
-    pub fn expanded_tokens(self, passes: Passes) -> Option<u128> {
+    pub fn expanded_tokens(self, passes: Passes, mask: Mask) -> Option<u128> {
         match self {
-            Self::Expanded => passes.context(),
+            Self::Expanded => passes.context(mask),
             Self::Absorbed => passes.tokens(),
         }
     }
@@ -82,7 +84,17 @@ impl Latent {
         value: u64,
     ) -> Self {
         let bf16 = Storage::plain(Dtype::Bf16);
-        Self { module, heads, rank, nope, rope, value, storage: bf16, cache: bf16 }
+        let mask = Mask::Causal;
+        Self { module, heads, rank, nope, rope, value, mask, storage: bf16, cache: bf16 }
+    }
+
+    /// With tokens that see only `most` positions, which an [`Indexer`](super::Indexer) chooses.
+    ///
+    /// The reference implementation masks the others and multiplies all.
+    #[must_use]
+    pub const fn selecting(mut self, most: u64) -> Self {
+        self.mask = Mask::Selected { most };
+        self
     }
 
     /// FLOPs of taking one token between the latent and the heads: the same in both forms.
@@ -111,6 +123,7 @@ impl Latent {
         let of = |flops: u128| flops.checked_mul(repeat.into());
         let of_forms = |[expanded, absorbed]: [u128; 2]| Some([of(expanded)?, of(absorbed)?]);
         Some(LatentFlops {
+            mask: self.mask,
             expansion: of(self.expansion_flops_per_token())?,
             scores: of_forms(Form::ALL.map(|form| self.score_flops_per_pair(form)))?,
             values: of_forms(Form::ALL.map(|form| self.value_flops_per_pair(form)))?,
@@ -145,6 +158,8 @@ impl Latent {
 /// FLOPs of latent attention in some layers, by what they are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LatentFlops {
+    /// What a token sees.
+    mask: Mask,
     /// Of a token that is taken between the latent and the heads.
     expansion: u128,
     /// Of a pair's score, in each form.
@@ -154,10 +169,19 @@ pub struct LatentFlops {
 }
 
 impl LatentFlops {
-    /// FLOPs of (expansion, scores, values) of some passes over `pairs`, in a form.
-    pub fn of(&self, form: Form, passes: Passes, pairs: u128) -> Option<[u128; 3]> {
+    /// FLOPs of (expansion, scores, values) of some passes over the pairs in sight, in a form.
+    fn of(&self, form: Form, passes: Passes) -> Option<[u128; 3]> {
+        self.over(passes.pairs(self.mask)?, form, passes, self.mask)
+    }
+
+    /// The same as the reference implementation runs it: all latents expanded, whole score matrices.
+    pub fn by_reference(&self, passes: Passes) -> Option<[u128; 3]> {
+        self.over(passes.squares(Mask::Causal)?, Form::Expanded, passes, Mask::Causal)
+    }
+
+    fn over(&self, pairs: u128, form: Form, passes: Passes, mask: Mask) -> Option<[u128; 3]> {
         Some([
-            times(self.expansion, form.expanded_tokens(passes)?)?,
+            times(self.expansion, form.expanded_tokens(passes, mask)?)?,
             times(self.scores[form as usize], pairs)?,
             times(self.values[form as usize], pairs)?,
         ])
@@ -165,9 +189,8 @@ impl LatentFlops {
 
     /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
     pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
-        let pairs = passes.pairs(Mask::Causal)?;
-        let expanded = self.of(Form::Expanded, passes, pairs)?;
-        let absorbed = self.of(Form::Absorbed, passes, pairs)?;
+        let expanded = self.of(Form::Expanded, passes)?;
+        let absorbed = self.of(Form::Absorbed, passes)?;
         let sum = |[a, b, c]: [u128; 3]| a.checked_add(b)?.checked_add(c);
         Some(if sum(absorbed)? < sum(expanded)? {
             (Form::Absorbed, absorbed)

@@ -1,11 +1,13 @@
 //! What a layer is made of. Each op answers for its parameters, its FLOPs and its bytes.
 
 mod attention;
+mod indexer;
 mod latent;
 mod linear;
 mod storage;
 
 pub use attention::Attention;
+pub use indexer::Indexer;
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use storage::{Scale, Storage};
@@ -20,6 +22,8 @@ pub enum Op {
     Linear(Linear),
     /// Scores and values of attention over cached keys and values.
     Attention(Attention),
+    /// Scores that choose the keys which sparse attention looks at.
+    Indexer(Indexer),
     /// Scores and values of attention over cached latents, and what expands them.
     Latent(Latent),
     /// A product of what a pass makes itself: no weights.
@@ -89,6 +93,7 @@ impl Op {
         match self {
             Self::Linear(op) => op.module,
             Self::Attention(op) => op.module,
+            Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
             Self::Product(op) => op.module,
             Self::Table(op) => op.module,
@@ -101,7 +106,7 @@ impl Op {
     pub fn parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.parameters(),
-            Self::Attention(_) | Self::Product(_) => 0,
+            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
@@ -122,7 +127,7 @@ impl Op {
     pub fn stored_bits(&self) -> u128 {
         match self {
             Self::Linear(op) => op.stored_bits(),
-            Self::Attention(_) | Self::Product(_) => 0,
+            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
             Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
@@ -134,7 +139,7 @@ impl Op {
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::Linear(op) => Some(op.storage),
-            Self::Attention(_) | Self::Product(_) => None,
+            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => None,
             Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
@@ -150,7 +155,7 @@ impl Op {
                 op.storage = plain;
                 op.bias_bits = dtype.bits();
             }
-            Self::Attention(_) | Self::Product(_) => {}
+            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => {}
             Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,

@@ -68,6 +68,8 @@ def is_batched_product_of(path, operation):
 def component(path, operation):
     """The component that an operation belongs to, attention's batched products aside."""
     names = set(path)
+    if path[-1] == "indexer" and operation in {"bmm", "baddbmm"}:
+        return "attention.scores"
     for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("moe.shared", SHARED),
                         ("moe.router", ROUTER), ("attention.projections", ATTENTION), ("moe.experts", EXPERTS),
                         ("mlp", MLP)]:
