@@ -81,7 +81,14 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     };
     let learned = c.model_type() != "trocr" || c.flag("use_learned_position_embeddings", true)?;
     // Of the encoder's sizes none is the decoder's.
-    for key in ["encoder_layers", "encoder_ffn_dim", "encoder_attention_heads"] {
+    for key in [
+        "classifier_proj_size",
+        "encoder_attention_heads",
+        "encoder_ffn_dim",
+        "encoder_layers",
+        "max_source_positions",
+        "num_mel_bins",
+    ] {
         c.raw(key);
     }
 

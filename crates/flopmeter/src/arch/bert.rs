@@ -57,6 +57,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         let segments = c.size_or("type_vocab_size", 2)?;
         first.push(table("embeddings.token_type_embeddings", segments, d));
     }
+    c.raw("task_type_vocab_size");
     if c.model_type() == "ernie" && c.flag("use_task_id", false)? {
         let tasks = c.size_or("task_type_vocab_size", 3)?;
         first.push(table("embeddings.task_type_embeddings", tasks, d));

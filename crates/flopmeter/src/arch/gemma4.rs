@@ -46,6 +46,8 @@ fn text(c: &Config) -> Result<Model> {
     let Layers { hidden: d, count, .. } = layers;
     let vocab = c.size("vocab_size")?;
     let mut model = Builder::new(c)?;
+    // Files state it where layers have no embeddings, too.
+    c.raw("vocab_size_per_layer_input");
     let mut first = vec![table("model.embed_tokens", vocab, d)];
     if let Some(width) = layers.embedding {
         let rows = c.size_or("vocab_size_per_layer_input", 262_144)?;
@@ -192,6 +194,8 @@ fn heads(c: &Config, hidden: u64, masks: &[Mask], keys_as_values: bool) -> Resul
     let usual = Heads::read_or(c, hidden, 4, Some(256))?;
     let Heads { query, kv, dim } = usual;
     if let Some(listed) = c.child("per_layer_config")? {
+        // The list was made of these.
+        let _made_of = (c.raw("global_head_dim"), c.raw("num_global_key_value_heads"));
         let mut heads = vec![usual; masks.len()];
         for (name, own) in listed.children() {
             let layer = name.parse().ok().and_then(|at: usize| heads.get_mut(at));

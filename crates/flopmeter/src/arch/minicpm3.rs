@@ -23,6 +23,8 @@ const MINICPM3: LatentDefaults =
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
+    // It scales what the head reads.
+    c.raw("dim_model_base");
     let f = c.size("intermediate_size")?;
     let (attention, bias) = match c.model_type() {
         "minicpm3" => (LatentAttention::read_or(c, d, &MINICPM3)?, c.flag("mlp_bias", false)?),

@@ -365,7 +365,7 @@ pub(super) fn text_part(
     let model = text(&part)?;
     note_other_parts(c);
     // Sizes of what makes tokens of an image: none of the text part's.
-    for key in ["spatial_merge_size", "vision_feature_layer"] {
+    for key in ["num_channels", "patch_size", "spatial_merge_size", "vision_feature_layer"] {
         c.raw(key);
     }
     Ok(model.part_of(c))
