@@ -12,7 +12,7 @@ use crate::model::{Group, Model, too_large};
 use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
 use crate::workload::{Phase, Sequence, Workload};
-use factors::{latent_factors, linear_factors};
+use factors::{latent_factors, linear_factors, recurrent_factors};
 use tokens::{pairs_line, tokens_line};
 
 pub use utilization::utilization_section;
@@ -149,7 +149,7 @@ impl Model {
                     }
                 }
                 Op::Latent(_) => Mask::Causal,
-                Op::Linear(_) | Op::Table(_) | Op::Vector(_) => continue,
+                Op::Linear(_) | Op::Recurrent(_) | Op::Table(_) | Op::Vector(_) => continue,
             };
             if !masks.contains(&mask) {
                 masks.push(mask);
@@ -193,6 +193,11 @@ impl Model {
             Op::Table(_) | Op::Vector(_) => {}
             Op::Linear(linear) => {
                 push(linear.component, &linear_factors(linear, passes, sampled, rectangles)?)?;
+            }
+            Op::Recurrent(op) => {
+                for factors in recurrent_factors(op, passes, rectangles)? {
+                    push(Component::Recurrent, &factors)?;
+                }
             }
             Op::Attention(op) => {
                 let (symbol, pairs) = if rectangles {

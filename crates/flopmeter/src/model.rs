@@ -171,6 +171,7 @@ impl Model {
             match op {
                 Op::Attention(op) => op.cache = cache,
                 Op::Latent(op) => op.cache = cache,
+                Op::Recurrent(op) => op.state = cache,
                 Op::Linear(_) | Op::Table(_) | Op::Vector(_) => {}
             }
         }
@@ -292,6 +293,7 @@ impl<'c> Builder<'c> {
         op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
+            Op::Recurrent(op) => op.state = self.quantization.cache,
             Op::Latent(op) => {
                 op.cache = self.quantization.cache;
                 op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");

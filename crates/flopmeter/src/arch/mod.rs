@@ -2,6 +2,7 @@
 
 mod experts;
 mod parts;
+mod recurrent;
 #[cfg(test)]
 mod testing;
 
@@ -34,6 +35,7 @@ macro_rules! architectures {
 
 // The one list.
 architectures! {
+    bamba,
     bloom,
     cohere,
     dbrx,
@@ -49,21 +51,28 @@ architectures! {
     gpt_neox,
     gpt_oss,
     gptj,
+    granite_hybrid,
     hunyuan_moe,
+    jamba,
+    lfm2,
     llama,
     llama4,
+    mamba,
     mistral,
     mixtral,
     mpt,
     multimodal,
     nemotron,
+    nemotron_h,
     olmo,
+    olmo_hybrid,
     olmoe,
     opt,
     phi,
     phi3,
     qwen,
     qwen_moe,
+    qwen_next,
     smollm3,
     stablelm,
     starcoder2,

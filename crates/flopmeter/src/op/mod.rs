@@ -3,11 +3,13 @@
 mod attention;
 mod latent;
 mod linear;
+mod recurrent;
 mod storage;
 
 pub use attention::Attention;
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
+pub use recurrent::{Factors, Kind as RecurrentKind, Recurrent};
 pub use storage::{Scale, Storage};
 
 use crate::dtype::Dtype;
@@ -21,6 +23,8 @@ pub enum Op {
     Attention(Attention),
     /// Scores and values of attention over cached latents, and what expands them.
     Latent(Latent),
+    /// A convolution over time or the state of a recurrent layer.
+    Recurrent(Recurrent),
     /// A table of vectors that are looked up: no FLOPs.
     Table(Table),
     /// Parameters that act element by element (norms, sinks, biases of a router): no FLOPs counted.
@@ -61,6 +65,7 @@ impl Op {
             Self::Linear(op) => op.module,
             Self::Attention(op) => op.module,
             Self::Latent(op) => op.module,
+            Self::Recurrent(op) => op.module,
             Self::Table(op) => op.module,
             Self::Vector(op) => op.module,
         }
@@ -72,6 +77,7 @@ impl Op {
             Self::Linear(op) => op.parameters(),
             Self::Attention(_) => 0,
             Self::Latent(op) => op.parameters(),
+            Self::Recurrent(op) => op.kind.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
         }
@@ -81,9 +87,11 @@ impl Op {
     pub fn active_parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.active_parameters(),
-            Self::Attention(_) | Self::Latent(_) | Self::Table(_) | Self::Vector(_) => {
-                self.parameters()
-            }
+            Self::Attention(_)
+            | Self::Latent(_)
+            | Self::Recurrent(_)
+            | Self::Table(_)
+            | Self::Vector(_) => self.parameters(),
         }
     }
 
@@ -93,6 +101,7 @@ impl Op {
             Self::Linear(op) => op.stored_bits(),
             Self::Attention(_) => 0,
             Self::Latent(op) => op.stored_bits(),
+            Self::Recurrent(op) => op.stored_bits(),
             Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
             Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
         }
@@ -104,6 +113,7 @@ impl Op {
             Self::Linear(op) => Some(op.storage),
             Self::Attention(_) => None,
             Self::Latent(op) => Some(op.storage),
+            Self::Recurrent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
             Self::Vector(op) => Some(op.storage),
         }
@@ -119,6 +129,7 @@ impl Op {
             }
             Self::Attention(_) => {}
             Self::Latent(op) => op.storage = plain,
+            Self::Recurrent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
             Self::Vector(op) if op.buffer => {}
             Self::Vector(op) => op.storage = plain,

@@ -37,6 +37,18 @@ LLAMA4 = {"text_config": {"model_type": "llama4_text", **LLAMA4_TEXT, "interleav
           "vision_config": {"model_type": "llama4_vision_model", "hidden_size": 20, "intermediate_size": 28,
                             "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
                             "vision_output_dim": 24, "projector_input_dim": 24, "projector_output_dim": 24}}
+MAMBA = {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "state_size": 5, **TOKENS}
+SSD = {"num_heads": 12, "head_dim": 10, "n_groups": 2, "chunk_size": 8}
+HYBRID = {"mamba_n_heads": 12, "mamba_n_groups": 2, "mamba_d_state": 5, "mamba_chunk_size": 8}
+NEMOTRON_H = {"vocab_size": 131, "hidden_size": 60, "intermediate_size": 92, "num_attention_heads": 6,
+              "num_key_value_heads": 3, "head_dim": 14, "mamba_num_heads": 12, "mamba_head_dim": 9, "n_groups": 2,
+              "ssm_state_size": 5, "chunk_size": 8, "max_position_embeddings": 64, **TOKENS}
+JAMBA = {"num_hidden_layers": 5, "attn_layer_period": 3, "attn_layer_offset": 1, "expert_layer_period": 2,
+         "expert_layer_offset": 1, "num_experts": 7, "num_experts_per_tok": 3, "mamba_d_state": 5}
+DELTA = {"linear_num_key_heads": 3, "linear_num_value_heads": 6, "linear_key_head_dim": 10,
+         "linear_value_head_dim": 14, "linear_conv_kernel_dim": 4}
+QWEN_VISION = {"depth": 1, "hidden_size": 24, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 60,
+               "patch_size": 2, "num_position_embeddings": 16}
 
 CASES = {
     "llama": WIDE,
@@ -163,4 +175,48 @@ CASES = {
                               "moe_num_shared_experts": 0},
     "minimax_m2": {**WIDE, "num_local_experts": 7, "num_experts_per_tok": 3},
     "hunyuan_v1_moe": {**WIDE, "num_experts": 7, "moe_topk": 3},
+    "mamba": MAMBA,
+    "mamba@rank": {**MAMBA, "time_step_rank": 7, "conv_kernel": 3, "expand": 3, "use_bias": True, "use_conv_bias": False,
+                   "tie_word_embeddings": False},
+    "falcon_mamba": MAMBA,
+    "mamba2": {**MAMBA, **SSD},
+    "mamba2@bias": {**MAMBA, **SSD, "n_groups": 4, "use_bias": True, "use_conv_bias": False, "conv_kernel": 3,
+                    "chunk_size": 5, "tie_word_embeddings": True},
+    "bamba": {**GROUPED, **HYBRID, "num_hidden_layers": 5, "attn_layer_indices": [1, 4]},
+    "bamba@bias": {**GROUPED, **HYBRID, "attn_layer_indices": [2], "mamba_d_head": 10, "mamba_proj_bias": True,
+                   "mamba_conv_bias": False, "attention_bias": True, "mlp_bias": True},
+    "granitemoehybrid": {**GROUPED, **HYBRID, "num_local_experts": 7, "num_experts_per_tok": 3,
+                         "shared_intermediate_size": 46, "layer_types": ["mamba", "attention", "mamba"]},
+    "granitemoehybrid@dense": {**GROUPED, **HYBRID, "num_local_experts": 0, "num_experts_per_tok": 0,
+                               "shared_intermediate_size": 46, "layer_types": ["mamba", "attention", "mamba"]},
+    "nemotron_h": {**NEMOTRON_H, "hybrid_override_pattern": "M-M*-"},
+    "nemotron_h@experts": {**NEMOTRON_H, "layers_block_type": ["mamba", "moe", "attention", "moe", "mamba"],
+                           "n_routed_experts": 7, "num_experts_per_tok": 3, "moe_intermediate_size": 34,
+                           "moe_shared_expert_intermediate_size": 46, "n_shared_experts": 1, "mamba_proj_bias": True},
+    "nemotron_h@latent": {**NEMOTRON_H, "layers_block_type": ["mamba", "moe", "attention"], "n_routed_experts": 7,
+                          "num_experts_per_tok": 3, "moe_intermediate_size": 34, "moe_latent_size": 26,
+                          "moe_shared_expert_intermediate_size": 46, "mlp_bias": True, "use_bias": True},
+    "falcon_h1": {**WIDE, **HYBRID, "mamba_d_ssm": 84},
+    "falcon_h1@normed": {**GROUPED, **HYBRID, "mamba_d_ssm": None, "mamba_rms_norm": True, "mamba_proj_bias": True,
+                         "projectors_bias": True, "attention_bias": True, "mlp_bias": True},
+    "jamba": {**GROUPED, **JAMBA},
+    "jamba@dense": {**GROUPED, **JAMBA, "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 7,
+                    "mamba_proj_bias": True, "mamba_conv_bias": False},
+    "qwen3_next": {**WIDE, **DELTA, **EXPERTS, "num_hidden_layers": 5, "num_experts": 7,
+                   "shared_expert_intermediate_size": 46},
+    "qwen3_next@sparse": {**WIDE, **DELTA, **EXPERTS, "num_experts": 7, "shared_expert_intermediate_size": 46,
+                          "mlp_only_layers": [1], "layer_types": ["linear_attention", "full_attention"] * 2,
+                          "num_hidden_layers": 4, "attention_bias": True},
+    "qwen3_5_text": {**WIDE, **DELTA, "num_hidden_layers": 5},
+    "qwen3_5_moe_text": {**WIDE, **DELTA, **EXPERTS, "num_hidden_layers": 5, "num_experts": 7,
+                         "shared_expert_intermediate_size": 46},
+    "qwen3_5": {"text_config": {**WIDE, **DELTA, "num_hidden_layers": 4}, "vision_config": QWEN_VISION},
+    "qwen3_5_moe": {"text_config": {**WIDE, **DELTA, **EXPERTS, "num_hidden_layers": 4, "num_experts": 7,
+                                    "shared_expert_intermediate_size": 46}, "vision_config": QWEN_VISION},
+    "olmo_hybrid": {**GROUPED, **DELTA, "num_hidden_layers": 5},
+    "lfm2": {**GROUPED, "num_hidden_layers": 4, "full_attn_idxs": [1, 3], "conv_L_cache": 3},
+    "lfm2@bias": {**GROUPED, "conv_bias": True, "block_auto_adjust_ff_dim": False, "conv_L_cache": 4,
+                  "layer_types": ["conv", "full_attention", "conv"]},
+    "lfm2_moe": {**GROUPED, **EXPERTS, "num_hidden_layers": 4, "num_experts": 7, "num_dense_layers": 1,
+                 "conv_L_cache": 3, "layer_types": ["conv", "conv", "full_attention", "conv"]},
 }
