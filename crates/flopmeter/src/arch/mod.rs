@@ -58,6 +58,7 @@ architectures! {
     llama,
     llama4,
     mamba,
+    minimax,
     mistral,
     mixtral,
     mpt,
@@ -76,6 +77,7 @@ architectures! {
     smollm3,
     stablelm,
     starcoder2,
+    zamba,
 }
 
 /// Every `model_type` that is counted.

@@ -47,6 +47,8 @@ JAMBA = {"num_hidden_layers": 5, "attn_layer_period": 3, "attn_layer_offset": 1,
          "expert_layer_offset": 1, "num_experts": 7, "num_experts_per_tok": 3, "mamba_d_state": 5}
 DELTA = {"linear_num_key_heads": 3, "linear_num_value_heads": 6, "linear_key_head_dim": 10,
          "linear_value_head_dim": 14, "linear_conv_kernel_dim": 4}
+ZAMBA2 = {"num_hidden_layers": 5, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid", "hybrid"],
+          "n_mamba_heads": 12, "mamba_ngroups": 2, "mamba_d_state": 5, "chunk_size": 8}
 QWEN_VISION = {"depth": 1, "hidden_size": 24, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 60,
                "patch_size": 2, "num_position_embeddings": 16}
 
@@ -219,4 +221,14 @@ CASES = {
                   "layer_types": ["conv", "full_attention", "conv"]},
     "lfm2_moe": {**GROUPED, **EXPERTS, "num_hidden_layers": 4, "num_experts": 7, "num_dense_layers": 1,
                  "conv_L_cache": 3, "layer_types": ["conv", "conv", "full_attention", "conv"]},
+    "zamba": {**GROUPED, "num_hidden_layers": 9, "attn_layer_period": 3, "attn_layer_offset": 1, "mamba_d_state": 5},
+    "zamba@listed": {**GROUPED, "layers_block_type": ["mamba", "hybrid", "hybrid"], "mamba_d_state": 5,
+                     "n_mamba_heads": 4, "mamba_dt_rank": 7, "attention_head_dim": 14, "mamba_conv_bias": False,
+                     "tie_word_embeddings": False},
+    "zamba2": {**SMALL, **ZAMBA2},
+    "zamba2@adapters": {**SMALL, **ZAMBA2, "num_mem_blocks": 2, "use_shared_attention_adapter": True,
+                        "adapter_rank": 11, "add_bias_linear": True},
+    "minimax": {**WIDE, "num_hidden_layers": 4, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 8},
+    "minimax@listed": {**WIDE, "num_hidden_layers": 3, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 5,
+                       "layer_types": ["full_attention", "linear_attention", "linear_attention"]},
 }

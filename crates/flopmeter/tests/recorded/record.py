@@ -33,7 +33,7 @@ SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
 BATCHES = [1, 2]
 
 ATTENTION = {"self_attn", "attn", "attention", "self_attention"}
-MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2"}
+MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2", "linear"}
 # What a `mixer` is, by its class.
 MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
@@ -50,7 +50,9 @@ def kinds(model):
     names = {}
     for path, module in model.named_modules():
         name, kind = path.split(".")[-1], type(module).__name__
-        if name == "mixer":
+        if "Lightning" in kind:
+            names[path] = "recurrent"
+        elif name == "mixer":
             names[path] = next((name for part, name in MIXERS.items() if part in kind), "recurrent")
         elif name == "shared_mlp" and getattr(model.get_submodule(path.rpartition(".")[0]), "has_experts", True) is False:
             # The feed-forward layer of a Granite hybrid without experts.

@@ -67,6 +67,15 @@ pub enum Kind {
         /// Width of a value.
         value: u64,
     },
+    /// Lightning attention (arXiv:2401.04658, section 3): a state of `head` × `head` for each head.
+    Lightning {
+        /// Heads.
+        heads: u64,
+        /// Width of a head's queries, keys and values.
+        head: u64,
+        /// Tokens of a block in the form of blocks.
+        block: u64,
+    },
 }
 
 /// Tokens of a chunk of the gated delta rule, a constant of the reference implementation.
@@ -94,6 +103,13 @@ impl Kind {
                 ("state", state.into()),
                 NONE,
             ],
+            Self::Lightning { heads, head, .. } => [
+                ("5", 5),
+                ("heads", heads.into()),
+                ("head", head.into()),
+                ("head", head.into()),
+                NONE,
+            ],
             Self::Delta { heads, key, value } => [
                 ("7", 7),
                 ("heads", heads.into()),
@@ -115,6 +131,8 @@ impl Kind {
     ///              (2·c), then all states times all, the first included; a step: the read-out
     /// delta        chunks of 64, the last one padded: K·Kᵀ and Q·Kᵀ (keys), their product with the new
     ///              values, and three products with the state; a step: nothing, being element by element
+    /// lightning    the state's update and read-out, every token; within blocks of a pass that follows
+    ///              nothing, the last one short, Q·Kᵀ and its product with V as well
     /// ```
     pub fn by_reference(self, passes: Passes) -> Option<[Factors; 3]> {
         let runs = Runs::of(passes);
@@ -160,6 +178,16 @@ impl Kind {
                     [("2", 2), heads, ("head", p), ("state", n), ("steps", runs.steps.into())],
                 ]
             }
+            Self::Lightning { heads, head, block } => {
+                let (heads, head) = (("heads", u128::from(heads)), ("head", u128::from(head)));
+                let squares = ("Σ tokens² of blocks", runs.block_squares(block)?);
+                let tokens = ("tokens", passes.tokens()?);
+                [
+                    [("4", 4), heads, head, head, tokens],
+                    [("4", 4), heads, head, squares, NONE],
+                    nothing,
+                ]
+            }
             Self::Delta { heads, key, value } => {
                 let (c, k, v) = (u128::from(DELTA_CHUNK), u128::from(key), u128::from(value));
                 let one =
@@ -193,7 +221,10 @@ impl Kind {
             Self::Convolution { channels, kernel, bias } => {
                 u128::from(channels) * (u128::from(kernel) + u128::from(bias))
             }
-            Self::Selective { .. } | Self::Dual { .. } | Self::Delta { .. } => 0,
+            Self::Selective { .. }
+            | Self::Dual { .. }
+            | Self::Delta { .. }
+            | Self::Lightning { .. } => 0,
         }
     }
 
@@ -209,6 +240,9 @@ impl Kind {
             }
             Self::Dual { heads, head, state, .. } => {
                 [("heads", heads.into()), ("head", head.into()), ("state", state.into())]
+            }
+            Self::Lightning { heads, head, .. } => {
+                [("heads", heads.into()), ("head", head.into()), ("head", head.into())]
             }
             Self::Delta { heads, key, value } => {
                 [("heads", heads.into()), ("key width", key.into()), ("value width", value.into())]

@@ -19,7 +19,7 @@ impl Runs {
     pub fn of(passes: Passes) -> Self {
         let only_steps = |steps| Self { steps, first: 1, count: 0, continued: false };
         match passes {
-            Passes::Prefill { new: 0, .. } => only_steps(0),
+            Passes::Prefill { new: 0, .. } | Passes::Recompute { count: 0, .. } => only_steps(0),
             Passes::Prefill { past: 1.., new: 1 } => only_steps(1),
             Passes::Prefill { past, new } => {
                 Self { steps: 0, first: new, count: 1, continued: past > 0 }
@@ -30,7 +30,7 @@ impl Runs {
             }
             Passes::Decode { count, .. } => only_steps(count),
             // A run of nothing is no run.
-            Passes::Recompute { first: 0, count: count @ 1.. } => {
+            Passes::Recompute { first: 0, count } => {
                 Self { steps: 0, first: 1, count: count - 1, continued: false }
             }
             Passes::Recompute { first, count } => Self { steps: 0, first, count, continued: false },
@@ -71,6 +71,21 @@ impl Runs {
         })
     }
 
+    /// Σ of the squares of the blocks' tokens, the last one of a run perhaps short; none after others.
+    pub fn block_squares(self, block: u64) -> Option<u128> {
+        if self.continued {
+            return Some(0);
+        }
+        let size = u128::from(block);
+        self.sum(|n| {
+            let (whole, rest) = divide(n, block);
+            // Blocks that are whole in runs of 1 … n tokens, then those that are not.
+            let wholes = times(size, sum_to(whole)?)?.checked_add(times(whole, rest + 1)?)?;
+            let short = times(whole, squares_to(size)?)?.checked_add(squares_to(rest + 1)?)?;
+            wholes.checked_mul(size * size)?.checked_add(short)
+        })
+    }
+
     /// Σ (chunks + 1)²: every run hands each chunk's state, and the one before it, to every other.
     pub fn chunks_passed(self, chunk: u64) -> Option<u128> {
         self.sum(|n| {
@@ -90,24 +105,26 @@ mod tests {
     use proptest::prelude::*;
 
     /// By the sentences that define them.
-    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 4] {
+    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 5] {
+        let squares = (new / chunk) * chunk.pow(2) + (new % chunk).pow(2);
         let chunks = new.div_ceil(chunk);
         let counts = match (past, new) {
-            (_, 0) => [0; 4],
-            (1.., 1) => [1, 2, 0, 0],
-            (0, _) => [0, new.max(kernel) + kernel - 1, chunks, (chunks + 1).pow(2)],
-            _ => [0, new + kernel + kernel - 1, chunks, (chunks + 1).pow(2)],
+            (_, 0) => [0; 5],
+            (1.., 1) => [1, 2, 0, 0, 0],
+            (0, _) => [0, new.max(kernel) + kernel - 1, chunks, (chunks + 1).pow(2), squares],
+            _ => [0, new + kernel + kernel - 1, chunks, (chunks + 1).pow(2), 0],
         };
         counts.map(u128::from)
     }
 
-    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 4] {
+    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 5] {
         let runs = Runs::of(passes);
         let sums = [
             Some(runs.steps.into()),
             runs.convolved(kernel),
             runs.chunks(chunk),
             runs.chunks_passed(chunk),
+            runs.block_squares(chunk),
         ];
         sums.map(|sum| sum.expect("it fits"))
     }
@@ -116,7 +133,7 @@ mod tests {
         #[test]
         fn sums_are_over_passes(past in 0u64..9, count in 0u64..60, kernel in 1u64..6, chunk in 1u64..9) {
             let sum = |passes: &mut dyn Iterator<Item = (u64, u64)>| {
-                passes.fold([0; 4], |sum: [u128; 4], (past, new)| {
+                passes.fold([0; 5], |sum: [u128; 5], (past, new)| {
                     let more = counted(past, new, kernel, chunk);
                     std::array::from_fn(|at| sum[at] + more[at])
                 })
@@ -143,7 +160,7 @@ mod tests {
                 Passes::Recompute { first: a, count: b },
             ] {
                 let runs = Runs::of(passes);
-                let _ = (runs.convolved(size), runs.chunks(size), runs.chunks_passed(size));
+                let _ = (runs.convolved(size), runs.chunks(size), runs.chunks_passed(size), runs.block_squares(size));
             }
         }
     }
