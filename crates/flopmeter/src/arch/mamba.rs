@@ -91,6 +91,7 @@ fn note_other_names(c: &Config) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fact, model, parameters};
+    use crate::{Component, Convention, Workload};
 
     #[test]
     fn mamba_has_as_many_parameters_as_published() {
@@ -116,6 +117,27 @@ mod tests {
         // Falcon-Mamba-7B: 7.27 billion in its card.
         assert_eq!(parameters(falcon) / 10_000_000, 727);
         assert!(model(falcon).unread().is_empty());
+    }
+
+    #[test]
+    fn a_state_is_read_and_written_once_a_pass_whatever_the_length() {
+        let small = model(
+            r#"{"model_type": "mamba", "hidden_size": 4, "num_hidden_layers": 1, "state_size": 3,
+                "time_step_rank": 1, "vocab_size": 10, "torch_dtype": "bfloat16"}"#,
+        );
+        // Width 8. A token: in 2·4·16 = 128, convolution 2·8·4 = 64, x_proj 2·8·7 = 112, dt_proj
+        // 2·1·8 = 16, scan 5·8·3 = 120, out 2·8·4 = 64. Head, thrice sampled, 2·4·10 = 80.
+        let work = Workload::request(5, 3);
+        let flops = small.flops(&work, &Convention::MODEL).expect("it fits");
+        assert_eq!(flops.total, 7 * (128 + 64 + 112 + 16 + 120 + 64) + 3 * 80);
+        assert_eq!(flops.components()[Component::Recurrent], 7 * 504);
+        // Three inputs of the convolution and a state of 3 for each of 8 channels, 2 bytes each.
+        let bytes = small.bytes(&work).expect("it fits");
+        assert_eq!((bytes.kv_cache, bytes.kv_cache_per_token), (96, 0));
+        assert_eq!((bytes.prefill.written, bytes.decode.written), (96, 2 * 96));
+        // Without a cache nothing is kept between passes.
+        let anew = small.bytes(&work.without_kv_cache().expect("nothing is cached")).expect("it fits");
+        assert_eq!((anew.kv_cache, anew.written()), (0, 0));
     }
 
     const MAMBA2: &str = r#"{"model_type": "mamba2", "hidden_size": 4096, "num_hidden_layers": 64,
