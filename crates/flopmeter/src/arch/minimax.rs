@@ -31,17 +31,24 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     // Every second layer, the first included, attends unless `layer_types` says which.
     let mixers = mixers(c, layers, |layer| layer % 2 == 1)?;
     let lightning = lightning(d, &heads, c.size_or("block_size", 256)?);
-    if let Some(window) = c.maybe("sliding_window")? {
-        let fact = format!("is {window}; only attention without a window is counted");
-        return Err(c.contradiction("sliding_window", &fact));
-    }
+    // A window is masked and never cut from the cache.
+    let mask = c.maybe("sliding_window")?.map_or(Mask::Causal, |window| Mask::Sliding { window });
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mixer = match mixers(layer) {
-            Layer::Attention => heads.attention(d, false, false, Mask::Causal),
+            Layer::Attention => whole_cache(heads.attention(d, false, false, mask)),
             _ => lightning.clone(),
         };
         Ok(pre_normed(d, mixer, experts::mixture(BLOCK_SPARSE, d, f, experts)))
     })
+}
+
+fn whole_cache(mut ops: Vec<Op>) -> Vec<Op> {
+    for op in &mut ops {
+        if let Op::Attention(op) = op {
+            op.cache_mask = Mask::Causal;
+        }
+    }
+    ops
 }
 
 fn lightning(d: u64, heads: &Heads, block: u64) -> Vec<Op> {
