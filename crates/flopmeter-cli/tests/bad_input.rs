@@ -175,7 +175,7 @@ fn text_that_is_no_config() {
         ("hello", "line 1, column 1", "is not JSON: expected value"),
         ("{\"a\": 1", "line 1, column 7", "is not JSON: EOF while parsing an object"),
         ("{'a': 1}", "line 1, column 2", "is not JSON: key must be a string"),
-        ("{\"a\": NaN}", "line 1, column 7", "is not JSON: expected value"),
+        ("{\"a\": +1}", "line 1, column 7", "is not JSON: expected value"),
         ("{\"a\": 1e999}", "line 1, column 11", "is not JSON: number out of range"),
         ("{} {}", "line 1, column 4", "is not JSON: trailing characters"),
         ("[]", "config", "is a list, not an object"),
@@ -185,6 +185,19 @@ fn text_that_is_no_config() {
     ] {
         fails(of(text), &format!("c.json: {place}: {fact}; give the model's config.json"));
     }
+}
+
+#[test]
+fn numbers_that_are_none() {
+    // As Python writes them: harmless where nobody reads them.
+    let config =
+        |key: &str, value: &str| LLAMA.replacen('{', &format!("{{\"{key}\": {value}, "), 1);
+    let counted = of(config("time_step_limit", "[0.0, Infinity]"));
+    assert!(counted.err.is_empty() && !counted.out.is_empty(), "{}", counted.err);
+    fails(
+        of(config("head_dim", "NaN")),
+        "c.json: `head_dim`: is the text \"NaN\", not a whole number; a size is a whole number from 1 to 16777216",
+    );
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub struct Bytes {
     pub weights: u128,
     /// What one more token adds to the KV cache while no window is full.
     pub kv_cache_per_token: u128,
-    /// The KV cache at its largest: every sequence at its end, windows full.
+    /// The KV cache at its largest: every sequence at its end, windows full. The states of recurrent
+    /// layers, of one size whatever the length, are held, read and written with it.
     pub kv_cache: u128,
     /// What the passes over the prompts move.
     pub prefill: Traffic,
@@ -27,9 +28,9 @@ pub struct Bytes {
 /// Bytes moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
-    /// Weights, once a pass for the whole batch, and the KV cache that is in sight.
+    /// Weights, once a pass for the whole batch, the KV cache that is in sight, and states, once a pass.
     pub read: u128,
-    /// The KV cache of new tokens.
+    /// The KV cache of new tokens, and states, once a pass.
     pub written: u128,
 }
 
@@ -139,14 +140,17 @@ impl Model {
                 self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
             }
             let positions = |purpose| move |mask| cache_positions(workload, purpose, mask);
-            read.add(self.cache_bits_read(positions(CacheUse::Read(phase)))?, 1)?;
-            written.add(self.cache_bits(positions(CacheUse::Written(phase)))?, 1)?;
+            let state = |purpose| times(self.sums.state_bits, states(workload, purpose)?);
+            let (sees, keeps) = (CacheUse::Read(phase), CacheUse::Written(phase));
+            read.add(self.cache_bits_read(positions(sees))?.checked_add(state(sees)?)?, 1)?;
+            written.add(self.cache_bits(positions(keeps))?.checked_add(state(keeps)?)?, 1)?;
             *sum = Traffic { read: read.bytes()?, written: written.bytes()? };
         }
         let [prefill, decode] = traffic;
         let mut held = Bits::default();
         let positions = |mask| cache_positions(workload, CacheUse::Held, mask);
         held.add(self.cache_bits(positions)?, 1)?;
+        held.add(times(self.sums.state_bits, states(workload, CacheUse::Held)?)?, 1)?;
         let mut weights = Bits::default();
         for (op, repeat) in self.ops() {
             weights.add(op.stored_bits(), repeat)?;
@@ -171,6 +175,9 @@ impl Model {
                 bits.add(self.cache_bits_read(|mask| passes.visible(mask))?, sequence.count)?;
                 let tokens = passes.tokens()?;
                 bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
+                // Read and written.
+                let states = times(2, passes.count().into())?;
+                bits.add(times(self.sums.state_bits, states)?, sequence.count)?;
             }
         }
         Some((bits.exact as f64 + bits.expected) / 8.0)
@@ -271,6 +278,22 @@ pub(crate) fn cache_positions(workload: &Workload, purpose: CacheUse, mask: Mask
             CacheUse::Written(phase) => workload.passes(sequence, phase).tokens()?,
         };
         sum.checked_add(times(positions, sequence.count.into())?)
+    })
+}
+
+/// States that a use takes, over all sequences: each pass of each reads and writes its own once.
+pub(crate) fn states(workload: &Workload, purpose: CacheUse) -> Option<u128> {
+    if !workload.kv_cache() {
+        return Some(0);
+    }
+    workload.sequences().iter().try_fold(0_u128, |sum, sequence| {
+        let states = match purpose {
+            CacheUse::Held => u64::from(sequence.prompt > 0 || sequence.generate > 1),
+            CacheUse::Read(phase) | CacheUse::Written(phase) => {
+                workload.passes(sequence, phase).count()
+            }
+        };
+        sum.checked_add(times(states.into(), sequence.count.into())?)
     })
 }
 

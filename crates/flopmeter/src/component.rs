@@ -21,6 +21,8 @@ pub enum Component {
     MoeExperts,
     /// Experts that every token runs through, and their gates.
     MoeShared,
+    /// Recurrent layers: projections, convolutions, states.
+    Recurrent,
     /// The output head.
     Head,
     /// The whole of a count that is made from the number of parameters and knows no parts.
@@ -32,7 +34,7 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EmbeddingProjections,
         Self::AttentionProjections,
         Self::AttentionScores,
@@ -41,6 +43,7 @@ impl Component {
         Self::MoeRouter,
         Self::MoeExperts,
         Self::MoeShared,
+        Self::Recurrent,
         Self::Head,
         Self::Parameters,
     ];
@@ -56,6 +59,7 @@ impl Component {
             Self::MoeRouter => "moe.router",
             Self::MoeExperts => "moe.experts",
             Self::MoeShared => "moe.shared",
+            Self::Recurrent => "recurrent",
             Self::Head => "head",
             Self::Parameters => "parameters",
         }

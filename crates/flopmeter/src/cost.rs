@@ -131,7 +131,8 @@ impl Model {
         Some(())
     }
 
-    /// Whole score matrices, the head for every token, every latent in sight expanded in every pass.
+    /// Whole score matrices, the head for every token, every latent in sight expanded in every pass,
+    /// recurrences in padded chunks.
     fn add_by_reference(
         &self,
         passes: Passes,
@@ -145,6 +146,9 @@ impl Model {
             let squares = passes.squares(flops.mask)?;
             add(Component::AttentionScores, times(flops.scores, squares)?)?;
             add(Component::AttentionValues, times(flops.values, squares)?)?;
+        }
+        for &(kind, repeat) in &self.sums.recurrences {
+            add(Component::Recurrent, times(kind.flops_by_reference(passes)?, repeat.into())?)?;
         }
         for latent in &self.sums.latents {
             add_latent(latent.by_reference(passes)?, add)?;

@@ -12,7 +12,7 @@ use crate::model::{Group, Model, too_large};
 use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
 use crate::workload::{Phase, Sequence, Workload};
-use factors::{latent_factors, linear_factors};
+use factors::{latent_factors, linear_factors, recurrent_factors};
 use tokens::{pairs_line, tokens_line};
 
 pub use utilization::utilization_section;
@@ -199,6 +199,11 @@ impl Model {
             }
             Op::Linear(linear) => {
                 push(linear.component, &linear_factors(linear, passes, sampled, rectangles)?)?;
+            }
+            Op::Recurrent(op) => {
+                for factors in recurrent_factors(op, passes, rectangles)? {
+                    push(Component::Recurrent, &factors)?;
+                }
             }
             Op::Attention(op) => {
                 let (symbol, pairs) = if rectangles {

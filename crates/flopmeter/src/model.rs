@@ -172,6 +172,7 @@ impl Model {
                 Op::Attention(op) => op.cache = cache,
                 Op::Indexer(op) => op.cache = cache,
                 Op::Latent(op) => op.cache = cache,
+                Op::Recurrent(op) => op.state = cache,
                 _ => {}
             }
         }
@@ -298,6 +299,7 @@ impl<'c> Builder<'c> {
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,
             Op::Indexer(op) => op.cache = self.quantization.cache,
+            Op::Recurrent(op) => op.state = self.quantization.cache,
             Op::Latent(op) => {
                 op.cache = self.quantization.cache;
                 op.storage = self.linear_storage(layer, op.module, ".kv_b_proj");

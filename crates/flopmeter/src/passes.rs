@@ -235,7 +235,7 @@ fn end(first: u64, count: u64) -> u128 {
 }
 
 /// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
-fn sum_to(n: u128) -> Option<u128> {
+pub(crate) fn sum_to(n: u128) -> Option<u128> {
     let before = n.saturating_sub(1);
     if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
 }
@@ -252,7 +252,7 @@ fn tetrahedral(n: u128) -> Option<u128> {
 }
 
 /// Σ_{m<n} m² = (n − 1)·n·(2n − 1)/6.
-fn squares_to(n: u128) -> Option<u128> {
+pub(crate) fn squares_to(n: u128) -> Option<u128> {
     Some(sum_to(n)?.checked_mul((2 * n).saturating_sub(1))? / 3)
 }
 

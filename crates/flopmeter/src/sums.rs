@@ -2,7 +2,7 @@
 
 use crate::component::{Component, Counts};
 use crate::model::Group;
-use crate::op::{Experts, Latent, LatentFlops, Linear, Op, Rows};
+use crate::op::{Experts, Latent, LatentFlops, Linear, Op, RecurrentKind, Rows};
 use crate::passes::Mask;
 
 /// Sums over all layers: per row of linear layers, per pair of attention, per position of the cache.
@@ -20,6 +20,10 @@ pub(crate) struct Sums {
     pub squares: Vec<PairFlops>,
     /// FLOPs of latent attentions, equal ones together.
     pub latents: Vec<LatentFlops>,
+    /// Recurrences as the reference implementation runs them, equal ones together with their number.
+    pub recurrences: Vec<(RecurrentKind, u64)>,
+    /// Bits of the states of one sequence, whatever its length.
+    pub state_bits: u128,
     /// Bits of the cache for one position, by what a token sees.
     pub cache: Vec<(Mask, u128)>,
     /// The same of layers that read another layer's cache and keep none.
@@ -102,6 +106,13 @@ impl Sums {
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
                         add_cache(&mut sums.cache, op.mask, position)?;
                     }
+                    Op::Recurrent(op) => {
+                        let token = op.kind.flops_per_token()?.checked_mul(repeat)?;
+                        add_to(&mut all[Component::Recurrent], token)?;
+                        add_recurrence(&mut sums.recurrences, op.kind, group.repeat)?;
+                        add_to(&mut sums.dense_bits, bits)?;
+                        add_to(&mut sums.state_bits, op.state_bits()?.checked_mul(repeat)?)?;
+                    }
                     Op::Table(table) => {
                         let row = table.storage.matrix_bits(table.width, 1);
                         add_to(&mut sums.looked_up_bits, row.checked_mul(repeat)?)?;
@@ -138,7 +149,8 @@ impl Sums {
             };
             let in_attention =
                 matches!(component, Component::AttentionScores | Component::AttentionValues);
-            in_rows || (in_attention && attends)
+            let recurs = component == Component::Recurrent && !self.recurrences.is_empty();
+            in_rows || recurs || (in_attention && attends)
         };
         Component::ALL.into_iter().filter(move |component| has(*component))
     }
@@ -194,5 +206,17 @@ fn add_pairs(known: &mut Vec<PairFlops>, flops: PairFlops) -> Option<()> {
 
 fn add_to(sum: &mut u128, more: u128) -> Option<()> {
     *sum = sum.checked_add(more)?;
+    Some(())
+}
+
+fn add_recurrence(
+    known: &mut Vec<(RecurrentKind, u64)>,
+    kind: RecurrentKind,
+    repeat: u64,
+) -> Option<()> {
+    match known.iter_mut().find(|(other, _)| *other == kind) {
+        Some((_, count)) => *count = count.checked_add(repeat)?,
+        None => known.push((kind, repeat)),
+    }
     Some(())
 }

@@ -3,6 +3,7 @@
 mod experts;
 mod feed_forward;
 mod parts;
+mod recurrent;
 #[cfg(test)]
 mod testing;
 
@@ -38,6 +39,7 @@ architectures! {
     afmoe,
     apertus,
     aria,
+    bamba,
     bart,
     bert,
     biogpt,
@@ -65,17 +67,22 @@ architectures! {
     gpt_neox,
     gpt_oss,
     gptj,
+    granite_hybrid,
     helium,
     hunyuan3,
     hunyuan_moe,
     hyperclovax,
+    jamba,
     jetmoe,
     kolibri,
     laguna,
+    lfm2,
     llama,
     llama4,
+    mamba,
     mimo,
     minicpm3,
+    minimax,
     mistral,
     mixtral,
     mllama,
@@ -84,16 +91,20 @@ architectures! {
     multimodal,
     nanochat,
     nemotron,
+    nemotron_h,
     olmo,
+    olmo_hybrid,
     olmoe,
     opt,
     phi,
     phi3,
     qwen,
     qwen_moe,
+    qwen_next,
     smollm3,
     stablelm,
     starcoder2,
+    zamba,
 }
 
 /// Every `model_type` that is counted.

@@ -1,10 +1,11 @@
 //! JSON text → value, more strictly than serde_json reads it: bounded in its number of values, and
-//! without keys that contradict each other.
+//! without keys that contradict each other. Numbers that are none, which Python writes bare, are texts.
 
 use crate::error::{Error, ErrorKind, Result, shown};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The most values that are read. The longest real config, with a list of every module that is not
@@ -13,7 +14,8 @@ const MOST_VALUES: u32 = 1 << 18;
 
 pub(super) fn parse(text: &str) -> Result<Value> {
     let mut left = MOST_VALUES;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let text = quoted(text);
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
     Values { left: &mut left }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
@@ -25,6 +27,33 @@ pub(super) fn parse(text: &str) -> Result<Value> {
             };
             Error::new(kind, place, fact).hint("give the model's config.json")
         })
+}
+
+/// The same with quotes around `Infinity`, `-Infinity` and `NaN` outside of texts: whoever reads one as a
+/// number is told that it is none.
+fn quoted(text: &str) -> Cow<'_, str> {
+    const BARE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !BARE.iter().any(|word| text.contains(word)) {
+        return text.into();
+    }
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let (mut rest, mut in_text) = (text, false);
+    while let Some(next) = rest.chars().next() {
+        let word = BARE.into_iter().find(|word| !in_text && rest.starts_with(word));
+        // What a backslash in a text escapes ends no text.
+        let escapes = in_text && next == '\\';
+        let escaped = rest.chars().nth(1).filter(|_| escapes).map_or(0, char::len_utf8);
+        let taken = word.map_or(next.len_utf8() + escaped, str::len);
+        let (piece, after) = rest.split_at(taken);
+        if word.is_some() {
+            quoted.extend(["\"", piece, "\""]);
+        } else {
+            quoted.push_str(piece);
+            in_text ^= next == '"';
+        }
+        rest = after;
+    }
+    quoted.into()
 }
 
 /// serde_json's message without the position, which is the place already.
@@ -151,6 +180,18 @@ mod tests {
         assert_eq!(error.fact(), "has `b` a second time, with another value");
         // The second `b` is in columns 16 to 21.
         assert!(["line 1, column 21", "line 1, column 22"].contains(&error.place()), "{error}");
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_texts() {
+        let text = r#"{"time_step_limit": [0.0, Infinity], "b": -Infinity, "NaN \" NaN": NaN}"#;
+        assert_eq!(
+            parse(text).unwrap(),
+            json!({"time_step_limit": [0.0, "Infinity"], "b": "-Infinity", "NaN \" NaN": "NaN"})
+        );
+        assert_eq!(parse(r#"{"a": "\\", "b": NaN}"#).unwrap(), json!({"a": "\\", "b": "NaN"}));
+        assert!(error("[Infinity5]").contains("is not JSON"));
+        assert!(error("[\"NaN\\").contains("is not JSON"));
     }
 
     #[test]

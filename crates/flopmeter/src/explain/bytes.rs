@@ -2,10 +2,10 @@
 
 use super::tokens::named;
 use super::{Line, Section};
-use crate::bytes::{CacheUse, Stretch, Times, cache_positions};
+use crate::bytes::{CacheUse, Stretch, Times, cache_positions, states};
 use crate::error::Result;
-use crate::model::{Model, too_large};
-use crate::op::Op;
+use crate::model::{Group, Model, too_large};
+use crate::op::{Op, Recurrent};
 use crate::workload::{Phase, Workload};
 
 impl Model {
@@ -69,6 +69,11 @@ impl Model {
                     op.cached_bits_per_token(),
                     op.cache,
                 ),
+                Op::Recurrent(op) => {
+                    let bits = op.state_bits().ok_or_else(too_large)?;
+                    lines.push(state_line(op, group, bits).ok_or_else(too_large)?);
+                    continue;
+                }
                 _ => continue,
             };
             let width = cache.matrix_bits(1, 1);
@@ -159,6 +164,30 @@ impl Model {
                 positions.checked_mul(bits)?.div_ceil(8),
             ));
         }
+        let bits = self.sums.state_bits;
+        if bits > 0 {
+            let states = states(workload, purpose)?;
+            lines.push(Line::new(
+                format!("{name} · states"),
+                "sequences, for traffic times their passes · bits of all layers' states ÷ 8",
+                format!("{states} · {bits} ÷ 8"),
+                states.checked_mul(bits)?.div_ceil(8),
+            ));
+        }
         Some(())
     }
+}
+
+/// The state of a sequence in equal layers.
+fn state_line(op: &Recurrent, group: &Group, bits: u128) -> Option<Line> {
+    let kept = op.kind.kept().into_iter().filter(|(symbol, _)| !symbol.is_empty());
+    let (symbols, values): (Vec<_>, Vec<_>) =
+        kept.map(|(symbol, value)| (symbol, value.to_string())).unzip();
+    let width = op.state.matrix_bits(1, 1);
+    Some(Line::new(
+        format!("state of a sequence · {} · {}", group.name, op.module),
+        format!("layers · {} · bits ÷ 8", symbols.join(" · ")),
+        format!("{} · {} · {width} ÷ 8", group.repeat, values.join(" · ")),
+        bits.checked_mul(group.repeat.into())?.div_ceil(8),
+    ))
 }

@@ -1,6 +1,6 @@
 //! What the FLOPs of an op are a product of.
 
-use crate::op::{Form, Latent, Linear, Rows};
+use crate::op::{Form, Latent, Linear, Recurrent, Rows};
 use crate::passes::{Mask, Passes};
 
 pub(super) fn linear_factors(
@@ -24,6 +24,26 @@ pub(super) fn linear_factors(
         ("tokens", passes.tokens()?)
     });
     Some(factors)
+}
+
+/// The terms of a recurrence, each a product.
+pub(super) fn recurrent_factors(
+    op: &Recurrent,
+    passes: Passes,
+    by_reference: bool,
+) -> Option<Vec<Vec<(&'static str, u128)>>> {
+    let mut terms: Vec<Vec<(&'static str, u128)>> = Vec::new();
+    if by_reference {
+        terms.extend(op.kind.by_reference(passes)?.map(Vec::from));
+        terms.retain(|term| term.iter().all(|(_, value)| *value > 0));
+    } else {
+        terms.push(op.kind.needed().into());
+        terms[0].push(("tokens", passes.tokens()?));
+    }
+    for term in &mut terms {
+        term.retain(|(symbol, _)| !symbol.is_empty());
+    }
+    Some(terms)
 }
 
 pub(super) fn latent_factors(

@@ -4,12 +4,14 @@ mod attention;
 mod indexer;
 mod latent;
 mod linear;
+mod recurrent;
 mod storage;
 
 pub use attention::Attention;
 pub use indexer::Indexer;
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
+pub use recurrent::{Factors, Kind as RecurrentKind, Recurrent};
 pub use storage::{Scale, Storage};
 
 use crate::component::Component;
@@ -28,6 +30,8 @@ pub enum Op {
     Latent(Latent),
     /// A product of what a pass makes itself: no weights.
     Product(Product),
+    /// A convolution over time or the state of a recurrent layer.
+    Recurrent(Recurrent),
     /// A table of vectors that are looked up: no FLOPs.
     Table(Table),
     /// Parameters that act element by element (norms, sinks, biases of a router): no FLOPs counted.
@@ -96,6 +100,7 @@ impl Op {
             Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
             Self::Product(op) => op.module,
+            Self::Recurrent(op) => op.module,
             Self::Table(op) => op.module,
             Self::Vector(op) => op.module,
             Self::Idle(op) => op.module(),
@@ -108,6 +113,7 @@ impl Op {
             Self::Linear(op) => op.parameters(),
             Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
+            Self::Recurrent(op) => op.kind.parameters(),
             Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
             Self::Idle(op) => op.parameters(),
@@ -130,6 +136,7 @@ impl Op {
             Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
+            Self::Recurrent(op) => op.stored_bits(),
             Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
             Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
         }
@@ -142,6 +149,7 @@ impl Op {
             Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => None,
             Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
+            Self::Recurrent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
             Self::Vector(op) => Some(op.storage),
         }
@@ -158,6 +166,7 @@ impl Op {
             Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => {}
             Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,
+            Self::Recurrent(op) => op.storage = plain,
             Self::Table(op) => op.storage = plain,
             Self::Vector(op) if op.buffer => {}
             Self::Vector(op) => op.storage = plain,

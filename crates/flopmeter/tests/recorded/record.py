@@ -9,6 +9,7 @@ One file per case, `<model_type>[@variant].json`; README.md says what it holds.
 
 import argparse
 import difflib
+import inspect
 import json
 import platform
 import sys
@@ -32,21 +33,40 @@ SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
 BATCHES = [1, 2]
 
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
-MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output"}
+MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output", "linear"}
+# What a `mixer` is, by its class.
+MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
-SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
+SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "embed_out", "output_projection", "proj_out", "cls"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections"}
-VISION = {"vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend", "vision_embed_tokens"}
+RECURRENT = {"mamba", "linear_attn", "conv", "recurrent"}
+VISION = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend", "vision_embed_tokens"}
+
+
+def kinds(model):
+    """Paths of modules whose own name does not tell what they are, and a name that does."""
+    names = {}
+    for path, module in model.named_modules():
+        name, kind = path.split(".")[-1], type(module).__name__
+        if "Lightning" in kind:
+            names[path] = "recurrent"
+        elif name == "mixer":
+            names[path] = next((name for part, name in MIXERS.items() if part in kind), "recurrent")
+        elif name == "shared_mlp" and getattr(model.get_submodule(path.rpartition(".")[0]), "has_experts", True) is False:
+            # The feed-forward layer of a Granite hybrid without experts.
+            names |= {path: "mlp", f"{path}.input_linear": "up_proj", f"{path}.output_linear": "down_proj"}
+    return names
 
 
 class Counter(FlopCounterMode):
     """The counter as it is, and for each operation that it counts: where it ran, on which shapes, how much it added."""
 
-    def __init__(self):
+    def __init__(self, names):
         super().__init__(display=False)
+        self.names = names
         self.operations = []
 
     def _count_flops(self, func_packet, out, args, kwargs):
@@ -55,6 +75,7 @@ class Counter(FlopCounterMode):
         if flops := self.get_total_flops() - before:
             # The first entry is the model class; the longest path is the innermost module.
             path = max(self.mod_tracker.parents, key=lambda name: name.count(".")).split(".")[1:]
+            path = [self.names.get(".".join(path[:end + 1]), name) for end, name in enumerate(path)]
             tensors = [tuple(arg.shape) for arg in args if isinstance(arg, torch.Tensor)]
             self.operations.append((path, func_packet.__name__, tensors[-2:], flops))
         return result
@@ -70,9 +91,9 @@ def component(path, operation):
     names = set(path)
     if path[-1] == "indexer" and operation in {"bmm", "baddbmm"}:
         return "attention.scores"
-    for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("moe.shared", SHARED),
-                        ("moe.router", ROUTER), ("attention.projections", ATTENTION), ("moe.experts", EXPERTS),
-                        ("mlp", MLP)]:
+    for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("recurrent", RECURRENT),
+                        ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
+                        ("moe.experts", EXPERTS), ("mlp", MLP)]:
         if names & parts:
             if name == "attention.projections" and operation not in {"mm", "addmm"}:
                 break
@@ -103,19 +124,27 @@ def components(operations):
     return dict(sums)
 
 
+def attends(model):
+    """Whether any module is attention over a cache that grows."""
+    return any("Attention" in type(module).__name__ for module in model.modules())
+
+
 def run(model, batch, lengths, vocabulary):
     """The counts of consecutive forwards of one batch that share a cache."""
-    passes, past, cache = [], 0, None
+    passes, past, cache, names = [], 0, None, kinds(model)
+    # Models without any attention call it otherwise.
+    cached = "cache_params" if "cache_params" in inspect.signature(model.forward).parameters else "past_key_values"
     for new in lengths:
         tokens = torch.randint(3, vocabulary, (batch, new))
-        with Counter() as counter:
-            output = model(input_ids=tokens, past_key_values=cache, use_cache=True)
+        with Counter(names) as counter:
+            output = model(input_ids=tokens, **{cached: cache}, use_cache=True)
         assert output.logits.shape == (batch, new, vocabulary), output.logits.shape
         total, parts = counter.get_total_flops(), components(counter.operations)
         assert total == sum(parts.values()) > 0, (total, parts)
         passes.append({"past": past, "new": new, "total": total, "components": parts})
-        past, cache = past + new, output.past_key_values
-        assert cache.get_seq_length() == past
+        past, cache = past + new, output[cached]
+        # Without attention layers a cache has no length.
+        assert not attends(model) or cache.get_seq_length() == past
     return {"batch": batch, "passes": passes}
 
 
