@@ -77,6 +77,7 @@ architectures! {
     phi3,
     qwen,
     qwen_moe,
+    qwen_vl,
     smollm3,
     stablelm,
     starcoder2,

@@ -328,6 +328,12 @@ pub(super) fn text_part(
             .hint("a multimodal config keeps its text part there")
     })?;
     let model = text(&part)?;
+    note_other_parts(c);
+    Ok(model.part_of(c))
+}
+
+/// Notes which parts of a multimodal model are not counted.
+pub(super) fn note_other_parts(c: &Config) {
     let others: Vec<String> = c
         .children()
         .into_iter()
@@ -342,7 +348,6 @@ pub(super) fn text_part(
     for key in ["spatial_merge_size", "vision_feature_layer"] {
         c.raw(key);
     }
-    Ok(model.part_of(c))
 }
 
 /// Nested configs that are no parts of a model.

@@ -74,7 +74,7 @@ fn window(c: &Config) -> Result<Option<u64>> {
 }
 
 /// Which layers have experts, and how wide the layers of both kinds are.
-struct FeedForward {
+pub(super) struct FeedForward {
     experts: crate::op::Experts,
     dense_inner: u64,
     expert_inner: u64,
@@ -85,7 +85,7 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn read(c: &Config) -> Result<Self> {
+    pub fn read(c: &Config) -> Result<Self> {
         let dense = c.counts("mlp_only_layers")?.unwrap_or_default();
         let layers = c.size("num_hidden_layers")?;
         if dense.len() as u64 > layers {
@@ -107,7 +107,7 @@ impl FeedForward {
         (layer + 1).is_multiple_of(self.step) && !self.dense.contains(&layer)
     }
 
-    fn layer(&self, layer: u64, hidden: u64) -> Vec<Op> {
+    pub fn layer(&self, layer: u64, hidden: u64) -> Vec<Op> {
         if self.routes(layer) {
             experts::mixture(IN_MLP, hidden, self.expert_inner, self.experts)
         } else {

@@ -38,7 +38,7 @@ SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "embed_out"}
 EMBEDDING = {"project_in", "project_out"}
-VISION = {"vision_tower", "vision_model", "multi_modal_projector"}
+VISION = {"vision_tower", "vision_model", "visual", "multi_modal_projector"}
 
 
 class Counter(FlopCounterMode):
