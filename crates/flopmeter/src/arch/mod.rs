@@ -101,6 +101,7 @@ architectures! {
     qwen,
     qwen_moe,
     qwen_next,
+    qwen_vl,
     smollm3,
     stablelm,
     starcoder2,

@@ -364,10 +364,6 @@ pub(super) fn text_part(
     })?;
     let model = text(&part)?;
     note_other_parts(c);
-    // Sizes of what makes tokens of an image: none of the text part's.
-    for key in ["num_channels", "patch_size", "spatial_merge_size", "vision_feature_layer"] {
-        c.raw(key);
-    }
     Ok(model.part_of(c))
 }
 
@@ -382,6 +378,10 @@ pub(super) fn note_other_parts(c: &Config) {
         .collect();
     if !others.is_empty() {
         c.note(format!("only the text part is counted, without {}", others.join(", ")));
+    }
+    // Sizes of what makes tokens of an image: none of the text part's.
+    for key in ["num_channels", "patch_size", "spatial_merge_size", "vision_feature_layer"] {
+        c.raw(key);
     }
 }
 

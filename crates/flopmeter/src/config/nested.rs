@@ -53,8 +53,12 @@ impl Config {
             let own = match key {
                 // Llama 4's head is wholly the part's.
                 "tie_word_embeddings" if self.model_type() == "llama4" => true,
-                // LLaVA's first files tie in the part and deny it in the whole.
-                "tie_word_embeddings" if self.model_type().starts_with("llava") => {
+                // LLaVA's first files tie in the part and deny it in the whole, and Qwen's may.
+                "tie_word_embeddings"
+                    if ["llava", "qwen2"]
+                        .iter()
+                        .any(|kind| self.model_type().starts_with(kind)) =>
+                {
                     part.flag(key, false)?
                 }
                 "tie_word_embeddings" => false,

@@ -79,6 +79,14 @@ ZAMBA2 = {"num_hidden_layers": 5, "layers_block_type": ["mamba", "hybrid", "mamb
           "n_mamba_heads": 12, "mamba_ngroups": 2, "mamba_d_state": 5, "chunk_size": 8}
 QWEN_VISION = {"depth": 1, "hidden_size": 24, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 60,
                "patch_size": 2, "num_position_embeddings": 16}
+MROPE = {"mrope_section": [4, 4, 4], "rope_theta": 10000.0, "rope_type": "default"}
+QWEN3_MROPE = {**MROPE, "mrope_section": [4, 3, 3]}
+VISION_TOKENS = {"image_token_id": 126, "video_token_id": 127, "vision_start_token_id": 128,
+                 "vision_end_token_id": 129}
+QWEN2_VL = {"text_config": {"model_type": "qwen2_vl_text", **ROTARY_GROUPED, "rope_parameters": MROPE},
+            "vision_config": {"depth": 1, "embed_dim": 32, "hidden_size": 144, "num_heads": 2}, **VISION_TOKENS}
+QWEN3_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 144,
+                "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
 
 CASES = {
     "llama": WIDE,
@@ -389,4 +397,24 @@ CASES = {
     "minimax": {**WIDE, "num_hidden_layers": 4, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 8},
     "minimax@listed": {**WIDE, "num_hidden_layers": 3, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 5,
                        "layer_types": ["full_attention", "linear_attention", "linear_attention"]},
+    "qwen2_vl": QWEN2_VL,
+    "qwen2_vl@tied": {**QWEN2_VL, "tie_word_embeddings": True},
+    "qwen2_5_vl": {"text_config": {"model_type": "qwen2_5_vl_text", **ROTARY_GROUPED, **WINDOW,
+                                   "num_hidden_layers": 5, "use_sliding_window": True, "max_window_layers": 2,
+                                   "rope_parameters": MROPE},
+                   "vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2,
+                                     "out_hidden_size": 144, "fullatt_block_indexes": [0]}, **VISION_TOKENS},
+    "qwen3_vl": {"text_config": {"model_type": "qwen3_vl_text", **ROTARY_GROUPED, "head_dim": 20,
+                                 "rope_parameters": QWEN3_MROPE},
+                 "vision_config": QWEN3_VISION, **VISION_TOKENS},
+    "qwen3_vl@window": {"text_config": {"model_type": "qwen3_vl_text", **ROTARY_GROUPED, **WINDOW, "head_dim": 20,
+                                         "rope_parameters": QWEN3_MROPE},
+                        "vision_config": QWEN3_VISION, **VISION_TOKENS},
+    "qwen3_vl_moe@window": {"text_config": {"model_type": "qwen3_vl_moe_text", **ROTARY_GROUPED, **EXPERTS, **WINDOW,
+                                            "head_dim": 20, "num_experts": 7, "rope_parameters": QWEN3_MROPE},
+                            "vision_config": QWEN3_VISION, **VISION_TOKENS},
+    "qwen3_vl_moe": {"text_config": {"model_type": "qwen3_vl_moe_text", **ROTARY_GROUPED, **EXPERTS, "head_dim": 20,
+                                     "num_experts": 7, "mlp_only_layers": [1], "attention_bias": True,
+                                     "rope_parameters": QWEN3_MROPE},
+                     "vision_config": QWEN3_VISION, **VISION_TOKENS},
 }
