@@ -1,14 +1,13 @@
-//! MODEL → model: a path, or a name that is built in.
+//! MODEL → model: a path, a Hub id in the local cache, or a name that is built in.
 
-use crate::visible::shortened;
+mod file;
+mod hub;
+
 use flopmeter::flops::nominal_billions;
-use flopmeter::{Builtin, Config, Error, ErrorKind, Model, Result};
+use flopmeter::{Builtin, Error, ErrorKind, Model, Result};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-
-/// The longest config that is read from a file; the core reads no longer one either.
-const LONGEST_FILE: u64 = 16 << 20;
 
 /// A model and the name that it was found under.
 pub struct Source {
@@ -28,9 +27,15 @@ pub fn find(name: &str) -> Result<Source> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => from_file(&path.join("config.json"), name),
         Ok(_) => from_file(path, name),
-        Err(error) if is_no_file(&error) && !looks_like_a_path(name) => from_table(name),
-        Err(error) => Err(unreadable(name, &error)),
+        Err(error) if is_no_file(&error) && !looks_like_a_path(name) => by_name(name),
+        Err(error) => Err(file::unreadable(name, &error)),
     }
+}
+
+/// What the local cache has of a Hub id stands before the built-in row.
+fn by_name(name: &str) -> Result<Source> {
+    let cached = hub::Id::parse(name)?.map(|id| id.cached()).transpose()?.flatten();
+    cached.map_or_else(|| from_table(name), Ok)
 }
 
 fn from_table(name: &str) -> Result<Source> {
@@ -65,56 +70,16 @@ fn from_table(name: &str) -> Result<Source> {
 }
 
 fn from_file(path: &Path, name: &str) -> Result<Source> {
-    let shown = shortened(&path.display().to_string());
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
     if is_index || ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
-        return Err(Error::new(ErrorKind::Syntax, shown, "holds weights, which are not read yet")
+        let fact = "holds weights, which are not read yet";
+        return Err(Error::new(ErrorKind::Syntax, file::shown(path), fact)
             .hint("give the config.json beside it"));
     }
-    let metadata = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
-    if !metadata.is_file() {
-        return Err(
-            Error::new(ErrorKind::Syntax, shown, "is not a file").hint("give a config.json")
-        );
-    }
-    if metadata.len() > LONGEST_FILE {
-        return Err(Error::new(
-            ErrorKind::Syntax,
-            shown,
-            format!(
-                "is {} bytes long; the longest config that is read is {LONGEST_FILE}",
-                metadata.len()
-            ),
-        )
-        .hint("give a config.json, not weights or a tokenizer"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&shown, &error))?;
-    let utf_16 = matches!(bytes.first_chunk(), Some([0xFF, 0xFE] | [0xFE, 0xFF]));
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let hint =
-            if utf_16 { "it is UTF-16; save it as UTF-8" } else { "give the model's config.json" };
-        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text").hint(hint)
-    })?;
-    let model = Config::parse(&text)
-        .and_then(|config| Model::from_config(&config))
-        .map_err(|error| error.within(&shown))?;
+    let model = file::model(path)?;
     Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Error {
-    let fact = match error.kind() {
-        io::ErrorKind::NotFound => "does not exist".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    Error::new(ErrorKind::Syntax, shortened(name), fact)
-        .hint("give a config.json, a folder that holds one, or a model's name")
 }
 
 /// Nothing is there, or nothing can be: no file has a name that long.

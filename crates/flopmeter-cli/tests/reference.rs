@@ -369,6 +369,15 @@ fn provoked(kind: ErrorKind) -> Error {
             llama("}", ", \"quantization_config\": {\"quant_method\": \"magic\"}}").err()
         }
         ErrorKind::Model => Builtin::find("lama3.1:8b").err(),
+        // The command finds this one: the core reads no files.
+        ErrorKind::Place => Some(
+            Error::new(
+                ErrorKind::Place,
+                "models--org--name/snapshots/0123…/config.json",
+                "is not in the snapshot",
+            )
+            .hint("fetch it: `hf download org/name config.json`"),
+        ),
         ErrorKind::Workload => {
             Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
         }

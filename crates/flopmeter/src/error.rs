@@ -117,6 +117,8 @@ pub enum ErrorKind {
     Quantization,
     /// No built-in model has this name.
     Model,
+    /// Where a model is looked for, a file is missing that another one names.
+    Place,
     /// The request contradicts itself: more cached than prompt, an empty batch.
     Workload,
     /// No convention has this name, or it does not apply.
@@ -149,6 +151,7 @@ impl ErrorKind {
             "The config's `quantization_config` is of a kind whose widths flopmeter does not know.",
         ),
         (Self::Model, "No built-in model has this name."),
+        (Self::Place, "Where a model is looked for, a file is missing that another one names."),
         (
             Self::Workload,
             "The request contradicts itself: more cached than prompt, an empty batch.",
