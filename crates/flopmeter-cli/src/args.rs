@@ -23,7 +23,7 @@ impl Paint {
 
 /// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
 ///
-/// A MODEL is the path of a config.json or of the folder that holds one, a Hub id
+/// A MODEL is the path of a config.json, of the folder that holds one or of the safetensors beside it, a Hub id
 /// (`org/name`, `org/name@revision`; the local cache is read first), an Ollama tag or a
 /// short name. A DEVICE is named as its driver prints it.
 #[derive(Debug, Parser)]

@@ -2,12 +2,14 @@
 
 mod file;
 mod hub;
+mod weights;
 
 use flopmeter::flops::nominal_billions;
 use flopmeter::{Builtin, Error, ErrorKind, Model, Result};
 use std::fs;
 use std::io;
 use std::path::Path;
+use weights::Found;
 
 /// A model and the name that it was found under.
 pub struct Source {
@@ -25,7 +27,7 @@ pub struct Source {
 pub fn find(name: &str) -> Result<Source> {
     let path = Path::new(name);
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => from_file(&path.join("config.json"), name),
+        Ok(metadata) if metadata.is_dir() => from_folder(path, name),
         Ok(_) => from_file(path, name),
         Err(error) if is_no_file(&error) && !looks_like_a_path(name) => by_name(name),
         Err(error) => Err(file::unreadable(name, &error)),
@@ -69,17 +71,35 @@ fn from_table(name: &str) -> Result<Source> {
     Ok(Source { id: row.id.to_owned(), model, builtin: Some(row), notes })
 }
 
+/// A folder as `transformers` saves it: a config.json, and the weights beside it.
+fn from_folder(folder: &Path, name: &str) -> Result<Source> {
+    let config = folder.join("config.json");
+    file::text(&config)?;
+    with_weights(&config, weights::of_folder(folder)?, name)
+}
+
 fn from_file(path: &Path, name: &str) -> Result<Source> {
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
-    if is_index || ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
+    if ["gguf", "bin", "pt", "pth"].contains(&end.as_str()) {
         let fact = "holds weights, which are not read yet";
         return Err(Error::new(ErrorKind::Syntax, file::shown(path), fact)
             .hint("give the config.json beside it"));
     }
-    let model = file::model(path)?;
-    Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
+    let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
+    if !is_index && end != "safetensors" {
+        return with_weights(path, None, name);
+    }
+    let config = path.with_file_name("config.json");
+    file::text(&config)?;
+    let found = if is_index { weights::of_index(path) } else { weights::of_file(path) }?;
+    with_weights(&config, Some(found), name)
+}
+
+fn with_weights(config: &Path, found: Option<Found>, name: &str) -> Result<Source> {
+    let (weights, note) = found.map(|found| (found.weights, found.note)).unzip();
+    let model = file::model(config, weights)?;
+    Ok(Source { id: name.to_owned(), model, builtin: None, notes: note.into_iter().collect() })
 }
 
 /// Nothing is there, or nothing can be: no file has a name that long.

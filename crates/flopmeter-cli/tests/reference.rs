@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use flopmeter::arch::FAMILIES;
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
+use flopmeter::weights::safetensors;
 use flopmeter::{
     Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Workload,
 };
@@ -378,6 +379,7 @@ fn provoked(kind: ErrorKind) -> Error {
             )
             .hint("fetch it: `hf download org/name config.json`"),
         ),
+        ErrorKind::Weights => safetensors::header_length(b"<!DOCTYPE html>", 15).err(),
         ErrorKind::Workload => {
             Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
         }

@@ -119,6 +119,8 @@ pub enum ErrorKind {
     Model,
     /// Where a model is looked for, a file is missing that another one names.
     Place,
+    /// A header of weights is not what its format says, or files of weights contradict each other.
+    Weights,
     /// The request contradicts itself: more cached than prompt, an empty batch.
     Workload,
     /// No convention has this name, or it does not apply.
@@ -152,6 +154,10 @@ impl ErrorKind {
         ),
         (Self::Model, "No built-in model has this name."),
         (Self::Place, "Where a model is looked for, a file is missing that another one names."),
+        (
+            Self::Weights,
+            "A header of weights is not what its format says, or files of weights contradict each other.",
+        ),
         (
             Self::Workload,
             "The request contradicts itself: more cached than prompt, an empty batch.",

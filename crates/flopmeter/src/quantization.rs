@@ -25,6 +25,8 @@ pub struct Quantization {
     pub cache: Storage,
     groups: Vec<Group>,
     kept: Modules,
+    /// Whether files at hand say how each weight is stored, and not by a dtype alone.
+    fixed: bool,
 }
 
 /// Weights that are stored alike.
@@ -43,6 +45,7 @@ impl Quantization {
             cache: Storage::plain(dtype),
             groups: Vec::new(),
             kept: Modules::default(),
+            fixed: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Quantization {
         if let Some(scheme) = config.child("quantization_config")? {
             plan.apply(&scheme)?;
         }
+        plan.fixed = config.weights().is_some_and(|weights| weights.is_quantized());
         Ok(plan)
     }
 
@@ -208,6 +212,11 @@ impl Quantization {
 
     /// Whether any weight is stored otherwise than the rest.
     pub fn is_quantized(&self) -> bool {
+        self.fixed || !self.groups.is_empty()
+    }
+
+    /// Whether the config names a scheme by which weights are quantised.
+    pub(crate) fn has_scheme(&self) -> bool {
         !self.groups.is_empty()
     }
 }

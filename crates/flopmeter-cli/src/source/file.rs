@@ -1,18 +1,24 @@
 //! A text on the disk, and a config.json → model.
 
 use crate::visible::shortened;
+use flopmeter::weights::Weights;
 use flopmeter::{Config, Error, ErrorKind, Model, Result};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The longest config that is read from a file; the core reads no longer one either.
 const LONGEST_FILE: u64 = 16 << 20;
 
-/// The model of a config.json.
-pub fn model(path: &Path) -> Result<Model> {
+/// The model of a config.json, held against weights if they are at hand.
+pub fn model(path: &Path, weights: Option<Arc<Weights>>) -> Result<Model> {
     let text = text(path)?;
     Config::parse(&text)
+        .map(|config| match weights {
+            Some(weights) => config.with_weights(weights),
+            None => config,
+        })
         .and_then(|config| Model::from_config(&config))
         .map_err(|error| error.within(&shown(path)))
 }

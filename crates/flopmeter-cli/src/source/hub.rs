@@ -7,7 +7,7 @@
 //!
 //! Nothing is fetched.
 
-use super::{Source, file};
+use super::{Source, file, weights};
 use crate::visible::shortened;
 use flopmeter::flops::nominal_billions;
 use flopmeter::{Builtin, Error, ErrorKind, Result};
@@ -105,7 +105,16 @@ impl<'n> Id<'n> {
             Err(error) => return Err(file::unreadable(&file::shown(&config), &error)),
         }
         let id = self.repository();
-        let mut model = file::model(&config)?;
+        // A snapshot has what was asked for of the weights, often not all.
+        let (found, partial) = match weights::of_folder(&snapshot) {
+            Ok(found) => (found, None),
+            Err(error) if error.kind() == ErrorKind::Place => {
+                (None, Some("not all weights are in the cache: the config alone is counted".into()))
+            }
+            Err(error) => return Err(error),
+        };
+        let (found, headers) = found.map(|found| (found.weights, found.note)).unzip();
+        let mut model = file::model(&config, found)?;
         let row = Builtin::find(&id).ok();
         let stated = row.and_then(|row| row.nominal_billions).or_else(|| nominal_billions(&id));
         if let Some(billions) = stated {
@@ -117,7 +126,8 @@ impl<'n> Id<'n> {
         } else {
             format!("config of snapshot {hash} in the local Hub cache")
         };
-        Ok(Some(Source { id, model, builtin: None, notes: vec![note] }))
+        let notes = [Some(note), headers, partial].into_iter().flatten().collect();
+        Ok(Some(Source { id, model, builtin: None, notes }))
     }
 
     fn revision(&self) -> &str {
