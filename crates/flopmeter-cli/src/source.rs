@@ -1,6 +1,7 @@
 //! MODEL → model: a path, a Hub id in the local cache, or a name that is built in.
 
 mod file;
+mod gguf;
 mod hub;
 mod weights;
 
@@ -81,7 +82,10 @@ fn from_folder(folder: &Path, name: &str) -> Result<Source> {
 fn from_file(path: &Path, name: &str) -> Result<Source> {
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if ["gguf", "bin", "pt", "pth"].contains(&end.as_str()) {
+    if end == "gguf" {
+        return gguf::model(path, name);
+    }
+    if ["bin", "pt", "pth"].contains(&end.as_str()) {
         let fact = "holds weights, which are not read yet";
         return Err(Error::new(ErrorKind::Syntax, file::shown(path), fact)
             .hint("give the config.json beside it"));

@@ -2,6 +2,7 @@
 //!
 //! Headers only: nothing here needs a weight.
 
+pub mod gguf;
 mod name;
 pub mod safetensors;
 
@@ -82,7 +83,15 @@ impl Weights {
     /// # Errors
     ///
     /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 2^19 tensors.
-    pub fn new(mut tensors: Vec<Tensor>) -> Result<Self> {
+    pub fn new(tensors: Vec<Tensor>) -> Result<Self> {
+        Self::renamed(tensors, |name| Some(name.to_owned()))
+    }
+
+    /// The same from files that call their tensors otherwise; `None` is for what is no parameter.
+    pub(crate) fn renamed(
+        mut tensors: Vec<Tensor>,
+        rename: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         if tensors.len() > MOST_TENSORS {
             let fact =
                 format!("are {}; the most that are believed is {MOST_TENSORS}", tensors.len());
@@ -94,7 +103,8 @@ impl Weights {
         }
         let mut modules: BTreeMap<Key, Module> = BTreeMap::new();
         for (at, tensor) in tensors.iter().enumerate() {
-            let Some((key, role)) = Key::of(&tensor.name) else { continue };
+            let Some(name) = rename(&tensor.name) else { continue };
+            let Some((key, role)) = Key::of(&name) else { continue };
             let module = modules.entry(key).or_insert(Module { first: at, ..Module::default() });
             module.add(tensor, role);
         }
