@@ -1,12 +1,14 @@
-//! MODEL → model: a path, a Hub id in the local cache, or a name that is built in.
+//! MODEL → model: a path, a Hub id in the local cache, a tag that Ollama has, or a name that is built in.
 
 mod file;
 mod gguf;
 mod hub;
+mod ollama;
 mod weights;
 
 use flopmeter::flops::nominal_billions;
 use flopmeter::{Builtin, Error, ErrorKind, Model, Result};
+use ollama::Tag;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -35,10 +37,30 @@ pub fn find(name: &str) -> Result<Source> {
     }
 }
 
-/// What the local cache has of a Hub id stands before the built-in row.
+/// What the local cache has of a Hub id, or Ollama of a tag, stands before the built-in row.
 fn by_name(name: &str) -> Result<Source> {
-    let cached = hub::Id::parse(name)?.map(|id| id.cached()).transpose()?.flatten();
-    cached.map_or_else(|| from_table(name), Ok)
+    if let Some(id) = hub::Id::parse(name)? {
+        return id.cached()?.map_or_else(|| from_table(name), Ok);
+    }
+    let Some(tag) = Tag::parse(name) else { return from_table(name) };
+    match tag.installed() {
+        Ok(Some(source)) => Ok(source),
+        Ok(None) if Tag::has_store() => {
+            from_table(name).map_err(|error| error.hint(format!("or {}", tag.command())))
+        }
+        Ok(None) => from_table(name),
+        // The file's metadata are not read for every architecture that is built in.
+        Err(error) if error.kind() == ErrorKind::Architecture => {
+            let Ok(mut source) = from_table(name) else { return Err(error) };
+            source.notes.push(format!(
+                "the installed file is left aside: {} {}",
+                error.place(),
+                error.fact()
+            ));
+            Ok(source)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn from_table(name: &str) -> Result<Source> {

@@ -4,6 +4,7 @@
 
 pub mod gguf;
 mod name;
+pub mod ollama;
 pub mod safetensors;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -13,12 +13,16 @@ const FIRST: u64 = 256 << 10;
 /// The most files into which one is split; each needs a header of its own.
 const MOST_FILES: u32 = 1000;
 
-/// The model of a file.
+/// The model of a file, and of those into which it was split.
 pub fn model(path: &Path, name: &str) -> Result<Source> {
+    of_files(&parts(path)?, name)
+}
+
+/// The model of all its files, in their order.
+pub fn of_files(paths: &[PathBuf], name: &str) -> Result<Source> {
     let (mut bytes_read, mut tensors, mut first) = (0, Vec::<Tensor>::new(), None);
-    let paths = parts(path)?;
     let count = paths.len() as u64;
-    for path in &paths {
+    for path in paths {
         let shown = file::shown(path);
         let (mut header, bytes) = read(path)?;
         bytes_read += bytes;
@@ -33,10 +37,10 @@ pub fn model(path: &Path, name: &str) -> Result<Source> {
         tensors.append(&mut header.tensors);
         first.get_or_insert(header);
     }
-    let shown = file::shown(&paths[0]);
-    let Some(header) = first else {
-        return Err(Error::new(ErrorKind::Weights, shown, "holds nothing"));
+    let (Some(header), Some(path)) = (first, paths.first()) else {
+        return Err(Error::new(ErrorKind::Place, name, "is made of no file"));
     };
+    let shown = file::shown(path);
     let held: u128 = tensors.iter().map(|tensor| u128::from(tensor.bytes)).sum();
     let note = format!(
         "shapes and widths of {} tensors, {held} bytes, from the header{} of {count} GGUF file{} ({bytes_read} \
