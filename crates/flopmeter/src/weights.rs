@@ -13,7 +13,8 @@ use name::Key;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The most tensors that are believed; Kimi-K2 in fp8 has 139,000.
+/// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, and as
+/// many scales.
 const MOST_TENSORS: usize = 1 << 19;
 /// How many tensors a note names.
 const NAMED: usize = 3;

@@ -70,7 +70,8 @@ fn read(path: &Path) -> Result<(Header, u64)> {
     let mut bytes = Vec::new();
     let mut wanted = FIRST;
     loop {
-        let more = wanted.saturating_sub(bytes.len() as u64);
+        let more = wanted.min(metadata.len()).saturating_sub(bytes.len() as u64);
+        bytes.reserve_exact(usize::try_from(more).unwrap_or(0));
         let read = (&mut file).take(more).read_to_end(&mut bytes).map_err(unreadable)?;
         let parsed = Header::parse(&bytes, metadata.len()).map_err(|error| error.within(&shown))?;
         match parsed {

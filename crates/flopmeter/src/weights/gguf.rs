@@ -18,10 +18,11 @@ use crate::error::{Error, ErrorKind, Result, shown};
 use reader::{Reader, Stop};
 use std::collections::BTreeMap;
 
-/// The most of a file that is read as its header. A vocabulary of 262,144 texts takes 10 MB.
-pub const LONGEST_READ: u64 = 32 << 20;
-const MOST_KEYS: u64 = 1 << 16;
-const MOST_TENSORS: u64 = 1 << 17;
+/// The most of a file that is read as its header. A vocabulary of 262,144 texts of 8 bytes
+/// takes 4 MB.
+pub const LONGEST_READ: u64 = 16 << 20;
+const MOST_KEYS: u64 = 1 << 12;
+const MOST_TENSORS: u64 = 1 << 15;
 const MOST_DIMENSIONS: u32 = 4;
 const DEFAULT_ALIGNMENT: u64 = 32;
 

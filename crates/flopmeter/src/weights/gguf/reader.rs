@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 const LONGEST_LIST: u64 = 4096;
 const LONGEST_TEXT: u64 = 1024;
 const LONGEST_NAME: u64 = 65_535;
-const DEEPEST: u32 = 4;
+const DEEPEST: u32 = 2;
 
 /// Why reading ends.
 pub(super) enum Stop {
@@ -172,6 +172,10 @@ impl<'b> Reader<'b> {
                     self.take(length)?;
                 }
                 Ok(Value::List(count))
+            }
+            LIST if count > LONGEST_LIST => {
+                let fact = format!("has a list of {count} lists; {LONGEST_LIST} are the most");
+                Err(self.bad_at(at, fact).into())
             }
             LIST => {
                 for _ in 0..count {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The most tensors of one file.
-const MOST_TENSORS: usize = 1 << 17;
+const MOST_TENSORS: usize = 1 << 15;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 16;
 
