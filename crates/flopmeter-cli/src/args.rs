@@ -23,8 +23,9 @@ impl Paint {
 
 /// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
 ///
-/// A MODEL is the path of a config.json or of the folder that holds one, a Hub id, an Ollama tag or a
-/// short name. A DEVICE is named as its driver prints it.
+/// A MODEL is the path of a config.json, of the folder that holds one, of the safetensors beside it or of
+/// a GGUF file, a Hub id (`org/name`, `org/name@revision`; the local cache is read first), an Ollama tag
+/// or a short name. A DEVICE is named as its driver prints it.
 #[derive(Debug, Parser)]
 #[command(name = "flopmeter", version, max_term_width = 100)]
 pub struct Cli {

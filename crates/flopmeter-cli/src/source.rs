@@ -1,14 +1,18 @@
-//! MODEL → model: a path, or a name that is built in.
+//! MODEL → model: a path, a Hub id in the local cache, a tag that Ollama has, or a name that is built in.
 
-use crate::visible::shortened;
+mod file;
+mod gguf;
+mod hub;
+mod ollama;
+mod weights;
+
 use flopmeter::flops::nominal_billions;
-use flopmeter::{Builtin, Config, Error, ErrorKind, Model, Result};
+use flopmeter::{Builtin, Error, ErrorKind, Model, Result};
+use ollama::Tag;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-
-/// The longest config that is read from a file; the core reads no longer one either.
-const LONGEST_FILE: u64 = 16 << 20;
+use weights::Found;
 
 /// A model and the name that it was found under.
 pub struct Source {
@@ -26,10 +30,36 @@ pub struct Source {
 pub fn find(name: &str) -> Result<Source> {
     let path = Path::new(name);
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => from_file(&path.join("config.json"), name),
+        Ok(metadata) if metadata.is_dir() => from_folder(path, name),
         Ok(_) => from_file(path, name),
-        Err(error) if is_no_file(&error) && !looks_like_a_path(name) => from_table(name),
-        Err(error) => Err(unreadable(name, &error)),
+        Err(error) if is_no_file(&error) && !looks_like_a_path(name) => by_name(name),
+        Err(error) => Err(file::unreadable(name, &error)),
+    }
+}
+
+/// What the local cache has of a Hub id, or Ollama of a tag, stands before the built-in row.
+fn by_name(name: &str) -> Result<Source> {
+    if let Some(id) = hub::Id::parse(name)? {
+        return id.cached()?.map_or_else(|| from_table(name), Ok);
+    }
+    let Some(tag) = Tag::parse(name) else { return from_table(name) };
+    match tag.installed() {
+        Ok(Some(source)) => Ok(source),
+        Ok(None) if Tag::has_store() => {
+            from_table(name).map_err(|error| error.hint(format!("or {}", tag.command())))
+        }
+        Ok(None) => from_table(name),
+        // The file's metadata are not read for every architecture that is built in.
+        Err(error) if error.kind() == ErrorKind::Architecture => {
+            let Ok(mut source) = from_table(name) else { return Err(error) };
+            source.notes.push(format!(
+                "the installed file is left aside: {} {}",
+                error.place(),
+                error.fact()
+            ));
+            Ok(source)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -64,81 +94,38 @@ fn from_table(name: &str) -> Result<Source> {
     Ok(Source { id: row.id.to_owned(), model, builtin: Some(row), notes })
 }
 
+/// A folder as `transformers` saves it: a config.json, and the weights beside it.
+fn from_folder(folder: &Path, name: &str) -> Result<Source> {
+    let config = folder.join("config.json");
+    file::text(&config)?;
+    with_weights(&config, weights::of_folder(folder)?, name)
+}
+
 fn from_file(path: &Path, name: &str) -> Result<Source> {
-    let shown = shortened(&path.display().to_string());
     let end =
         path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
-    if is_index || ["gguf", "safetensors", "bin", "pt", "pth"].contains(&end.as_str()) {
-        return Err(Error::new(ErrorKind::Syntax, shown, "holds weights, which are not read yet")
+    if end == "gguf" {
+        return gguf::model(path, name);
+    }
+    if ["bin", "pt", "pth"].contains(&end.as_str()) {
+        let fact = "holds weights, which are not read yet";
+        return Err(Error::new(ErrorKind::Syntax, file::shown(path), fact)
             .hint("give the config.json beside it"));
     }
-    let text = read(path, &shown)?;
-    let model = Config::parse(&text)
-        .and_then(|config| {
-            Ok(match quantization_beside(path)? {
-                Some(quantization) => config.with_quantization(quantization),
-                None => config,
-            })
-        })
-        .and_then(|config| Model::from_config(&config))
-        .map_err(|error| error.within(&shown))?;
-    Ok(Source { id: name.to_owned(), model, builtin: None, notes: Vec::new() })
+    let is_index = name.to_ascii_lowercase().ends_with(".safetensors.index.json");
+    if !is_index && end != "safetensors" {
+        return with_weights(path, None, name);
+    }
+    let config = path.with_file_name("config.json");
+    file::text(&config)?;
+    let found = if is_index { weights::of_index(path) } else { weights::of_file(path) }?;
+    with_weights(&config, Some(found), name)
 }
 
-/// What modelopt writes beside a config.json that may say nothing of it.
-fn quantization_beside(path: &Path) -> Result<Option<Config>> {
-    const NAME: &str = "hf_quant_config.json";
-    let beside = path.with_file_name(NAME);
-    let absent = || matches!(fs::metadata(&beside), Err(error) if is_no_file(&error));
-    if path.file_name().is_none_or(|name| name != "config.json") || absent() {
-        return Ok(None);
-    }
-    read(&beside, NAME)
-        .and_then(|text| Config::parse(&text).map_err(|error| error.within(NAME)))
-        .map(Some)
-}
-
-/// The text of a config.
-fn read(path: &Path, shown: &str) -> Result<String> {
-    let metadata = fs::metadata(path).map_err(|error| unreadable(shown, &error))?;
-    if !metadata.is_file() {
-        return Err(
-            Error::new(ErrorKind::Syntax, shown, "is not a file").hint("give a config.json")
-        );
-    }
-    if metadata.len() > LONGEST_FILE {
-        return Err(Error::new(
-            ErrorKind::Syntax,
-            shown,
-            format!(
-                "is {} bytes long; the longest config that is read is {LONGEST_FILE}",
-                metadata.len()
-            ),
-        )
-        .hint("give a config.json, not weights or a tokenizer"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(shown, &error))?;
-    let utf_16 = matches!(bytes.first_chunk(), Some([0xFF, 0xFE] | [0xFE, 0xFF]));
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let hint =
-            if utf_16 { "it is UTF-16; save it as UTF-8" } else { "give the model's config.json" };
-        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text").hint(hint)
-    })
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Error {
-    let fact = match error.kind() {
-        io::ErrorKind::NotFound => "does not exist".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    Error::new(ErrorKind::Syntax, shortened(name), fact)
-        .hint("give a config.json, a folder that holds one, or a model's name")
+fn with_weights(config: &Path, found: Option<Found>, name: &str) -> Result<Source> {
+    let (weights, note) = found.map(|found| (found.weights, found.note)).unzip();
+    let model = file::model(config, weights)?;
+    Ok(Source { id: name.to_owned(), model, builtin: None, notes: note.into_iter().collect() })
 }
 
 /// Nothing is there, or nothing can be: no file has a name that long.

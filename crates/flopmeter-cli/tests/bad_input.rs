@@ -270,7 +270,7 @@ fn what_is_no_config_file() {
         place.run("estimate nope/config.json -p 1"),
         &format!("nope/config.json: does not exist; {hint}"),
     );
-    for name in ["w.gguf", "w.safetensors", "w.BIN", "w.pt"] {
+    for name in ["w.BIN", "w.pt"] {
         place.put(name, "GGUF");
         fails(
             place.run(&format!("estimate {name} -p 1")),

@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use flopmeter::arch::FAMILIES;
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
+use flopmeter::weights::safetensors;
 use flopmeter::{
     Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Workload,
 };
@@ -369,6 +370,16 @@ fn provoked(kind: ErrorKind) -> Error {
             llama("}", ", \"quantization_config\": {\"quant_method\": \"magic\"}}").err()
         }
         ErrorKind::Model => Builtin::find("lama3.1:8b").err(),
+        // The command finds this one: the core reads no files.
+        ErrorKind::Place => Some(
+            Error::new(
+                ErrorKind::Place,
+                "models--org--name/snapshots/0123…/config.json",
+                "is not in the snapshot",
+            )
+            .hint("fetch it: `hf download org/name config.json`"),
+        ),
+        ErrorKind::Weights => safetensors::header_length(b"<!DOCTYPE html>", 15).err(),
         ErrorKind::Workload => {
             Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
         }

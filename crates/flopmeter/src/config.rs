@@ -6,9 +6,11 @@ mod shape;
 mod size;
 
 use crate::error::{Error, ErrorKind, Result, shown};
+use crate::weights::Weights;
 use serde_json::{Map, Value};
 use shape::looks_like_a_shape;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
 const LONGEST_TEXT: usize = 16 << 20;
@@ -36,6 +38,7 @@ pub struct Config {
     outer_type: String,
     read: RefCell<Vec<&'static str>>,
     notes: RefCell<Vec<String>>,
+    weights: Option<Arc<Weights>>,
 }
 
 impl Config {
@@ -82,7 +85,26 @@ impl Config {
     }
 
     fn of(object: Map<String, Value>, prefix: String, outer_type: String) -> Self {
-        Self { object, prefix, outer_type, read: RefCell::default(), notes: RefCell::default() }
+        Self {
+            object,
+            prefix,
+            outer_type,
+            read: RefCell::default(),
+            notes: RefCell::default(),
+            weights: None,
+        }
+    }
+
+    /// With the tensors that lie beside it: their shapes check the count, and their storage is the weights'.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Arc<Weights>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// The tensors that lie beside it.
+    pub(crate) fn weights(&self) -> Option<&Arc<Weights>> {
+        self.weights.as_ref()
     }
 
     /// The value at a key, `None` where it is absent or null. Counts as a read.

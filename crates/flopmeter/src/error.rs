@@ -117,6 +117,10 @@ pub enum ErrorKind {
     Quantization,
     /// No built-in model has this name.
     Model,
+    /// Where a model is looked for, a file is missing that another one names.
+    Place,
+    /// A header of weights is not what its format says, or files of weights contradict each other.
+    Weights,
     /// The request contradicts itself: more cached than prompt, an empty batch.
     Workload,
     /// No convention has this name, or it does not apply.
@@ -149,6 +153,11 @@ impl ErrorKind {
             "The config's `quantization_config` is of a kind whose widths flopmeter does not know.",
         ),
         (Self::Model, "No built-in model has this name."),
+        (Self::Place, "Where a model is looked for, a file is missing that another one names."),
+        (
+            Self::Weights,
+            "A header of weights is not what its format says, or files of weights contradict each other.",
+        ),
         (
             Self::Workload,
             "The request contradicts itself: more cached than prompt, an empty batch.",

@@ -41,6 +41,7 @@
 
 // In the order of the diagram; blank lines keep the formatter from sorting them.
 mod config;
+pub mod weights;
 
 pub mod arch;
 mod quantization;

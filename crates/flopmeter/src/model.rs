@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::op::{Op, Storage};
 use crate::quantization::Quantization;
 use crate::sums::Sums;
+use crate::weights::Wanted;
 
 /// The most layers that are believed; the deepest real models have under 200.
 pub(crate) const MOST_LAYERS: u64 = 4096;
@@ -277,6 +278,7 @@ impl<'c> Builder<'c> {
     /// quantisation names modules that are not there, or one of them twice.
     pub fn finish(self) -> Result<Model> {
         self.quantization.check()?;
+        self.check_weights();
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
         let parameters = Parameters::of(&self.groups).ok_or_else(too_large)?;
         let mut unread = self.config.unread();
@@ -294,7 +296,48 @@ impl<'c> Builder<'c> {
         })
     }
 
+    /// Holds the tensors at hand against the ops. A scheme packs its weights into other shapes.
+    fn check_weights(&self) {
+        let Some(weights) = self.config.weights() else { return };
+        if self.quantization.has_scheme() {
+            let bits = self.groups.iter().flat_map(|group| {
+                group.ops.iter().map(|op| op.stored_bits().saturating_mul(group.repeat.into()))
+            });
+            let bytes = bits.fold(0_u128, u128::saturating_add).div_ceil(8);
+            if bytes != weights.bytes() {
+                let stored = weights.bytes();
+                self.config.note(format!(
+                    "the files hold {stored} bytes of tensors, the config gives {bytes} bytes of weights"
+                ));
+            }
+            return;
+        }
+        let layers = self.first_layer_group..self.first_layer_group + self.members.len();
+        let wanted = self.groups.iter().enumerate().flat_map(|(at, group)| {
+            let members = if layers.contains(&at) {
+                self.members[at - layers.start].iter().map(|index| Some(*index)).collect()
+            } else {
+                vec![None]
+            };
+            members
+                .into_iter()
+                .flat_map(|layer| group.ops.iter().map(move |op| Wanted { layer, op }))
+        });
+        if let Some(note) = weights.check(wanted) {
+            self.config.note(note);
+        }
+    }
+
     fn store(&mut self, op: &mut Op, layer: Option<u64>) {
+        self.store_by_config(op, layer);
+        if let Some(weights) = self.config.weights()
+            && !self.quantization.has_scheme()
+        {
+            weights.store(op, layer);
+        }
+    }
+
+    fn store_by_config(&mut self, op: &mut Op, layer: Option<u64>) {
         op.store(self.quantization.dtype);
         match op {
             Op::Attention(op) => op.cache = self.quantization.cache,

@@ -31,6 +31,8 @@ pub struct Quantization {
     /// A module that the names mean in two ways.
     torn: Option<String>,
     unread: Vec<String>,
+    /// Whether files at hand say how each weight is stored, and not by a dtype alone.
+    fixed: bool,
 }
 
 /// Weights that are stored alike.
@@ -69,6 +71,7 @@ impl Quantization {
             head: Head::Never,
             torn: None,
             unread: Vec::new(),
+            fixed: false,
         }
     }
 
@@ -102,6 +105,7 @@ impl Quantization {
         if let Some(scheme) = scheme {
             plan.apply(&scheme)?;
         }
+        plan.fixed = config.weights().is_some_and(|weights| weights.is_quantized());
         Ok(plan)
     }
 
@@ -206,6 +210,11 @@ impl Quantization {
 
     /// Whether any weight is stored otherwise than the rest.
     pub fn is_quantized(&self) -> bool {
+        self.fixed || !self.groups.is_empty()
+    }
+
+    /// Whether the config names a scheme by which weights are quantised.
+    pub(crate) fn has_scheme(&self) -> bool {
         !self.groups.is_empty()
     }
 }

@@ -63,6 +63,12 @@ impl Place {
         for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
             command.env_remove(name);
         }
+        for name in
+            ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "OLLAMA_MODELS"]
+        {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.path());
         command
     }
 }

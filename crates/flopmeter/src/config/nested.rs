@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 impl Config {
     fn nested(&self, key: &str, object: &Map<String, Value>) -> Self {
         let prefix = format!("{}{key}.", self.prefix);
-        Self::of(object.clone(), prefix, self.class().to_owned())
+        let mut nested = Self::of(object.clone(), prefix, self.class().to_owned());
+        nested.weights.clone_from(&self.weights);
+        nested
     }
 
     /// A nested object as a config of its own, or `None`.

@@ -155,6 +155,19 @@ impl Op {
         }
     }
 
+    /// Stores its weights so; a bias stays as it is.
+    pub(crate) fn store_as(&mut self, storage: Storage) {
+        match self {
+            Self::Linear(op) => op.storage = storage,
+            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => {}
+            Self::Idle(op) => op.store_as(storage),
+            Self::Recurrent(op) => op.storage = storage,
+            Self::Latent(op) => op.storage = storage,
+            Self::Table(op) => op.storage = storage,
+            Self::Vector(op) => op.storage = storage,
+        }
+    }
+
     /// Stores everything in one dtype.
     pub(crate) fn store(&mut self, dtype: Dtype) {
         let plain = Storage::plain(dtype);

@@ -92,6 +92,12 @@ impl Storage {
         self.name
     }
 
+    /// Whether its width is no dtype's: something scales it, or it is packed.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scales != [Scale::None; 2]
+            || Dtype::ALL.iter().all(|dtype| Self::plain(*dtype) != *self)
+    }
+
     /// Bits of a `from` × `to` matrix, scales and zero points included.
     ///
     /// Both are at most a product of two sizes of a config (2^24 each), so the result fits.

@@ -1,0 +1,217 @@
+//! Folders as `transformers` saves them: the headers of their weights check the config and give the bytes.
+
+mod run;
+
+use run::{LLAMA, Place, Report, Run};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// A tensor to write: name, dtype, bytes of an element, shape.
+type Tensor = (String, &'static str, u64, Vec<u64>);
+
+/// The tensors of [`LLAMA`], its norms in fp32.
+fn llama() -> Vec<Tensor> {
+    let mut all = vec![("model.norm.weight".to_owned(), "F32", 4, vec![64])];
+    let mut matrix = |name: String, to, from| all.push((name, "BF16", 2, vec![to, from]));
+    matrix("model.embed_tokens.weight".into(), 100, 64);
+    matrix("lm_head.weight".into(), 100, 64);
+    for layer in 0..2 {
+        let mut matrix =
+            |name: &str, to, from| matrix(format!("model.layers.{layer}.{name}.weight"), to, from);
+        for (name, to) in [("q", 64), ("k", 32), ("v", 32), ("o", 64)] {
+            matrix(&format!("self_attn.{name}_proj"), to, 64);
+        }
+        matrix("mlp.gate_proj", 96, 64);
+        matrix("mlp.up_proj", 96, 64);
+        matrix("mlp.down_proj", 64, 96);
+    }
+    for layer in 0..2 {
+        for name in ["input_layernorm", "post_attention_layernorm"] {
+            all.push((format!("model.layers.{layer}.{name}.weight"), "F32", 4, vec![64]));
+        }
+    }
+    all
+}
+
+/// 74,560 parameters of 2 bytes, of which 5·64 of norms have 4.
+const BYTES: u128 = 2 * 74_560 + 2 * 5 * 64;
+
+/// A file as the format has it; the data are a hole.
+fn write(path: &Path, tensors: &[Tensor]) {
+    let mut end = 0;
+    let entries: Vec<String> = tensors
+        .iter()
+        .map(|(name, dtype, width, shape)| {
+            let from = end;
+            end += width * shape.iter().product::<u64>();
+            format!(
+                r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{from},{end}]}}"#
+            )
+        })
+        .collect();
+    let json = format!("{{{}}}", entries.join(","));
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(json.as_bytes());
+    fs::write(path, &bytes).expect("a file");
+    let file = fs::OpenOptions::new().write(true).open(path).expect("a file");
+    file.set_len(bytes.len() as u64 + end).expect("a longer file");
+}
+
+fn index(shards: &[(&str, &[Tensor])]) -> String {
+    let names = |(file, tensors): &(&str, &[Tensor])| {
+        let entry = |tensor: &Tensor| format!(r#""{}":"{file}""#, tensor.0);
+        tensors.iter().map(entry).collect::<Vec<_>>().join(",")
+    };
+    format!(r#"{{"weight_map":{{{}}}}}"#, shards.iter().map(names).collect::<Vec<_>>().join(","))
+}
+
+/// A folder `m` with [`LLAMA`] as its config.
+fn folder() -> Place {
+    let place = Place::new();
+    fs::create_dir(place.path().join("m")).expect("a folder");
+    place.put("m/config.json", LLAMA);
+    place
+}
+
+fn estimate(place: &Place, model: &str) -> Run {
+    place.run(&format!("estimate {model} -p 10 --format json"))
+}
+
+const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+
+/// The same in two files and their index.
+fn sharded() -> Place {
+    let (place, all) = (folder(), llama());
+    let (first, second) = all.split_at(9);
+    for (name, tensors) in SHARDS.into_iter().zip([first, second]) {
+        write(&place.path().join("m").join(name), tensors);
+    }
+    let text = index(&[(SHARDS[0], first), (SHARDS[1], second)]);
+    place.put("m/model.safetensors.index.json", text);
+    place
+}
+
+#[test]
+fn one_file_gives_the_bytes_that_it_holds() {
+    let place = folder();
+    write(&place.path().join("m/model.safetensors"), &llama());
+    for model in ["m", "m/model.safetensors"] {
+        let report: Report = estimate(&place, model).json();
+        assert_eq!(report.model.parameters.total, 74_560);
+        assert_eq!(report.bytes.weights, BYTES);
+        let note = &report.notes[0];
+        let wanted = format!(
+            "shapes and widths of 21 tensors, {BYTES} bytes, from the headers of 1 safetensors file ("
+        );
+        assert!(note.starts_with(&wanted), "{note}");
+        assert!(!report.notes.iter().any(|note| note.contains("shapes of the tensors")));
+    }
+    // The config by itself is not held against what lies beside it.
+    let alone: Report = estimate(&place, "m/config.json").json();
+    assert_eq!(alone.bytes.weights, 2 * 74_560);
+}
+
+#[test]
+fn an_index_gathers_its_files() {
+    let place = sharded();
+    for model in ["m", "m/model.safetensors.index.json", &format!("m/{}", SHARDS[1])] {
+        let report: Report = estimate(&place, model).json();
+        assert_eq!(report.bytes.weights, BYTES);
+        assert!(report.notes[0].contains("21 tensors"), "{:?}", report.notes);
+        assert!(report.notes[0].contains("2 safetensors files"), "{:?}", report.notes);
+    }
+}
+
+#[test]
+fn tensors_that_the_config_does_not_count_are_named() {
+    let (place, mut all) = (folder(), llama());
+    all.push(("model.layers.2.mlp.up_proj.weight".into(), "BF16", 2, vec![96, 64]));
+    write(&place.path().join("m/model.safetensors"), &all);
+    let report: Report = estimate(&place, "m").json();
+    let wanted = "shapes of the tensors give 80704 parameters, the config 74560; \
+                  `model.layers.2.mlp.up_proj.weight` [96, 64] is in no count";
+    assert!(report.notes.iter().any(|note| note == wanted), "{:?}", report.notes);
+}
+
+#[track_caller]
+fn fails(place: &Place, model: &str, message: &str) {
+    let run = estimate(place, model);
+    assert!(run.taken < Duration::from_secs(5));
+    assert_eq!(run.failure().0, message);
+}
+
+#[test]
+fn an_index_and_files_that_disagree() {
+    let place = sharded();
+    let all = llama();
+    let shard = |number: usize| place.path().join("m").join(SHARDS[number]);
+    write(&shard(1), &all[9..20]);
+    fails(
+        &place,
+        "m",
+        &format!("m/{}: tensor `{}`: is in the index, but not in the file", SHARDS[1], all[20].0),
+    );
+    write(&shard(1), &all[8..]);
+    fails(
+        &place,
+        "m",
+        &format!(
+            "m/{}: tensor `{}`: is in the file, but the index has it in `{}`",
+            SHARDS[1], all[8].0, SHARDS[0]
+        ),
+    );
+    fs::remove_file(shard(1)).expect("a file");
+    let hint = "fetch the file, or give the config.json alone";
+    fails(
+        &place,
+        "m",
+        &format!(
+            "m/{}: does not exist, but the index has tensor `model.layers.0.input_layernorm.weight` in it; \
+             {hint}",
+            SHARDS[1]
+        ),
+    );
+    fs::remove_file(place.path().join("m/model.safetensors.index.json")).expect("a file");
+    fails(
+        &place,
+        &format!("m/{}", SHARDS[0]),
+        &format!(
+            "m/{}: is one of several files, and their index does not lie beside it; put \
+             m/model.safetensors.index.json there",
+            SHARDS[0]
+        ),
+    );
+}
+
+#[test]
+fn files_that_are_no_safetensors() {
+    let place = folder();
+    let cut = "the file is cut off: fetch it again";
+    let name = "m/model.safetensors";
+    let with = |bytes: &[u8], message: &str| {
+        place.put(name, bytes);
+        fails(&place, "m", &format!("{name}: {message}"));
+    };
+    with(b"", &format!("byte 0: has 0 bytes, not the 8 of a header's length; {cut}"));
+    with(
+        b"<!DOCTYPE html>",
+        "byte 0: the header is said to have 5789751444030890300 bytes; the format allows 100000000; is it a \
+         safetensors file at all?",
+    );
+    with(
+        &[9, 0, 0, 0, 0, 0, 0, 0, b'{'],
+        &format!("byte 0: the header has 9 bytes, the whole file 9; {cut}"),
+    );
+    write(&place.path().join(name), &llama());
+    let file = fs::OpenOptions::new().write(true).open(place.path().join(name)).expect("a file");
+    file.set_len(file.metadata().expect("a length").len() - 1).expect("a shorter file");
+    let (message, _) = estimate(&place, "m").failure();
+    assert!(
+        message.starts_with("m/model.safetensors: tensor `model.layers.1.post_attention_layernorm")
+    );
+    assert!(message.ends_with(cut), "{message}");
+    fs::remove_file(place.path().join("m/config.json")).expect("a file");
+    let hint = "give a config.json, a folder that holds one, or a model's name";
+    fails(&place, name, &format!("m/config.json: does not exist; {hint}"));
+}

@@ -1,0 +1,299 @@
+//! Tensors that files hold, by the module that they belong to: what a config's count is held against.
+//!
+//! Headers only: nothing here needs a weight.
+
+pub mod gguf;
+mod name;
+pub mod ollama;
+pub mod safetensors;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::op::{Op, Storage};
+use name::Key;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, and as
+/// many scales.
+const MOST_TENSORS: usize = 1 << 19;
+/// How many tensors a note names.
+const NAMED: usize = 3;
+
+/// A tensor as a header describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// The bytes that it takes.
+    pub bytes: u64,
+}
+
+impl Tensor {
+    /// How many elements it has: the product of its shape, which parsers have checked to fit.
+    pub fn elements(&self) -> u128 {
+        self.shape.iter().fold(1, |product: u128, size| product.saturating_mul((*size).into()))
+    }
+}
+
+/// All tensors of a model.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::op::Storage;
+/// use flopmeter::weights::{Tensor, Weights};
+/// use flopmeter::{Config, Dtype, Model, Workload};
+///
+/// let bf16 = Storage::plain(Dtype::Bf16);
+/// let table = Tensor { name: "embed_tokens.weight".into(), shape: vec![10, 4], storage: bf16, bytes: 80 };
+/// let weights = Weights::new(vec![table])?;
+/// assert_eq!((weights.tensors(), weights.bytes()), (1, 80));
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Weights {
+    tensors: Vec<Tensor>,
+    modules: BTreeMap<Key, Module>,
+    bytes: u128,
+}
+
+/// Tensors of one module of one layer; those of all experts are one module's.
+#[derive(Debug, Default)]
+struct Module {
+    elements: u128,
+    /// The weights' storage, if all are stored alike.
+    storage: Option<Storage>,
+    mixed: bool,
+    bias: Option<Storage>,
+    first: usize,
+}
+
+/// What one op of a model should find in the files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'m> {
+    pub layer: Option<u64>,
+    pub op: &'m Op,
+}
+
+impl Weights {
+    /// The tensors of all of a model's files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 2^19 tensors.
+    pub fn new(tensors: Vec<Tensor>) -> Result<Self> {
+        Self::renamed(tensors, |name| Some(name.to_owned()))
+    }
+
+    /// The same from files that call their tensors otherwise; `None` is for what is no parameter.
+    pub(crate) fn renamed(
+        mut tensors: Vec<Tensor>,
+        rename: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        if tensors.len() > MOST_TENSORS {
+            let fact =
+                format!("are {}; the most that are believed is {MOST_TENSORS}", tensors.len());
+            return Err(Error::new(ErrorKind::Weights, "tensors", fact));
+        }
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(twice) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(at_tensor(&twice[0].name, "is there twice"));
+        }
+        let mut modules: BTreeMap<Key, Module> = BTreeMap::new();
+        for (at, tensor) in tensors.iter().enumerate() {
+            let Some(name) = rename(&tensor.name) else { continue };
+            let Some((key, role)) = Key::of(&name) else { continue };
+            let module = modules.entry(key).or_insert(Module { first: at, ..Module::default() });
+            module.add(tensor, role);
+        }
+        let bytes = tensors.iter().map(|tensor| u128::from(tensor.bytes)).sum();
+        Ok(Self { tensors, modules, bytes })
+    }
+
+    /// How many there are.
+    pub fn tensors(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// The bytes that they take.
+    pub fn bytes(&self) -> u128 {
+        self.bytes
+    }
+
+    /// Whether any is stored in blocks or packed, so that no dtype says its width.
+    pub(crate) fn is_quantized(&self) -> bool {
+        self.tensors.iter().any(|tensor| tensor.storage.is_scaled())
+    }
+
+    /// Stores an op as the file stores it, if the file has it.
+    pub(crate) fn store(&self, op: &mut Op, layer: Option<u64>) {
+        let Some(module) = self.modules.get(&Key::new(layer, op.module())) else { return };
+        if let Some(storage) = module.storage {
+            op.store_as(storage);
+        }
+        if let (Op::Linear(op), Some(bias)) = (op, module.bias) {
+            op.bias_bits = u64::try_from(bias.matrix_bits(1, 1)).unwrap_or(op.bias_bits);
+        }
+    }
+
+    /// Holds the shapes against a model's ops; what differs, as a note.
+    pub(crate) fn check<'m>(&self, wanted: impl Iterator<Item = Wanted<'m>>) -> Option<String> {
+        let mut expected: BTreeMap<Key, (u128, bool)> = BTreeMap::new();
+        for Wanted { layer, op } in wanted {
+            let shared = matches!(op, Op::Linear(op) if op.shared_weights);
+            let buffer = matches!(op, Op::Vector(op) if op.buffer);
+            if !matches!(op, Op::Attention(_)) {
+                let entry = expected.entry(Key::new(layer, op.module())).or_default();
+                entry.0 += op.parameters();
+                entry.1 |= shared || buffer;
+            }
+        }
+        // A tied head may be stored once more, and buffers are no parameters.
+        let counts = |key: &Key| !expected.get(key).is_some_and(|(_, apart)| *apart);
+        let stored: u128 = self
+            .modules
+            .iter()
+            .filter(|(key, _)| counts(key))
+            .map(|(_, module)| module.elements)
+            .sum();
+        let total: u128 =
+            expected.iter().filter(|(key, _)| counts(key)).map(|(_, (count, _))| count).sum();
+        if stored == total {
+            return None;
+        }
+        let mut note =
+            format!("shapes of the tensors give {stored} parameters, the config {total}");
+        let mut named = Vec::new();
+        for (key, module) in self.modules.iter().filter(|(key, _)| counts(key)) {
+            let tensor = &self.tensors[module.first];
+            let name = crate::error::shown(&tensor.name);
+            match expected.get(key) {
+                None => named.push(format!("`{name}` {:?} is in no count", tensor.shape)),
+                Some((count, _)) if *count != module.elements => named.push(format!(
+                    "`{name}` {:?} where the config gives {count} parameters",
+                    tensor.shape
+                )),
+                Some(_) => {}
+            }
+        }
+        let absent = expected.iter().filter(|(key, (count, _))| {
+            counts(key) && *count > 0 && !self.modules.contains_key(key)
+        });
+        named.extend(absent.map(|(key, _)| format!("`{key}` is in no file")));
+        for name in named.iter().take(NAMED) {
+            let _ = write!(note, "; {name}");
+        }
+        if named.len() > NAMED {
+            let _ = write!(note, "; and {} more", named.len() - NAMED);
+        }
+        Some(note)
+    }
+}
+
+impl Module {
+    fn add(&mut self, tensor: &Tensor, role: name::Role) {
+        self.elements += tensor.elements();
+        match role {
+            name::Role::Bias => self.bias = Some(tensor.storage),
+            name::Role::Weight => {
+                self.mixed |= self.storage.is_some_and(|other| other != tensor.storage);
+                self.storage = (!self.mixed).then_some(tensor.storage);
+            }
+        }
+    }
+}
+
+pub(crate) fn at_tensor(name: &str, fact: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Weights, format!("tensor `{}`", crate::error::shown(name)), fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tensor, Weights};
+    use crate::op::Storage;
+    use crate::{Config, Dtype, Model, Workload};
+    use std::sync::Arc;
+
+    const LLAMA: &str = r#"{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96, "vocab_size": 100,
+        "head_dim": 16, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}"#;
+
+    fn tensors(dtype: Dtype) -> Vec<Tensor> {
+        let mut all = vec![
+            ("model.embed_tokens".to_owned(), vec![100, 64]),
+            ("model.norm".to_owned(), vec![64]),
+            ("lm_head".to_owned(), vec![100, 64]),
+        ];
+        for layer in 0..2 {
+            let mut add = |module: &str, shape: &[u64]| {
+                all.push((format!("model.layers.{layer}.{module}"), shape.to_vec()));
+            };
+            add("input_layernorm", &[64]);
+            add("post_attention_layernorm", &[64]);
+            for (module, to) in [("q", 64), ("k", 32), ("v", 32), ("o", 64)] {
+                add(&format!("self_attn.{module}_proj"), &[to, 64]);
+            }
+            add("mlp.gate_proj", &[96, 64]);
+            add("mlp.up_proj", &[96, 64]);
+            add("mlp.down_proj", &[64, 96]);
+        }
+        let tensor = |(name, shape): (String, Vec<u64>)| Tensor {
+            name: format!("{name}.weight"),
+            bytes: shape.iter().product::<u64>() * dtype.bits() / 8,
+            shape,
+            storage: Storage::plain(dtype),
+        };
+        all.into_iter().map(tensor).collect()
+    }
+
+    fn model(tensors: Vec<Tensor>) -> Model {
+        let weights = Arc::new(Weights::new(tensors).expect("weights"));
+        let config = Config::parse(LLAMA).expect("a config").with_weights(weights);
+        Model::from_config(&config).expect("a model")
+    }
+
+    #[test]
+    fn tensors_that_are_what_the_config_says_give_no_note_and_their_own_bytes() {
+        let model = model(tensors(Dtype::Fp32));
+        assert!(model.notes().is_empty(), "{:?}", model.notes());
+        let bytes = model.bytes(&Workload::request(1, 1)).expect("bytes");
+        assert_eq!(bytes.weights, 4 * 74_560);
+    }
+
+    #[test]
+    fn one_tensor_of_another_dtype_moves_the_bytes_by_its_own() {
+        let mut all = tensors(Dtype::Bf16);
+        let norm = all.iter_mut().find(|tensor| tensor.name == "model.layers.1.mlp.up_proj.weight");
+        norm.expect("a tensor").storage = Storage::plain(Dtype::Fp32);
+        let bytes = model(all).bytes(&Workload::request(1, 1)).expect("bytes");
+        assert_eq!(bytes.weights, 2 * 74_560 + 2 * 96 * 64);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let mut all = tensors(Dtype::Bf16);
+        all.retain(|tensor| tensor.name != "model.layers.1.self_attn.o_proj.weight");
+        all[0].shape = vec![101, 64];
+        all.push(Tensor { name: "model.layers.2.mlp.up_proj.weight".into(), ..all[1].clone() });
+        // 74,560 − 64·64 + 64 + 64
+        assert_eq!(
+            model(all).notes(),
+            ["shapes of the tensors give 70592 parameters, the config 74560; \
+              `model.embed_tokens.weight` [101, 64] where the config gives 6400 parameters; \
+              `model.layers.2.mlp.up_proj.weight` [64] is in no count; \
+              `layers.1.self_attn.o_proj` is in no file"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_two_tensors_have() {
+        let mut all = tensors(Dtype::Bf16);
+        all.push(all[0].clone());
+        let error = Weights::new(all).expect_err("twice").to_string();
+        assert_eq!(error, "tensor `model.embed_tokens.weight`: is there twice");
+    }
+}

@@ -1,0 +1,146 @@
+use super::{Index, header_length, tensors};
+use proptest::prelude::*;
+
+/// A header's JSON and the bytes of the file that has `data` bytes after it.
+fn read(json: &str, data: u64) -> Result<usize, String> {
+    tensors(json.as_bytes(), 8 + json.len() as u64 + data)
+        .map(|tensors| tensors.len())
+        .map_err(|error| error.to_string())
+}
+
+fn entry(name: &str, dtype: &str, shape: &str, offsets: &str) -> String {
+    format!(r#""{name}": {{"dtype": "{dtype}", "shape": {shape}, "data_offsets": {offsets}}}"#)
+}
+
+#[test]
+fn headers_that_are_whole() {
+    assert_eq!(read("{}", 0), Ok(0));
+    assert_eq!(read(r#"{"__metadata__": {"format": "pt"}}   "#, 0), Ok(0));
+    let (a, b) = (entry("a", "BF16", "[2, 3]", "[4, 16]"), entry("b", "F32", "[]", "[0, 4]"));
+    assert_eq!(read(&format!("{{{a}, {b}}}"), 16), Ok(2));
+    assert_eq!(read(&format!("{{{}}}", entry("e", "F32", "[0, 5]", "[0, 0]")), 0), Ok(1));
+    assert_eq!(read(&format!("{{{}}}", entry("e", "F4", "[3, 4]", "[0, 6]")), 6), Ok(1));
+}
+
+#[test]
+fn tensors_that_are_not_where_they_should_be() {
+    let a = entry("a", "U8", "[4]", "[0, 4]");
+    let with = |other: &str, data| read(&format!("{{{a}, {other}}}"), data).expect_err("refused");
+    let b = |shape, offsets| entry("b", "U8", shape, offsets);
+    assert_eq!(
+        with(&b("[4]", "[3, 7]"), 7),
+        "tensor `b`: its bytes 3..7 overlap those before: 4 is next"
+    );
+    assert_eq!(
+        with(&b("[4]", "[5, 9]"), 9),
+        "tensor `b`: its bytes 5..9 leave a hole or go backwards: 4 is next"
+    );
+    assert_eq!(
+        with(&b("[4]", "[4, 3]"), 9),
+        "tensor `b`: its bytes 4..3 leave a hole or go backwards: 4 is next"
+    );
+    assert_eq!(
+        with(&b("[4]", "[4, 8]"), 7),
+        "tensor `b`: ends at byte 8 of the data, of which the file has 7; the file is cut off: fetch it again"
+    );
+    assert_eq!(
+        with(&b("[5]", "[4, 8]"), 8),
+        "tensor `b`: has 4 bytes, which U8 of shape [5] does not"
+    );
+    let huge = "[9223372036854775808, 2]";
+    assert!(with(&b(huge, "[4, 4]"), 4).contains("has 0 bytes, which U8 of shape"));
+    assert_eq!(
+        with(&entry("b", "Q4", "[4]", "[4, 8]"), 8),
+        "tensor `b`: has the unknown dtype \"Q4\""
+    );
+    // 8 before the JSON, its own 65, and the 4 of the tensor.
+    let json = format!("{{{a}}}");
+    let end = 8 + json.len() + 4;
+    assert_eq!(
+        read(&json, 5),
+        Err(format!("byte {end}: the tensors end at byte 4 of the data, the file at 5"))
+    );
+}
+
+#[test]
+fn what_is_no_header() {
+    let fact = |json: &str| read(json, 0).expect_err("refused");
+    assert!(fact("").starts_with("byte 8: the header EOF"), "{}", fact(""));
+    assert!(fact("[]").starts_with("byte 8: the header invalid type: sequence"), "{}", fact("[]"));
+    assert!(fact("{\n \"a\": 5}").starts_with("byte 16: the header says of `a`: "));
+    assert!(fact(r#"{"__metadata__": {"a": 5}}"#).contains("expected a string"));
+    assert!(fact(r#"{"a": {"dtype": "U8", "shape": [0]}}"#).contains("missing field"));
+    let deep = format!("{{\"a\": {{\"dtype\": \"U8\", \"shape\": [{}0]}}}}", "0,".repeat(1 << 20));
+    assert!(fact(&deep).contains("more than 16 dimensions"));
+    let many: Vec<String> =
+        (0..33_000).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
+    assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 32768 tensors"));
+    let error = tensors(b"{\"\xFF\": 1}", 100).expect_err("refused").to_string();
+    assert!(error.starts_with("byte 1"), "{error}");
+}
+
+#[test]
+fn lengths_that_no_header_has() {
+    let length =
+        |length: u64, file| header_length(&length.to_le_bytes(), file).map_err(|e| e.to_string());
+    assert_eq!(length(2, 10), Ok(2));
+    assert!(
+        length(3, 10)
+            .is_err_and(|error| error.contains("the header has 3 bytes, the whole file 10"))
+    );
+    assert!(length(u64::MAX, 10).is_err_and(|error| error.contains("the format allows 100000000")));
+    assert!(
+        length(90_000_000, u64::MAX).is_err_and(|error| error.contains("the longest that is read"))
+    );
+    assert!(header_length(&[1, 2], 2).is_err());
+}
+
+#[test]
+fn an_index_and_its_files_agree() {
+    let index =
+        Index::parse(r#"{"metadata": {"total_size": 4}, "weight_map": {"a": "1", "b": "2"}}"#);
+    let index = index.expect("an index");
+    let json = format!("{{{}}}", entry("a", "U8", "[0]", "[0, 0]"));
+    let a = tensors(json.as_bytes(), 8 + json.len() as u64).expect("tensors");
+    assert_eq!(index.check("1", &a), Ok(()));
+    let says = |file, tensors: &[_]| index.check(file, tensors).expect_err("refused").to_string();
+    assert_eq!(says("2", &a), "tensor `a`: is in the file, but the index has it in `1`");
+    assert_eq!(says("1", &[]), "tensor `a`: is in the index, but not in the file");
+    for none in ["", "{}", "[]", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#] {
+        assert!(Index::parse(none).is_err(), "{none}");
+    }
+    for file in ["../x", "/etc/passwd", "", "..", "a/b", "C:x"] {
+        assert!(
+            Index::parse(&serde_json::json!({"weight_map": {"a": file}}).to_string()).is_err(),
+            "{file}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), file in any::<u64>()) {
+        let _ = tensors(&bytes, file);
+        let _ = header_length(&bytes, file);
+        let _ = Index::parse(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn tensors_side_by_side_are_read_whatever_their_order(
+        shapes in prop::collection::vec(prop::collection::vec(0_u64..9, 0..4), 0..9),
+        turn in any::<prop::sample::Index>(),
+    ) {
+        let mut from = 0;
+        let mut entries: Vec<String> = shapes.iter().enumerate().map(|(at, shape)| {
+            let to = from + 2 * shape.iter().product::<u64>();
+            let entry = entry(&at.to_string(), "F16", &format!("{shape:?}"), &format!("[{from}, {to}]"));
+            from = to;
+            entry
+        }).collect();
+        if !entries.is_empty() {
+            let at = turn.index(entries.len());
+            entries.rotate_left(at);
+        }
+        prop_assert_eq!(read(&format!("{{{}}}", entries.join(", ")), from), Ok(shapes.len()));
+    }
+}
