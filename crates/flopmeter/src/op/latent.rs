@@ -169,16 +169,13 @@ pub struct LatentFlops {
 }
 
 impl LatentFlops {
-    /// FLOPs of (expansion, scores, values) of some passes over the pairs in sight, in a form.
-    fn of(&self, form: Form, passes: Passes) -> Option<[u128; 3]> {
-        self.over(passes.pairs(self.mask)?, form, passes, self.mask)
-    }
-
-    /// The same as the reference implementation runs it: all latents expanded, whole score matrices.
+    /// FLOPs of (expansion, scores, values) as the reference implementation runs some passes: all latents
+    /// expanded, whole score matrices.
     pub fn by_reference(&self, passes: Passes) -> Option<[u128; 3]> {
         self.over(passes.squares(Mask::Causal)?, Form::Expanded, passes, Mask::Causal)
     }
 
+    /// FLOPs of (expansion, scores, values) over some pairs, in a form.
     fn over(&self, pairs: u128, form: Form, passes: Passes, mask: Mask) -> Option<[u128; 3]> {
         Some([
             times(self.expansion, form.expanded_tokens(passes, mask)?)?,
@@ -189,8 +186,9 @@ impl LatentFlops {
 
     /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
     pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
-        let expanded = self.of(Form::Expanded, passes)?;
-        let absorbed = self.of(Form::Absorbed, passes)?;
+        let pairs = passes.pairs(self.mask)?;
+        let expanded = self.over(pairs, Form::Expanded, passes, self.mask)?;
+        let absorbed = self.over(pairs, Form::Absorbed, passes, self.mask)?;
         let sum = |[a, b, c]: [u128; 3]| a.checked_add(b)?.checked_add(c);
         Some(if sum(absorbed)? < sum(expanded)? {
             (Form::Absorbed, absorbed)
