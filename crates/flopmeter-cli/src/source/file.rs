@@ -74,6 +74,18 @@ pub fn text(path: &Path) -> Result<String> {
     })
 }
 
+/// A file of weights, open at its start, and its length in bytes: something that is no file is not opened.
+pub fn weights(path: &Path) -> Result<(fs::File, u64)> {
+    let shown = shown(path);
+    let unreadable = |error| unreadable(&shown, &error);
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::Weights, shown, "is not a file"));
+    }
+    let file = fs::File::open(path).map_err(unreadable)?;
+    Ok((file, metadata.len()))
+}
+
 /// A path as it stands in a message.
 pub fn shown(path: &Path) -> String {
     shortened(&path.display().to_string())

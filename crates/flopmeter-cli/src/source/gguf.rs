@@ -4,7 +4,6 @@ use super::{Source, file};
 use flopmeter::weights::Tensor;
 use flopmeter::weights::gguf::{Header, Parsed};
 use flopmeter::{Error, ErrorKind, Model, Result};
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -62,18 +61,14 @@ pub fn of_files(paths: &[PathBuf], name: &str) -> Result<Source> {
 fn read(path: &Path) -> Result<(Header, u64)> {
     let shown = file::shown(path);
     let unreadable = |error| file::unreadable(&shown, &error);
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::Weights, shown, "is not a file"));
-    }
-    let mut file = File::open(path).map_err(unreadable)?;
+    let (mut file, size) = file::weights(path)?;
     let mut bytes = Vec::new();
     let mut wanted = FIRST;
     loop {
-        let more = wanted.min(metadata.len()).saturating_sub(bytes.len() as u64);
+        let more = wanted.min(size).saturating_sub(bytes.len() as u64);
         bytes.reserve_exact(usize::try_from(more).unwrap_or(0));
         let read = (&mut file).take(more).read_to_end(&mut bytes).map_err(unreadable)?;
-        let parsed = Header::parse(&bytes, metadata.len()).map_err(|error| error.within(&shown))?;
+        let parsed = Header::parse(&bytes, size).map_err(|error| error.within(&shown))?;
         match parsed {
             Parsed::Header(header) => return Ok((header, bytes.len() as u64)),
             Parsed::More(_) if read == 0 => {

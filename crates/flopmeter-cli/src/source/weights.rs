@@ -4,7 +4,7 @@ use super::file;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Tensor, Weights};
 use flopmeter::{Error, ErrorKind, Result};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,11 +82,7 @@ impl Headers {
     fn read(&mut self, path: &Path) -> Result<()> {
         let shown = file::shown(path);
         let unreadable = |error| file::unreadable(&shown, &error);
-        let metadata = fs::metadata(path).map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(Error::new(ErrorKind::Weights, shown, "is not a file"));
-        }
-        let mut file = File::open(path).map_err(unreadable)?;
+        let (mut file, size) = file::weights(path)?;
         let mut bytes = Vec::new();
         let mut read = |length: u64| {
             bytes.clear();
@@ -94,12 +90,11 @@ impl Headers {
             Ok(std::mem::take(&mut bytes))
         };
         let start = read(safetensors::PREFIX)?;
-        let length = safetensors::header_length(&start, metadata.len())
-            .map_err(|error| error.within(&shown))?;
+        let length =
+            safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
         let header = read(length)?;
         self.tensors.append(
-            &mut safetensors::tensors(&header, metadata.len())
-                .map_err(|error| error.within(&shown))?,
+            &mut safetensors::tensors(&header, size).map_err(|error| error.within(&shown))?,
         );
         self.files += 1;
         self.bytes_read += safetensors::PREFIX + length;
