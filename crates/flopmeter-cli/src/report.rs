@@ -31,6 +31,7 @@ pub struct ParametersReport {
     pub total: u128,
     pub active: u128,
     pub embedding: u128,
+    pub non_embedding: u128,
 }
 
 /// What differs among the sequences is null here and stands in `sequences`.
@@ -145,6 +146,7 @@ impl ModelReport {
                 total: parameters.total,
                 active: parameters.active,
                 embedding: parameters.embedding,
+                non_embedding: parameters.non_embedding(),
             },
         }
     }

@@ -39,6 +39,7 @@ fn an_estimate_has_the_keys_and_the_counts_of_the_contract() {
     assert_eq!(report.model.parameters.total, 74_560);
     assert_eq!(report.model.parameters.active, 74_560);
     assert_eq!(report.model.parameters.embedding, 6_400); // 100·64
+    assert_eq!(report.model.parameters.non_embedding, 74_560 - 6_400); // the head is its own
     assert_eq!(report.convention, "model");
     assert_eq!(report.workload.prompt, Some(10));
     assert_eq!(report.workload.cached, Some(0));

@@ -449,6 +449,10 @@ const PATHS: &[(&str, &str)] = &[
         "those that take part in a token's pass: of the experts, the routed",
     ),
     ("model.parameters.embedding", "those of look-up tables"),
+    (
+        "model.parameters.non_embedding",
+        "`total` − `embedding`: a head of its own is among them, a tied one is not",
+    ),
     ("workload.prompt", "tokens of the prompt, cached ones included"),
     ("workload.cached", "those of them that are cached"),
     ("workload.generate", "tokens that are generated"),

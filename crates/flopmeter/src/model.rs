@@ -67,6 +67,25 @@ pub struct Parameters {
     pub embedding: u128,
 }
 
+impl Parameters {
+    /// All but those of look-up tables.
+    ///
+    /// A tied head is its table, which is left out; a head of its own is a matrix product and stays in. Kaplan et
+    /// al. (arXiv:2001.08361, section 2.1), whose heads are tied, leave out the same; Qwen's cards take an untied
+    /// head out as well, and Hoffmann et al. (arXiv:2203.15556) leave nothing out, which is `total`.
+    ///
+    /// ```
+    /// use flopmeter::Builtin;
+    /// // A table and a head of 152,064 · 3584 each, of which the head stays.
+    /// let qwen = Builtin::find("Qwen/Qwen2.5-7B")?.model()?.parameters();
+    /// assert_eq!(qwen.non_embedding(), 7_615_616_512 - 152_064 * 3584);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn non_embedding(&self) -> u128 {
+        self.total - self.embedding
+    }
+}
+
 impl Model {
     /// Reads a config of any architecture that flopmeter counts.
     ///

@@ -131,6 +131,7 @@ fn document(one: &One) -> Document {
         ("parameters", parameters.total.to_string()),
         ("active parameters", parameters.active.to_string()),
         ("embedding parameters", parameters.embedding.to_string()),
+        ("non-embedding parameters", parameters.non_embedding.to_string()),
         ("dtype", one.dtype.to_owned()),
         ("weights", format!("{} bytes, {}B", one.weight_bytes, Si(one.weight_bytes as f64))),
         ("KV cache, a token", format!("{} bytes", one.kv_cache_bytes_per_token)),

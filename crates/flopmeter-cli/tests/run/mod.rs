@@ -164,6 +164,7 @@ pub struct ParametersJson {
     pub total: u128,
     pub active: u128,
     pub embedding: u128,
+    pub non_embedding: u128,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
