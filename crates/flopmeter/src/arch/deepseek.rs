@@ -74,14 +74,14 @@ pub(super) struct LatentDefaults {
     pub value: Option<u64>,
     /// Of the latent.
     pub rank: u64,
-    /// Of compressed queries.
-    pub query_rank: u64,
+    /// Of compressed queries; without one, they are not.
+    pub query_rank: Option<u64>,
 }
 
 pub(super) const DEEPSEEK: LatentDefaults =
-    LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: 1536 };
+    LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: Some(1536) };
 const GLM_FLASH: LatentDefaults =
-    LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: 768 };
+    LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(768) };
 
 /// Multi-head latent attention with its projections.
 pub(super) struct LatentAttention {
@@ -121,7 +121,10 @@ impl LatentAttention {
         };
         Ok(Self {
             hidden,
-            query_rank: c.maybe_or("q_lora_rank", class.query_rank)?,
+            query_rank: match class.query_rank {
+                Some(rank) => c.maybe_or("q_lora_rank", rank)?,
+                None => c.maybe("q_lora_rank")?,
+            },
             latent: Latent::new("self_attn", heads, rank, nope, rope, value),
             bias: c.flag("attention_bias", false)?,
         })

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v32", "glm_moe_dsa"];
 
-const GLM5: LatentDefaults = LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: 2048 };
+const GLM5: LatentDefaults = LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(2048) };
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;

@@ -19,7 +19,7 @@ use crate::model::Model;
 pub(super) const MODEL_TYPES: &[&str] = &["minicpm3", "youtu"];
 
 const MINICPM3: LatentDefaults =
-    LatentDefaults { nope: 64, rope: 32, value: None, rank: 256, query_rank: 768 };
+    LatentDefaults { nope: 64, rope: 32, value: None, rank: 256, query_rank: Some(768) };
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;

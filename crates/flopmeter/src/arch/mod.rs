@@ -74,6 +74,7 @@ architectures! {
     hyperclovax,
     jamba,
     jetmoe,
+    kimi_linear,
     kolibri,
     laguna,
     lfm2,
@@ -102,9 +103,12 @@ architectures! {
     qwen_moe,
     qwen_next,
     qwen_vl,
+    recurrent_gemma,
+    rwkv,
     smollm3,
     stablelm,
     starcoder2,
+    xlstm,
     zamba,
 }
 

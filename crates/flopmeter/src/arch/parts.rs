@@ -283,7 +283,8 @@ pub(super) fn decoder_of(
     final_norm: Op,
     layer: impl FnMut(u64) -> Result<Vec<Op>>,
 ) -> Result<Model> {
-    let layers = c.size_of(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
+    let names = ["num_hidden_layers", "n_layer", "num_layers", "n_layers", "num_blocks"];
+    let layers = c.size_of(&names)?;
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
     model.layers(layers, layer)?;

@@ -87,7 +87,8 @@ pub(super) fn projection(module: &'static str, from: u64, to: u64) -> Linear {
 
 /// A convolution over time of each channel by itself.
 pub(super) fn convolution(module: &'static str, channels: u64, kernel: u64, bias: bool) -> Op {
-    Recurrent::new(module, RecurrentKind::Convolution { channels, kernel, bias }).into()
+    let kind = RecurrentKind::Convolution { channels, kernel, bias, restarts: false };
+    Recurrent::new(module, kind).into()
 }
 
 /// `$module.in_proj`, `.conv1d`, `.x_proj`, `.dt_proj`, `.A_log`, `.D`, `.out_proj` and norms.

@@ -87,6 +87,9 @@ QWEN2_VL = {"text_config": {"model_type": "qwen2_vl_text", **ROTARY_GROUPED, "ro
             "vision_config": {"depth": 1, "embed_dim": 32, "hidden_size": 144, "num_heads": 2}, **VISION_TOKENS}
 QWEN3_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 144,
                 "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+KIMI = {**LATENT_DENSE, **EXPERTS, "num_experts": 10, "num_shared_experts": 2, "linear_head_dim": 14,
+        "linear_num_heads": 5, "linear_conv_kernel_dim": 3}
+GRIFFIN = {**SMALL, "num_hidden_layers": 5, "lru_width": 66, "attention_window_size": 7}
 
 CASES = {
     "llama": WIDE,
@@ -397,6 +400,22 @@ CASES = {
     "minimax": {**WIDE, "num_hidden_layers": 4, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 8},
     "minimax@listed": {**WIDE, "num_hidden_layers": 3, "num_local_experts": 7, "num_experts_per_tok": 3, "block_size": 5,
                        "layer_types": ["full_attention", "linear_attention", "linear_attention"]},
+    "kimi_linear": {**KIMI, "num_hidden_layers": 6},
+    "kimi_linear@published": {**LATENT_DENSE, "q_lora_rank": 22, "attention_bias": True, "first_k_dense_replace": 2,
+                              "moe_intermediate_size": 34, "num_experts": 10, "num_experts_per_token": 3,
+                              "num_shared_experts": 1, "num_hidden_layers": 4, "num_expert_group": 5,
+                              "linear_attn_config": {"full_attn_layers": [1, 4], "kda_layers": [2, 3], "head_dim": 14,
+                                                     "num_heads": 5, "short_conv_kernel_size": 4}},
+    "recurrent_gemma": GRIFFIN,
+    "recurrent_gemma@grouped": {**GRIFFIN, "num_key_value_heads": 2, "attention_bias": True, "conv1d_width": 3,
+                                "block_types": ["attention", "recurrent"], "tie_word_embeddings": False},
+    "rwkv": {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "context_length": 64},
+    "rwkv@widths": {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "context_length": 64,
+                    "intermediate_size": 94, "tie_word_embeddings": True},
+    "xlstm": {"vocab_size": 131, "hidden_size": 128, "num_hidden_layers": 2, "num_heads": 4, "chunk_size": 8},
+    "xlstm@bias": {"vocab_size": 131, "hidden_size": 192, "num_blocks": 2, "num_hidden_layers": 2, "num_heads": 3,
+                   "chunk_size": 4, "use_bias": True, "qk_dim_factor": 1.0, "v_dim_factor": 2.0, "ffn_proj_factor": 1.3,
+                   "ffn_round_up_to_multiple_of": 7, "tie_word_embeddings": True},
     "qwen2_vl": QWEN2_VL,
     "qwen2_vl@tied": {**QWEN2_VL, "tie_word_embeddings": True},
     "qwen2_5_vl": {"text_config": {"model_type": "qwen2_5_vl_text", **ROTARY_GROUPED, **WINDOW,

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, DynamicCache
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from cases import CASES
@@ -37,9 +37,11 @@ if not hasattr(MoeCausalLMOutputWithPast, "image_outputs"):
 # cached decode steps, then prefills on top of a cached prefix (one shorter and one longer than the windows).
 SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
 BATCHES = [1, 2]
+# A step of several sequences mixes them in the reference implementation, and counts their square.
+ALONE = {"rwkv"}
 
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
-MLP = {"mlp", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output", "linear"}
+MLP = {"mlp", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output", "linear"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
 # `forward` does not have is swallowed without a word, and every pass would be the first.
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
@@ -48,10 +50,12 @@ MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
-HEAD = {"lm_head", "embed_out", "output_projection", "proj_out", "cls"}
+HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections"}
-RECURRENT = {"mamba", "linear_attn", "conv", "recurrent"}
+RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent"}
+# What recurs under a name of attention's, by its class; and a block that is either.
+RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
 VISION = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend", "vision_embed_tokens"}
 
 
@@ -60,8 +64,10 @@ def kinds(model):
     names = {}
     for path, module in model.named_modules():
         name, kind = path.split(".")[-1], type(module).__name__
-        if "Lightning" in kind:
+        if any(part in kind for part in RECURRENCES):
             names[path] = "recurrent"
+        elif name == "temporal_block":
+            names[path] = "self_attn"
         elif name == "mixer":
             names[path] = next((name for part, name in MIXERS.items() if part in kind), "recurrent")
         elif name == "shared_mlp" and getattr(model.get_submodule(path.rpartition(".")[0]), "has_experts", True) is False:
@@ -135,12 +141,16 @@ def components(operations):
 
 def attends(model):
     """Whether any module is attention over a cache that grows."""
-    return any("Attention" in type(module).__name__ for module in model.modules())
+    names = kinds(model)
+    return any("Attention" in type(module).__name__ and names.get(path) != "recurrent"
+               for path, module in model.named_modules())
 
 
 def run(model, batch, lengths, vocabulary):
     """The counts of consecutive forwards of one batch that share a cache."""
-    passes, past, cache, names = [], 0, None, kinds(model)
+    passes, past, names = [], 0, kinds(model)
+    # RecurrentGemma returns no cache, and goes on with the one that it was given.
+    cache = DynamicCache(config=model.config) if model.config.model_type == "recurrent_gemma" else None
     cached = next(name for name in CACHES if name in inspect.signature(model.forward).parameters)
     for new in lengths:
         tokens = torch.randint(3, vocabulary, (batch, new))
@@ -150,7 +160,7 @@ def run(model, batch, lengths, vocabulary):
         total, parts = counter.get_total_flops(), components(counter.operations)
         assert total == sum(parts.values()) > 0, (total, parts)
         passes.append({"past": past, "new": new, "total": total, "components": parts})
-        past, cache = past + new, output[cached]
+        past, cache = past + new, output.get(cached, cache)
         assert cache is not None, "the model keeps no cache, so the next pass would be a prompt of its own"
         # Without attention layers a cache has no length.
         assert not attends(model) or cache.get_seq_length() == past
@@ -201,7 +211,7 @@ def record(model_type, variant, given):
         "given": {"model_type": model_type, **given},
         "config": {**config, "architectures": [type(model).__name__]},
         "parameters": parameters(model),
-        "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES for lengths in SEQUENCES],
+        "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES[:1 if model_type in ALONE else None] for lengths in SEQUENCES],
     }
 
 

@@ -63,6 +63,24 @@ impl Runs {
             .checked_add(times(2, self.steps.into())?)
     }
 
+    /// Positions that a convolution computes which begins every pass anew: those of passes of more than one
+    /// token, padded on both sides and cut on one.
+    pub fn convolved_anew(self, kernel: u64) -> Option<u128> {
+        let more = u128::from(kernel) - 1;
+        self.sum(|n| {
+            // All runs of up to n tokens but the one of one token.
+            sum_to(n + 1)?.checked_add(times(n, more)?)?.checked_sub(u128::from(n > 0) * (1 + more))
+        })
+    }
+
+    /// Chunks that runs fill.
+    pub fn whole_chunks(self, chunk: u64) -> Option<u128> {
+        self.sum(|n| {
+            let (whole, rest) = divide(n, chunk);
+            times(sum_to(whole)?, chunk.into())?.checked_add(times(whole, rest + 1)?)
+        })
+    }
+
     /// Chunks, the last one of a run perhaps padded.
     pub fn chunks(self, chunk: u64) -> Option<u128> {
         self.sum(|n| {
@@ -105,19 +123,22 @@ mod tests {
     use proptest::prelude::*;
 
     /// By the sentences that define them.
-    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 5] {
+    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 7] {
         let squares = (new / chunk) * chunk.pow(2) + (new % chunk).pow(2);
         let chunks = new.div_ceil(chunk);
+        let anew = if new == 1 { 0 } else { new + kernel - 1 };
+        let filled = new / chunk;
+        let passed = (chunks + 1).pow(2);
         let counts = match (past, new) {
-            (_, 0) => [0; 5],
-            (1.., 1) => [1, 2, 0, 0, 0],
-            (0, _) => [0, new.max(kernel) + kernel - 1, chunks, (chunks + 1).pow(2), squares],
-            _ => [0, new + kernel + kernel - 1, chunks, (chunks + 1).pow(2), 0],
+            (_, 0) => [0; 7],
+            (1.., 1) => [1, 2, 0, 0, 0, 0, 0],
+            (0, _) => [0, new.max(kernel) + kernel - 1, chunks, passed, squares, anew, filled],
+            _ => [0, new + kernel + kernel - 1, chunks, passed, 0, anew, filled],
         };
         counts.map(u128::from)
     }
 
-    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 5] {
+    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 7] {
         let runs = Runs::of(passes);
         let sums = [
             Some(runs.steps.into()),
@@ -125,6 +146,8 @@ mod tests {
             runs.chunks(chunk),
             runs.chunks_passed(chunk),
             runs.block_squares(chunk),
+            runs.convolved_anew(kernel),
+            runs.whole_chunks(chunk),
         ];
         sums.map(|sum| sum.expect("it fits"))
     }
@@ -133,7 +156,7 @@ mod tests {
         #[test]
         fn sums_are_over_passes(past in 0u64..9, count in 0u64..60, kernel in 1u64..6, chunk in 1u64..9) {
             let sum = |passes: &mut dyn Iterator<Item = (u64, u64)>| {
-                passes.fold([0; 5], |sum: [u128; 5], (past, new)| {
+                passes.fold([0; 7], |sum: [u128; 7], (past, new)| {
                     let more = counted(past, new, kernel, chunk);
                     std::array::from_fn(|at| sum[at] + more[at])
                 })
@@ -161,6 +184,7 @@ mod tests {
             ] {
                 let runs = Runs::of(passes);
                 let _ = (runs.convolved(size), runs.chunks(size), runs.chunks_passed(size), runs.block_squares(size));
+                let _ = (runs.convolved_anew(size), runs.whole_chunks(size));
             }
         }
     }
