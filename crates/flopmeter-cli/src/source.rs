@@ -1,4 +1,4 @@
-//! MODEL → model: a path, a Hub id in the local cache, a tag that Ollama has, or a name that is built in.
+//! MODEL → model: a path, a Hub id, a tag that Ollama has, or a name that is built in.
 
 mod file;
 mod gguf;
@@ -37,10 +37,11 @@ pub fn find(name: &str) -> Result<Source> {
     }
 }
 
-/// What the local cache has of a Hub id, or Ollama of a tag, stands before the built-in row.
+/// What the Hub's local cache or Ollama has stands before the built-in row; a Hub id that neither has is
+/// fetched.
 fn by_name(name: &str) -> Result<Source> {
     if let Some(id) = hub::Id::parse(name)? {
-        return id.cached()?.map_or_else(|| from_table(name), Ok);
+        return id.find();
     }
     let Some(tag) = Tag::parse(name) else { return from_table(name) };
     match tag.installed() {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const FETCH: &str = "fetch it: `hf download org/name config.json";
+const OFFLINE: &str = "HF_HUB_OFFLINE is set: without it the Hub is asked";
 
 /// A cache in a place of its own, below its home.
 struct Cache(Place);
@@ -136,12 +137,12 @@ fn caches_that_lack_what_they_name() {
     cache.fails(
         "org/name",
         &format!(
-            "models--org--name/snapshots/{HASH}: does not exist, but `main` names it; {FETCH}`"
+            "models--org--name/snapshots/{HASH}: does not exist, but `main` names it; {FETCH}`; {OFFLINE}"
         ),
     );
     cache.put("org/name", &format!("snapshots/{HASH}/tokenizer.json"), "{}");
     let config = format!("models--org--name/snapshots/{HASH}/config.json");
-    cache.fails("org/name", &format!("{config}: is not in the snapshot; {FETCH}`"));
+    cache.fails("org/name", &format!("{config}: is not in the snapshot; {FETCH}`; {OFFLINE}"));
     cache.put("org/name", "refs/main", "../../../etc");
     cache.fails(
         "org/name",
@@ -151,7 +152,7 @@ fn caches_that_lack_what_they_name() {
         "org/name@v2",
         &format!(
             "`org/name`: has no revision `v2` in the local cache; {FETCH} --revision v2`; or leave the \
-             revision out"
+             revision out; {OFFLINE}"
         ),
     );
     cache.put("org/name", "refs/bad", OTHER);
@@ -170,7 +171,7 @@ fn a_link_to_a_blob_that_is_gone() {
     cache.fails(
         "org/name",
         &format!(
-            "models--org--name/snapshots/{HASH}/config.json: is a link to a file that does not exist; {FETCH}`"
+            "models--org--name/snapshots/{HASH}/config.json: is a link to a file that does not exist; {FETCH}`; {OFFLINE}"
         ),
     );
 }

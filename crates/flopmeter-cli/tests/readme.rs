@@ -8,6 +8,7 @@ fn the_sessions_of_the_readme_run() {
         .case("../../README.md")
         .env("NO_COLOR", "1")
         .env("HF_HUB_CACHE", "nowhere")
+        .env("HF_HUB_OFFLINE", "1")
         .env("OLLAMA_MODELS", "nowhere")
         .run();
 }

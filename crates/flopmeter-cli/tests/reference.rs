@@ -379,6 +379,19 @@ fn provoked(kind: ErrorKind) -> Error {
             )
             .hint("fetch it: `hf download org/name config.json`"),
         ),
+        // So does it these: the core asks nobody.
+        ErrorKind::Network => Some(
+            Error::new(ErrorKind::Network, "`org/name`", "huggingface.co refuses the connection")
+                .hint("check the network, HF_ENDPOINT and HTTPS_PROXY"),
+        ),
+        ErrorKind::Access => Some(
+            Error::new(
+                ErrorKind::Access,
+                "`org/name`",
+                "is gated on huggingface.co, and no token was sent",
+            )
+            .hint("ask for access on https://huggingface.co/org/name, then set HF_TOKEN, or `hf auth login`"),
+        ),
         ErrorKind::Weights => safetensors::header_length(b"<!DOCTYPE html>", 15).err(),
         ErrorKind::Workload => {
             Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
@@ -569,6 +582,116 @@ fn leaves(path: &str, value: &Value, paths: &mut BTreeSet<String>) {
     }
 }
 
+// ── places.md ───────────────────────────────────────────────────────────────────────────────────────
+
+/// What a MODEL may be, in the order in which it is looked for.
+const PLACES: [[&str; 2]; 5] = [
+    [
+        "a path that exists",
+        "A `config.json`, or the folder that holds one; a `.safetensors` file or its index; a `.gguf` file, all parts of a \
+         split one.",
+    ],
+    [
+        "`org/name`, `org/name@revision`",
+        "In this order: a snapshot in the local cache of the Hub's client; without a revision, the built-in table; the Hub. \
+         So a built-in model with a revision, such as `@main`, is asked for at the Hub.",
+    ],
+    ["`name:tag`, `user/name:tag`", "What Ollama has installed, else the built-in table."],
+    ["any other name", "The built-in table: see `flopmeter models`."],
+    ["what looks like a path and is none", "An error. No name of a file is sent anywhere."],
+];
+
+/// The variables that are read, each by the command itself unless it says otherwise.
+const VARIABLES: [[&str; 2]; 20] = [
+    ["HF_HUB_CACHE", "The local cache of the Hub's client."],
+    ["HUGGINGFACE_HUB_CACHE", "Its older name."],
+    ["HF_HOME", "The folder whose `hub` is the cache and whose `token` is the token."],
+    [
+        "XDG_CACHE_HOME",
+        "The folder whose `huggingface` is `HF_HOME`, if that is not set; else `~/.cache`.",
+    ],
+    ["HF_HUB_OFFLINE", "`1`, `ON`, `YES` or `TRUE`: the Hub is not asked."],
+    ["TRANSFORMERS_OFFLINE", "The same, if `HF_HUB_OFFLINE` is not set."],
+    ["HF_ENDPOINT", "The address of the Hub, or of what stands in for it; https://huggingface.co."],
+    [
+        "HF_TOKEN",
+        "The token. It is sent to the endpoint alone: to no other host that a file is sent on to, nor shown.",
+    ],
+    ["HUGGING_FACE_HUB_TOKEN", "Its older name."],
+    ["HF_TOKEN_PATH", "The file with the token, if no variable has it."],
+    ["HF_HUB_DISABLE_IMPLICIT_TOKEN", "`1`: no token is sent."],
+    [
+        "HF_HUB_ETAG_TIMEOUT",
+        "Seconds in which the Hub has to begin to describe a repository; 10. It has six times as long to end.",
+    ],
+    ["HF_HUB_DOWNLOAD_TIMEOUT", "The same for each file, or part of one."],
+    [
+        "HF_HUB_DISABLE_PROGRESS_BARS",
+        "`1`: no progress is shown. It never is unless standard error is a terminal.",
+    ],
+    [
+        "SSL_CERT_FILE",
+        "Certificates (PEM) to trust in place of Mozilla's list, such as those of a company's proxy.",
+    ],
+    [
+        "HTTPS_PROXY",
+        "A proxy, also as `ALL_PROXY` or `HTTP_PROXY` and in lower case. Read by the HTTP client.",
+    ],
+    ["NO_PROXY", "Hosts that are reached without it. Read by the HTTP client."],
+    ["OLLAMA_MODELS", "Ollama's store; `~/.ollama/models`."],
+    ["HOME", "What `~` is."],
+    ["USERPROFILE", "The same on Windows."],
+];
+
+#[test]
+fn places() {
+    let mut out = "# Places\n\nWhere a MODEL is looked for, the first that has it; a note on the estimate says which one it \
+                   was unless it is a path or built in.\n\n"
+        .to_owned();
+    out += &table(["MODEL", "where"], PLACES.map(|row| row.map(str::to_owned)));
+    out += "\n## What is read from the Hub\n\nA description of the repository (which commit the revision is, which files it \
+            has); then, at that commit, `config.json`, `hf_quant_config.json` and `model.safetensors.index.json` as a whole, \
+            and the headers of the safetensors files by range requests, several at a time. Never a weight: a server that \
+            does not send parts of files is an error. Nothing is written: the next run asks again, and `hf download org/name \
+            config.json` brings a config into the cache for good. What fails for now (status 429 or 5xx, a connection that \
+            breaks off) is tried twice more.\n\n## Variables\n\n";
+    out += &table(
+        ["variable", "meaning"],
+        VARIABLES.map(|[name, text]| [code(name), text.to_owned()]),
+    );
+    page("places.md", &out);
+}
+
+/// The page has every variable that the sources name, and no other.
+#[test]
+fn every_variable_is_listed() {
+    fn gather(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                gather(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source");
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_variable = |word: &&str| {
+                word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+            };
+            found.extend(text.split('"').filter(is_variable).map(str::to_owned));
+        }
+    }
+    let mut found = BTreeSet::new();
+    gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source"), &mut found);
+    // These are no variables.
+    for word in ["TRUE", "MODEL", "CARGO_PKG_VERSION"] {
+        found.remove(word);
+    }
+    let listed: BTreeSet<String> = VARIABLES.iter().map(|[name, _]| (*name).to_owned()).collect();
+    let by_the_client = ["HTTPS_PROXY", "NO_PROXY"].map(str::to_owned);
+    found.extend(by_the_client);
+    assert_eq!(found, listed);
+}
+
 // ── the folder ──────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
@@ -579,6 +702,7 @@ fn no_page_is_left_over() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     pages.sort();
-    let known = ["architectures", "cli", "conventions", "devices", "errors", "json", "models"];
+    let known =
+        ["architectures", "cli", "conventions", "devices", "errors", "json", "models", "places"];
     assert_eq!(pages, known.map(|name| format!("{name}.md")));
 }

@@ -2,68 +2,18 @@
 
 mod run;
 
+use run::tensors::{BYTES, Tensor, file, index, llama};
 use run::{LLAMA, Place, Report, Run};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// A tensor to write: name, dtype, bytes of an element, shape.
-type Tensor = (String, &'static str, u64, Vec<u64>);
-
-/// The tensors of [`LLAMA`], its norms in fp32.
-fn llama() -> Vec<Tensor> {
-    let mut all = vec![("model.norm.weight".to_owned(), "F32", 4, vec![64])];
-    let mut matrix = |name: String, to, from| all.push((name, "BF16", 2, vec![to, from]));
-    matrix("model.embed_tokens.weight".into(), 100, 64);
-    matrix("lm_head.weight".into(), 100, 64);
-    for layer in 0..2 {
-        let mut matrix =
-            |name: &str, to, from| matrix(format!("model.layers.{layer}.{name}.weight"), to, from);
-        for (name, to) in [("q", 64), ("k", 32), ("v", 32), ("o", 64)] {
-            matrix(&format!("self_attn.{name}_proj"), to, 64);
-        }
-        matrix("mlp.gate_proj", 96, 64);
-        matrix("mlp.up_proj", 96, 64);
-        matrix("mlp.down_proj", 64, 96);
-    }
-    for layer in 0..2 {
-        for name in ["input_layernorm", "post_attention_layernorm"] {
-            all.push((format!("model.layers.{layer}.{name}.weight"), "F32", 4, vec![64]));
-        }
-    }
-    all
-}
-
-/// 74,560 parameters of 2 bytes, of which 5·64 of norms have 4.
-const BYTES: u128 = 2 * 74_560 + 2 * 5 * 64;
-
 /// A file as the format has it; the data are a hole.
 fn write(path: &Path, tensors: &[Tensor]) {
-    let mut end = 0;
-    let entries: Vec<String> = tensors
-        .iter()
-        .map(|(name, dtype, width, shape)| {
-            let from = end;
-            end += width * shape.iter().product::<u64>();
-            format!(
-                r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{from},{end}]}}"#
-            )
-        })
-        .collect();
-    let json = format!("{{{}}}", entries.join(","));
-    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(json.as_bytes());
+    let (bytes, size) = file(tensors);
     fs::write(path, &bytes).expect("a file");
     let file = fs::OpenOptions::new().write(true).open(path).expect("a file");
-    file.set_len(bytes.len() as u64 + end).expect("a longer file");
-}
-
-fn index(shards: &[(&str, &[Tensor])]) -> String {
-    let names = |(file, tensors): &(&str, &[Tensor])| {
-        let entry = |tensor: &Tensor| format!(r#""{}":"{file}""#, tensor.0);
-        tensors.iter().map(entry).collect::<Vec<_>>().join(",")
-    };
-    format!(r#"{{"weight_map":{{{}}}}}"#, shards.iter().map(names).collect::<Vec<_>>().join(","))
+    file.set_len(size).expect("a longer file");
 }
 
 /// A folder `m` with [`LLAMA`] as its config.
@@ -82,7 +32,7 @@ const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-0
 
 /// The same in two files and their index.
 fn sharded() -> Place {
-    let (place, all) = (folder(), llama());
+    let (place, all) = (folder(), llama(2));
     let (first, second) = all.split_at(9);
     for (name, tensors) in SHARDS.into_iter().zip([first, second]) {
         write(&place.path().join("m").join(name), tensors);
@@ -95,7 +45,7 @@ fn sharded() -> Place {
 #[test]
 fn one_file_gives_the_bytes_that_it_holds() {
     let place = folder();
-    write(&place.path().join("m/model.safetensors"), &llama());
+    write(&place.path().join("m/model.safetensors"), &llama(2));
     for model in ["m", "m/model.safetensors"] {
         let report: Report = estimate(&place, model).json();
         assert_eq!(report.model.parameters.total, 74_560);
@@ -125,7 +75,7 @@ fn an_index_gathers_its_files() {
 
 #[test]
 fn tensors_that_the_config_does_not_count_are_named() {
-    let (place, mut all) = (folder(), llama());
+    let (place, mut all) = (folder(), llama(2));
     all.push(("model.layers.2.mlp.up_proj.weight".into(), "BF16", 2, vec![96, 64]));
     write(&place.path().join("m/model.safetensors"), &all);
     let report: Report = estimate(&place, "m").json();
@@ -144,7 +94,7 @@ fn fails(place: &Place, model: &str, message: &str) {
 #[test]
 fn an_index_and_files_that_disagree() {
     let place = sharded();
-    let all = llama();
+    let all = llama(2);
     let shard = |number: usize| place.path().join("m").join(SHARDS[number]);
     write(&shard(1), &all[9..20]);
     fails(
@@ -203,7 +153,7 @@ fn files_that_are_no_safetensors() {
         &[9, 0, 0, 0, 0, 0, 0, 0, b'{'],
         &format!("byte 0: the header has 9 bytes, the whole file 9; {cut}"),
     );
-    write(&place.path().join(name), &llama());
+    write(&place.path().join(name), &llama(2));
     let file = fs::OpenOptions::new().write(true).open(place.path().join(name)).expect("a file");
     file.set_len(file.metadata().expect("a length").len() - 1).expect("a shorter file");
     let (message, _) = estimate(&place, "m").failure();

@@ -117,8 +117,13 @@ pub enum ErrorKind {
     Quantization,
     /// No built-in model has this name.
     Model,
-    /// Where a model is looked for, a file is missing that another one names.
+    /// Where a model is looked for, something is missing: a repository, a revision, a file that another one
+    /// names.
     Place,
+    /// The Hub cannot be reached, or what answers is not the Hub.
+    Network,
+    /// The Hub keeps a repository from whoever asks: it is gated, or the token is not valid.
+    Access,
     /// A header of weights is not what its format says, or files of weights contradict each other.
     Weights,
     /// The request contradicts itself: more cached than prompt, an empty batch.
@@ -153,7 +158,16 @@ impl ErrorKind {
             "The config's `quantization_config` is of a kind whose widths flopmeter does not know.",
         ),
         (Self::Model, "No built-in model has this name."),
-        (Self::Place, "Where a model is looked for, a file is missing that another one names."),
+        (
+            Self::Place,
+            "Where a model is looked for, something is missing: a repository, a revision, a file that another \
+             one names.",
+        ),
+        (Self::Network, "The Hub cannot be reached, or what answers is not the Hub."),
+        (
+            Self::Access,
+            "The Hub keeps a repository from whoever asks: it is gated, or the token is not valid.",
+        ),
         (
             Self::Weights,
             "A header of weights is not what its format says, or files of weights contradict each other.",

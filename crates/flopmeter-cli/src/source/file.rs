@@ -9,36 +9,40 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The longest config that is read from a file; the core reads no longer one either.
-const LONGEST_FILE: u64 = 16 << 20;
+pub const LONGEST_FILE: u64 = 16 << 20;
+/// What modelopt writes beside a config.json that may say nothing of it.
+const QUANTIZATION: &str = "hf_quant_config.json";
 
-/// The model of a config.json, held against weights if they are at hand.
+/// The model of a config.json and what lies beside it, held against weights if they are at hand.
 pub fn model(path: &Path, weights: Option<Arc<Weights>>) -> Result<Model> {
-    let text = text(path)?;
-    Config::parse(&text)
-        .and_then(|config| {
-            let config = match quantization_beside(path)? {
-                Some(quantization) => config.with_quantization(quantization),
-                None => config,
-            };
-            Ok(match weights {
-                Some(weights) => config.with_weights(weights),
-                None => config,
-            })
-        })
-        .and_then(|config| Model::from_config(&config))
-        .map_err(|error| error.within(&shown(path)))
+    let has_company = path.file_name().is_some_and(|name| name == "config.json");
+    let beside = |name: &str| match path.with_file_name(name) {
+        other if has_company && other.exists() => text(&other).map(Some),
+        _ => Ok(None),
+    };
+    model_of(&text(path)?, &shown(path), &beside, weights)
 }
 
-/// What modelopt writes beside a config.json that may say nothing of it.
-fn quantization_beside(path: &Path) -> Result<Option<Config>> {
-    const NAME: &str = "hf_quant_config.json";
-    let beside = path.with_file_name(NAME);
-    if path.file_name().is_none_or(|name| name != "config.json") || !beside.exists() {
-        return Ok(None);
-    }
-    text(&beside)
-        .and_then(|text| Config::parse(&text).map_err(|error| error.within(NAME)))
-        .map(Some)
+/// The model of the text of a config.json, wherever it is: `beside` gives the text of another file there,
+/// if there is one.
+pub fn model_of(
+    text: &str,
+    place: &str,
+    beside: &dyn Fn(&str) -> Result<Option<String>>,
+    weights: Option<Arc<Weights>>,
+) -> Result<Model> {
+    let read = || {
+        let mut config = Config::parse(text)?;
+        if let Some(text) = beside(QUANTIZATION)? {
+            let quantization = Config::parse(&text).map_err(|error| error.within(QUANTIZATION))?;
+            config = config.with_quantization(quantization);
+        }
+        if let Some(weights) = weights {
+            config = config.with_weights(weights);
+        }
+        Model::from_config(&config)
+    };
+    read().map_err(|error| error.within(place))
 }
 
 /// The text of a config.json, of another short JSON file, or of a reference.
@@ -65,12 +69,17 @@ pub fn text(path: &Path) -> Result<String> {
     fs::File::open(path)
         .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&shown, &error))?;
+    utf_8(bytes, &shown)
+}
+
+/// The bytes of a short file as text.
+pub fn utf_8(bytes: Vec<u8>, place: &str) -> Result<String> {
     let utf_16 = matches!(bytes.first_chunk(), Some([0xFF, 0xFE] | [0xFE, 0xFF]));
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let hint =
             if utf_16 { "it is UTF-16; save it as UTF-8" } else { "give the model's config.json" };
-        Error::new(ErrorKind::Syntax, format!("{shown}: byte {at}"), "is not UTF-8 text").hint(hint)
+        Error::new(ErrorKind::Syntax, format!("{place}: byte {at}"), "is not UTF-8 text").hint(hint)
     })
 }
 

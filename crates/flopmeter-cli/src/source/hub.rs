@@ -1,19 +1,24 @@
-//! The local cache of the Hub's client: `org/name@revision` → the config.json of a snapshot.
-//!
-//! ```text
-//! <cache>/models--org--name/refs/<revision>             a commit's hash
-//!                          /snapshots/<hash>/config.json  a link into blobs/
-//! ```
-//!
-//! Nothing is fetched.
+//! A Hub id, `org/name@revision` → the model: from the local cache, the built-in table or the Hub itself.
 
-use super::{Source, file, weights};
+mod address;
+mod answer;
+mod cache;
+mod client;
+mod parallel;
+mod progress;
+mod refusal;
+mod repository;
+mod settings;
+
+use super::{Source, from_table};
 use crate::visible::shortened;
+use cache::Cached;
+use client::Client;
 use flopmeter::flops::nominal_billions;
-use flopmeter::{Builtin, Error, ErrorKind, Result};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use flopmeter::{Builtin, Error, ErrorKind, Model, Result};
+use repository::Repository;
+use settings::{Environment, Settings};
+use std::env;
 
 /// The revision that is meant where none is named.
 const DEFAULT_REVISION: &str = "main";
@@ -51,104 +56,80 @@ impl<'n> Id<'n> {
         Ok(Some(Self { owner, name, revision }))
     }
 
-    fn repository(&self) -> String {
-        format!("{}/{}", self.owner, self.name)
-    }
-
-    fn folder(&self) -> String {
-        format!("models--{}--{}", self.owner, self.name)
-    }
-
-    /// The model, if the cache has the revision.
+    /// The model: of the snapshot that the local cache has; else the built-in one, unless a revision is
+    /// named; else as the Hub has it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Place`] for a cache that lacks what it names, or a revision that is asked for by name
-    /// and not there; whatever the config is refused for.
-    pub fn cached(&self) -> Result<Option<Source>> {
-        let missing = |fact: &str| {
-            Error::new(ErrorKind::Place, place(&self.repository()), fact).hint(self.command())
+    /// [`ErrorKind::Place`] for what neither has, [`ErrorKind::Network`] and [`ErrorKind::Access`] if the
+    /// Hub cannot be asked or refuses; whatever the files are refused for.
+    pub fn find(&self) -> Result<Source> {
+        let environment = Environment(&|name| env::var_os(name));
+        let lacking = match self.cached(environment.cache().as_deref())? {
+            Cached::Model(source) => return Ok(*source),
+            Cached::Broken(error) => Some(error),
+            Cached::Nothing => None,
         };
-        let not_there = || match self.revision {
-            Some(revision) => {
-                let fact = format!("has no revision `{}` in the local cache", shortened(revision));
-                Err(missing(&fact).hint("or leave the revision out"))
-            }
-            None => Ok(None),
-        };
-        let Some(folder) = cache(&|name| env::var_os(name)).map(|at| at.join(self.folder())) else {
-            return not_there();
-        };
-        let Some((hash, named)) = self.commit(&folder)? else { return not_there() };
-        let snapshot = folder.join("snapshots").join(&hash);
-        if !snapshot.is_dir() {
-            if named {
-                return Err(broken(
-                    &snapshot,
-                    &format!("does not exist, but `{}` names it", self.revision()),
-                )
-                .hint(self.command()));
-            }
-            return not_there();
-        }
-        let config = snapshot.join("config.json");
-        match fs::metadata(&config) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let fact = if config.is_symlink() {
-                    "is a link to a file that does not exist"
-                } else {
-                    "is not in the snapshot"
-                };
-                return Err(broken(&config, fact).hint(self.command()));
-            }
-            Err(error) => return Err(file::unreadable(&file::shown(&config), &error)),
-        }
         let id = self.repository();
-        // A snapshot has what was asked for of the weights, often not all.
-        let (found, partial) = match weights::of_folder(&snapshot) {
-            Ok(found) => (found, None),
-            Err(error) if error.kind() == ErrorKind::Place => {
-                (None, Some("not all weights are in the cache: the config alone is counted".into()))
+        let built_in = match self.revision {
+            None => from_table(&id),
+            Some(_) => Err(Error::new(ErrorKind::Model, place(&id), "")),
+        };
+        let mut source = match (built_in, environment.offline()) {
+            (Ok(source), _) => source,
+            (Err(unknown), Some(variable)) => {
+                return Err(self.offline(lacking, unknown, variable));
             }
-            Err(error) => return Err(error),
+            (Err(unknown), None) => {
+                let client = Client::new(Settings::read(&environment)?)?;
+                let found =
+                    Repository::look_up(&client, self).map_err(|error| match error.kind() {
+                        ErrorKind::Access => error,
+                        // A name that is not found is often one that is mistyped.
+                        _ => unknown.hints().iter().fold(error, |error, hint| error.hint(hint)),
+                    })?;
+                found.model()?
+            }
         };
-        let (found, headers) = found.map(|found| (found.weights, found.note)).unzip();
-        let mut model = file::model(&config, found)?;
-        let row = Builtin::find(&id).ok();
-        let stated = row.and_then(|row| row.nominal_billions).or_else(|| nominal_billions(&id));
-        if let Some(billions) = stated {
-            model = model.with_nominal_billions(billions);
+        if let Some(lacking) = lacking {
+            let note =
+                format!("the local cache is left aside: {} {}", lacking.place(), lacking.fact());
+            source.notes.push(note);
         }
-        let note = if named {
-            let revision = shortened(self.revision());
-            format!("config of snapshot {hash} (revision {revision}) in the local Hub cache")
-        } else {
-            format!("config of snapshot {hash} in the local Hub cache")
+        Ok(source)
+    }
+
+    /// Why there is nothing, when the Hub may not be asked.
+    fn offline(&self, lacking: Option<Error>, unknown: Error, variable: &str) -> Error {
+        let error = match (lacking, self.revision) {
+            (Some(lacking), _) => lacking,
+            (None, Some(revision)) => {
+                let fact = format!("has no revision `{}` in the local cache", shortened(revision));
+                Error::new(ErrorKind::Place, place(&self.repository()), fact)
+                    .hint(self.command())
+                    .hint("or leave the revision out")
+            }
+            (None, None) => unknown,
         };
-        let notes = [Some(note), headers, partial].into_iter().flatten().collect();
-        Ok(Some(Source { id, model, builtin: None, notes }))
+        error.hint(format!("{variable} is set: without it the Hub is asked"))
+    }
+
+    fn repository(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
     }
 
     fn revision(&self) -> &str {
         self.revision.unwrap_or(DEFAULT_REVISION)
     }
 
-    /// The commit of the revision, and whether a reference names it.
-    fn commit(&self, folder: &Path) -> Result<Option<(String, bool)>> {
-        let revision = self.revision();
-        let reference = folder.join("refs").join(revision);
-        if reference.is_file() {
-            let text = file::text(&reference)?;
-            let hash = text.trim();
-            if !is_hash(hash) {
-                return Err(
-                    broken(&reference, "does not hold the hash of a commit").hint(self.command())
-                );
-            }
-            return Ok(Some((hash.to_owned(), true)));
+    /// With the number of parameters that the name states, for the convention that takes it.
+    fn with_nominal(&self, model: Model) -> Model {
+        let id = self.repository();
+        let row = Builtin::find(&id).ok();
+        match row.and_then(|row| row.nominal_billions).or_else(|| nominal_billions(&id)) {
+            Some(billions) => model.with_nominal_billions(billions),
+            None => model,
         }
-        Ok(is_hash(revision).then(|| (revision.to_owned(), false)))
     }
 
     /// What brings the config into the cache.
@@ -159,28 +140,6 @@ impl<'n> Id<'n> {
         };
         format!("fetch it: `hf download {} config.json{revision}`", self.repository())
     }
-}
-
-/// The cache's folder, as the Hub's client finds it.
-fn cache(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let home = || variable("HOME").or_else(|| variable("USERPROFILE")).filter(|at| !at.is_empty());
-    let folder = |name: &str| -> Option<PathBuf> {
-        let at = PathBuf::from(variable(name).filter(|at| !at.is_empty())?);
-        // The client expands a leading `~` too.
-        match at.strip_prefix("~") {
-            Ok(below) => Some(PathBuf::from(home()?).join(below)),
-            Err(_) => Some(at),
-        }
-    };
-    folder("HF_HUB_CACHE")
-        .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
-        .or_else(|| folder("HF_HOME").map(|at| at.join("hub")))
-        .or_else(|| folder("XDG_CACHE_HOME").map(|at| at.join("huggingface").join("hub")))
-        .or_else(|| Some(PathBuf::from(home()?).join(".cache").join("huggingface").join("hub")))
-}
-
-fn broken(path: &Path, fact: &str) -> Error {
-    Error::new(ErrorKind::Place, file::shown(path), fact)
 }
 
 fn place(name: &str) -> String {
@@ -214,8 +173,7 @@ fn is_hash(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Id, cache};
-    use std::path::PathBuf;
+    use super::Id;
 
     #[test]
     fn what_is_an_id() {
@@ -230,23 +188,5 @@ mod tests {
         for revision in ["", ".", "..", "../x", "a//b", "/a", "a/..", "a\\b", "a\0", "~"] {
             assert!(Id::parse(&format!("a/b@{revision}")).is_err(), "{revision}");
         }
-    }
-
-    #[test]
-    fn where_the_cache_is() {
-        let of = |set: &[(&str, &str)]| {
-            cache(&|name| set.iter().find(|(known, _)| *known == name).map(|(_, at)| at.into()))
-        };
-        let mut set = vec![("HOME", "/h")];
-        let mut next = |at: Option<(&'static str, &'static str)>, wanted: &str| {
-            set.extend(at);
-            assert_eq!(of(&set), Some(PathBuf::from(wanted)));
-        };
-        next(None, "/h/.cache/huggingface/hub");
-        next(Some(("XDG_CACHE_HOME", "/x")), "/x/huggingface/hub");
-        next(Some(("HF_HOME", "~/f")), "/h/f/hub");
-        next(Some(("HF_HUB_CACHE", "/c")), "/c");
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[("HF_HOME", ""), ("HOME", "/h")]), of(&[("HOME", "/h")]));
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The name of a model's only file, and of the index where it has several.
-const FILE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub const FILE: &str = "model.safetensors";
+pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Tensors, and where they were read.
 pub struct Found {
@@ -21,7 +21,7 @@ pub struct Found {
 
 /// What was read so far.
 #[derive(Default)]
-struct Headers {
+pub struct Headers {
     tensors: Vec<Tensor>,
     files: usize,
     bytes_read: u64,
@@ -42,7 +42,6 @@ pub fn of_folder(folder: &Path) -> Result<Option<Found>> {
 
 /// The weights of one file, or of all those of which it is one.
 pub fn of_file(path: &Path) -> Result<Found> {
-    let mut headers = Headers::default();
     if let Some(index) = index_of_shard(path) {
         if !index.exists() {
             let fact = "is one of several files, and their index does not lie beside it";
@@ -51,7 +50,9 @@ pub fn of_file(path: &Path) -> Result<Found> {
         }
         return of_index(&index);
     }
-    headers.read(path)?;
+    let mut headers = Headers::default();
+    let (tensors, bytes_read) = header(path)?;
+    headers.add(tensors, bytes_read);
     headers.found().map_err(|error| error.within(&file::shown(path)))
 }
 
@@ -60,7 +61,7 @@ pub fn of_index(path: &Path) -> Result<Found> {
     let shown = file::shown(path);
     let text = file::text(path)?;
     let index = Index::parse(&text).map_err(|error| error.within(&shown))?;
-    let mut headers = Headers { bytes_read: text.len() as u64, ..Headers::default() };
+    let mut headers = Headers::after(text.len() as u64);
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
@@ -69,39 +70,45 @@ pub fn of_index(path: &Path) -> Result<Found> {
             return Err(Error::new(ErrorKind::Place, file::shown(&shard), fact)
                 .hint("fetch the file, or give the config.json alone"));
         }
-        let from = headers.tensors.len();
-        headers.read(&shard)?;
-        index
-            .check(name, &headers.tensors[from..])
-            .map_err(|error| error.within(&file::shown(&shard)))?;
+        let (tensors, bytes_read) = header(&shard)?;
+        index.check(name, &tensors).map_err(|error| error.within(&file::shown(&shard)))?;
+        headers.add(tensors, bytes_read);
     }
     headers.found().map_err(|error| error.within(&shown))
 }
 
-impl Headers {
-    fn read(&mut self, path: &Path) -> Result<()> {
-        let shown = file::shown(path);
-        let unreadable = |error| file::unreadable(&shown, &error);
-        let (mut file, size) = file::weights(path)?;
+/// The tensors of a file, and how many bytes were read for them.
+fn header(path: &Path) -> Result<(Vec<Tensor>, u64)> {
+    let shown = file::shown(path);
+    let unreadable = |error| file::unreadable(&shown, &error);
+    let (mut file, size) = file::weights(path)?;
+    let mut read = |length: u64| {
         let mut bytes = Vec::new();
-        let mut read = |length: u64| {
-            bytes.clear();
-            (&mut file).take(length).read_to_end(&mut bytes).map_err(unreadable)?;
-            Ok(std::mem::take(&mut bytes))
-        };
-        let start = read(safetensors::PREFIX)?;
-        let length =
-            safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
-        let header = read(length)?;
-        self.tensors.append(
-            &mut safetensors::tensors(&header, size).map_err(|error| error.within(&shown))?,
-        );
-        self.files += 1;
-        self.bytes_read += safetensors::PREFIX + length;
-        Ok(())
+        (&mut file).take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
+    };
+    let start = read(safetensors::PREFIX)?;
+    let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
+    let header = read(length)?;
+    let tensors = safetensors::tensors(&header, size).map_err(|error| error.within(&shown))?;
+    Ok((tensors, safetensors::PREFIX + length))
+}
+
+impl Headers {
+    /// None yet, after so many bytes of an index.
+    pub fn after(bytes_read: u64) -> Self {
+        Self { bytes_read, ..Self::default() }
     }
 
-    fn found(self) -> Result<Found> {
+    /// Those of one more file.
+    pub fn add(&mut self, mut tensors: Vec<Tensor>, bytes_read: u64) {
+        self.tensors.append(&mut tensors);
+        self.files += 1;
+        self.bytes_read += bytes_read;
+    }
+
+    /// All of them together.
+    pub fn found(self) -> Result<Found> {
         let weights = Weights::new(self.tensors)?;
         let note = format!(
             "shapes and widths of {} tensors, {} bytes, from the headers of {} safetensors file{} ({} bytes \
