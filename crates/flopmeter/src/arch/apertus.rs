@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["apertus"];
+pub(super) const MODEL_TYPES: &[&str] = &["apertus", "apertus1p5_text"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;

@@ -14,7 +14,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::Linear;
+use crate::op::{Linear, Op};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
@@ -31,15 +31,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
 ];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    if !c.flag("is_decoder", false)? {
-        return Err(c
-            .contradiction("is_decoder", "is not true, and encoders are not counted")
-            .hint("as a decoder it sees what came before only, and keeps a cache"));
-    }
-    if c.flag("add_cross_attention", false)? {
-        return Err(c
-            .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
-    }
+    decoder_alone(c)?;
     let generation = c.model_type() == "bert-generation";
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
@@ -64,34 +56,57 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     first.push(layer_norm("embeddings.LayerNorm", d, true));
     model.once("embedding", first);
-    model.layers(layers, |_| {
-        Ok(vec![
-            projection("attention.self.query", d, d).bias(true).into(),
-            projection("attention.self.key", d, d).bias(true).into(),
-            projection("attention.self.value", d, d).bias(true).into(),
-            heads.attend_in("attention.self", Mask::Causal),
-            projection("attention.output.dense", d, d).bias(true).into(),
-            layer_norm("attention.output.LayerNorm", d, true),
-            mlp("intermediate.dense", d, f).bias(true).into(),
-            mlp("output.dense", f, d).bias(true).into(),
-            layer_norm("output.LayerNorm", d, true),
-        ])
-    })?;
+    model.layers(layers, |_| Ok(layer(heads, d, f)))?;
     let mut last = Vec::new();
     if c.model_type() == "roberta-prelayernorm" {
         last.push(layer_norm("LayerNorm", d, true));
     }
     if !generation {
-        let dense = Linear::new("lm_head.dense", Component::Head, d, d).bias(true);
-        last.push(dense.sampled().into());
-        last.push(layer_norm("lm_head.layer_norm", d, true));
+        last.extend(transform(d, d));
     }
-    // Two biases, which are one where the head is the embedding.
-    let tied = tied(c, true)?;
-    last.push(head(d, vocab, tied).bias(!tied).into());
-    last.push(vector("lm_head.bias", vocab));
+    last.extend(decoder_head(d, vocab, tied(c, true)?));
     model.once("head", last);
     model.finish()
+}
+
+/// Refuses encoders, and decoders that attend to one.
+pub(super) fn decoder_alone(c: &Config) -> Result<()> {
+    if !c.flag("is_decoder", false)? {
+        return Err(c
+            .contradiction("is_decoder", "is not true, and encoders are not counted")
+            .hint("as a decoder it sees what came before only, and keeps a cache"));
+    }
+    if c.flag("add_cross_attention", false)? {
+        return Err(c
+            .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
+    }
+    Ok(())
+}
+
+/// A layer of width `d` and inner width `f`.
+pub(super) fn layer(heads: Heads, d: u64, f: u64) -> Vec<Op> {
+    vec![
+        projection("attention.self.query", d, d).bias(true).into(),
+        projection("attention.self.key", d, d).bias(true).into(),
+        projection("attention.self.value", d, d).bias(true).into(),
+        heads.attend_in("attention.self", Mask::Causal),
+        projection("attention.output.dense", d, d).bias(true).into(),
+        layer_norm("attention.output.LayerNorm", d, true),
+        mlp("intermediate.dense", d, f).bias(true).into(),
+        mlp("output.dense", f, d).bias(true).into(),
+        layer_norm("output.LayerNorm", d, true),
+    ]
+}
+
+/// A head of two biases, which are one where it is the embedding.
+pub(super) fn decoder_head(width: u64, vocab: u64, tied: bool) -> [Op; 2] {
+    [head(width, vocab, tied).bias(!tied).into(), vector("lm_head.bias", vocab)]
+}
+
+/// What stands before that head: a layer of its own from `d` to `width`, and a norm.
+pub(super) fn transform(d: u64, width: u64) -> [Op; 2] {
+    let dense = Linear::new("lm_head.dense", Component::Head, d, width).bias(true);
+    [dense.sampled().into(), layer_norm("lm_head.layer_norm", width, true)]
 }
 
 #[cfg(test)]

@@ -81,6 +81,11 @@ pub(super) fn shared(names: [&'static str; 3], hidden: u64, inner: u64, bias: bo
 pub(super) const SHARED_IN_MLP: [&str; 3] =
     ["mlp.shared_experts.gate_proj", "mlp.shared_experts.up_proj", "mlp.shared_experts.down_proj"];
 
+/// What a file calls the number of shared experts.
+fn shared_key(c: &Config) -> &'static str {
+    if c.has("num_shared_experts") { "num_shared_experts" } else { "n_shared_experts" }
+}
+
 /// DeepSeek's feed-forward layers: the first are dense, the others routed and shared experts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DenseFirst {
@@ -107,7 +112,7 @@ impl DenseFirst {
             dense_layers: c.count_or("first_k_dense_replace", dense_layers)?,
             dense_inner: c.size("intermediate_size")?,
             expert_inner: c.size("moe_intermediate_size")?,
-            shared: c.count_or("n_shared_experts", shared)?,
+            shared: c.count_or(shared_key(c), shared)?,
             corrected: false,
         })
     }

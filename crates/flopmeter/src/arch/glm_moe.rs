@@ -1,4 +1,4 @@
-//! GLM-4.5 and Solar Open: grouped queries, and DeepSeek's feed-forward layers.
+//! GLM-4.5, Sarvam-30B and Solar Open: grouped queries, and DeepSeek's feed-forward layers.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → feed-forward ] → norm → head
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe", "solar_open"];
+pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe", "sarvam_moe", "solar_open"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
@@ -24,9 +24,15 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         return solar(c);
     }
     let d = c.size("hidden_size")?;
-    let heads = Heads::read_or(c, d, 8, None)?;
-    let bias = c.flag("attention_bias", false)?;
-    let normed = c.flag("use_qk_norm", false)?;
+    let sarvam = c.model_type() == "sarvam_moe";
+    let heads = if sarvam {
+        Heads::read_or(c, d, 4, Some(64))?
+    } else {
+        Heads::read_or(c, d, 8, None)?
+    };
+    // Its first files have another name for it.
+    let bias = c.flag("attention_bias", sarvam && c.flag("use_qkv_bias", false)?)?;
+    let normed = c.flag("use_qk_norm", sarvam)?;
     let ffn = DenseFirst::read(c, 1, 1)?.corrected();
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut attention = heads.attention(d, bias, false, Mask::Causal);

@@ -1,4 +1,4 @@
-//! GPT-2, and GPT-BigCode (StarCoder, SantaCoder), which is GPT-2 with one head of keys and values for all.
+//! GPT-2 (GPT-SW3 is one), and GPT-BigCode (StarCoder, SantaCoder), which is GPT-2 with one head of keys and values for all.
 //!
 //! ```text
 //! embed + positions → L × [ norm → qkv → attend → out ] [ norm → fc → proj ] → norm → head
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gpt2", "gpt_bigcode"];
+pub(super) const MODEL_TYPES: &[&str] = &["gpt-sw3", "gpt2", "gpt_bigcode"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     if c.flag("add_cross_attention", false)? {

@@ -15,6 +15,7 @@ use crate::passes::Mask;
 pub(super) const MODEL_TYPES: &[&str] = &[
     "emu3_text_model",
     "ernie4_5",
+    "exaone",
     "granite",
     "internlm3",
     "iquestcoder",
@@ -29,7 +30,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "seed_oss" => Heads::read_or(c, d, 8, Some(128))?,
         "ernie4_5" | "internlm3" => Heads::read_or(c, d, 2, Some(128))?,
         "iquestcoder" => Heads::read_or(c, d, 8, Some(128))?,
-        "emu3_text_model" => Heads::read_or(c, d, 8, None)?,
+        "emu3_text_model" | "exaone" => Heads::read_or(c, d, 8, None)?,
         _ => Heads::read(c, d)?,
     };
     let bias = Biases::read(c)?;

@@ -52,6 +52,14 @@ BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "mega
 LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
                 "qk_rope_head_dim": 6, "v_head_dim": 18}
 GROUPS = {"n_group": 5, "topk_group": 2}
+DECODER = {**SMALL, "is_decoder": True}
+CTRL = {"vocab_size": 131, "n_positions": 64, "n_embd": 60, "n_layer": 3, "n_head": 6, "dff": 92, **TOKENS}
+MODERNBERT = {**SMALL, "num_hidden_layers": 5, "local_attention": 14}
+ROC_BERT = {**DECODER, "pronunciation_embed_dim": 14, "pronunciation_vocab_size": 23, "shape_embed_dim": 18,
+            "shape_vocab_size": 29}
+XMOD = {**DECODER, "languages": ["de_DE", "en_XX", "ro_RO"], "default_language": "en_XX"}
+GIT = {**SMALL, "vision_config": {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1,
+                                  "num_attention_heads": 4, "image_size": 28, "patch_size": 14}}
 SIGLIP = {"model_type": "siglip_vision_model", "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 1,
           "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
 PIXTRAL = {"model_type": "pixtral", "hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 1,
@@ -436,4 +444,33 @@ CASES = {
                                      "num_experts": 7, "mlp_only_layers": [1], "attention_bias": True,
                                      "rope_parameters": QWEN3_MROPE},
                      "vision_config": QWEN3_VISION, **VISION_TOKENS},
+    "apertus1p5_text": GROUPED,
+    "ctrl": CTRL,
+    "ctrl@untied": {**CTRL, "tie_word_embeddings": False},
+    "electra": {**DECODER, "embedding_size": 34},
+    "electra@equal": {**DECODER, "embedding_size": 60, "tie_word_embeddings": False},
+    "exaone": {**SMALL, "num_key_value_heads": 3},
+    "exaone@head-dim": {**WIDE, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+    "git": GIT,
+    "git@tied": {**GIT, "tie_word_embeddings": True},
+    "gpt-sw3": GPT2,
+    "modernbert-decoder": MODERNBERT,
+    "modernbert-decoder@bias": {**MODERNBERT, "attention_bias": True, "mlp_bias": True, "norm_bias": True,
+                                "classifier_bias": True, "decoder_bias": False, "tie_word_embeddings": False,
+                                "num_hidden_layers": 3, "layer_types": ["sliding_attention", "full_attention",
+                                                                        "sliding_attention"]},
+    "rembert": {**DECODER, "input_embedding_size": 34, "output_embedding_size": 38},
+    "roc_bert": ROC_BERT,
+    "roc_bert@silent": {**ROC_BERT, "enable_pronunciation": False, "tie_word_embeddings": False},
+    "roc_bert@added": {**DECODER, "concat_input": False, "pronunciation_embed_dim": 60, "shape_embed_dim": 60,
+                       "pronunciation_vocab_size": 23, "shape_vocab_size": 29},
+    "roformer": {**DECODER, "embedding_size": 34},
+    "roformer@equal": {**DECODER, "tie_word_embeddings": False},
+    "sarvam_mla": {**LATENT, "first_k_dense_replace": 1},
+    "sarvam_moe": {**WIDE, **EXPERTS, "n_routed_experts": 10, "n_shared_experts": 2},
+    "sarvam_moe@plain": {**GROUPED, **EXPERTS, "head_dim": 14, "num_experts": 10, "num_shared_experts": 1,
+                         "use_qk_norm": False, "use_qkv_bias": True, "first_k_dense_replace": 2},
+    "xmod": XMOD,
+    "xmod@normed": {**XMOD, "pre_norm": True, "adapter_layer_norm": True, "adapter_reduction_factor": 7,
+                    "tie_word_embeddings": False},
 }

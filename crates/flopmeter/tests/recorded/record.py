@@ -45,26 +45,34 @@ MLP = {"mlp", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
 # `forward` does not have is swallowed without a word, and every pass would be the first.
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
+# What is told by its class, whatever it is called.
+CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp"}
 # What a `mixer` is, by its class.
 MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
-HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls"}
+HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "pred_layer"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
-             "altup_projections", "altup_unembed_projections"}
+             "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
+             "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent"}
 # What recurs under a name of attention's, by its class; and a block that is either.
 RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
-VISION = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "embed_tokens_extend", "vision_embed_tokens"}
+VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
+          "embed_tokens_extend", "vision_embed_tokens"}
 
 
 def kinds(model):
     """Paths of modules whose own name does not tell what they are, and a name that does."""
-    names = {}
+    names, head = {}, model.get_output_embeddings()
     for path, module in model.named_modules():
         name, kind = path.split(".")[-1], type(module).__name__
-        if any(part in kind for part in RECURRENCES):
+        if module is head:
+            names[path] = "lm_head"
+        elif kind in CLASSES:
+            names[path] = CLASSES[kind]
+        elif any(part in kind for part in RECURRENCES):
             names[path] = "recurrent"
         elif name == "temporal_block":
             names[path] = "self_attn"
