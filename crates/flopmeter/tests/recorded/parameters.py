@@ -2,23 +2,18 @@
 
 Each row's config is built by transformers on the meta device, so nothing is downloaded and no memory is needed.
 Tied weights count once and buffers do not count. Of a multimodal config only the text part is built, which is the
-part that flopmeter counts. The result, parameters.json, is what the Rust engine must reproduce.
-
-    python parameters.py            rewrites parameters.json
-    python parameters.py --check    compares instead, and fails on any difference
+part that flopmeter counts. `record.py parameters` freezes them in parameters.json, which is what the Rust engine must
+reproduce.
 """
 
 import json
 import pathlib
-import sys
 
 import torch
-import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE / "../../data/models.jsonl"
-RECORD = HERE / "parameters.json"
 
 # Types that transformers knows under another name: the shapes are read in the same way.
 SAME_AS = {"kimi_k2": "deepseek_v3"}
@@ -41,27 +36,13 @@ def count(config):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def main():
-    counts = {}
-    seen = {}
+def counts():
+    """The parameters of every row, by its id."""
+    counts, seen = {}, {}
     for line in MODELS.read_text().splitlines():
         row = json.loads(line)
         key = json.dumps({k: v for k, v in row["config"].items() if k not in NOT_SHAPE}, sort_keys=True)
         if key not in seen:
             seen[key] = count(row["config"])
         counts[row["id"]] = seen[key]
-    record = {
-        "versions": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
-        "parameters": counts,
-    }
-    if "--check" in sys.argv[1:]:
-        wanted = json.loads(RECORD.read_text())["parameters"]
-        wrong = [id for id in sorted(wanted.keys() | counts.keys()) if wanted.get(id) != counts.get(id)]
-        for id in wrong:
-            print(f"{id}: recorded {wanted.get(id)}, counted {counts.get(id)}")
-        sys.exit(1 if wrong else 0)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    return counts

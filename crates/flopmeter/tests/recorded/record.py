@@ -4,11 +4,13 @@
     python record.py llama mpt@wide     record these only
     python record.py --check [CASE …]   compare with the frozen files, say what moved, exit 1 if anything did
 
+A CASE is a case of cases.py, or one of `mappings` and `parameters`: the types that transformers itself can build, and
+the parameters of data/models.jsonl.
+
 One file per case, `<model_type>[@variant].json`; README.md says what it holds.
 """
 
 import argparse
-import difflib
 import inspect
 import json
 import platform
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import warnings
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +26,10 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, DynamicCache
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.models.auto import modeling_auto
 
+import compare
+import parameters as builtin
 from cases import CASES
 
 HERE = Path(__file__).parent
@@ -201,6 +207,19 @@ def parameters(model):
     return {**counts, "vision": sum(vision.values())} if vision else counts
 
 
+def versions():
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "transformers": transformers.__version__,
+    }
+
+
+def words(versions):
+    """The versions that decide a count."""
+    return ", ".join(f"{name} {versions[name]}" for name in ["transformers", "torch"] if name in versions) or "nothing"
+
+
 def record(model_type, variant, given):
     """One case: the model is built from the saved config, so that what is frozen is what was counted."""
     torch.manual_seed(0)
@@ -208,60 +227,84 @@ def record(model_type, variant, given):
     assert saved(loaded)[0] == config, "the config changes when saved again"
     model = build(loaded)
     vocabulary = loaded.get_text_config().vocab_size
-    return {
+    counts = {
         "model_type": model_type,
         "variant": variant,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__.split("+")[0],
-            "transformers": transformers.__version__,
-        },
+        "versions": versions(),
         "given": {"model_type": model_type, **given},
         "config": {**config, "architectures": [type(model).__name__]},
         "parameters": parameters(model),
         "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES[:1 if model_type in ALONE else None] for lengths in SEQUENCES],
     }
+    # As a file has it: keys in order, lists for tuples.
+    return json.loads(json.dumps(counts, sort_keys=True))
 
 
-def as_text(case):
-    return json.dumps(case, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+def mappings():
+    """The model types that transformers itself can build, by kind of model."""
+    return {
+        "causal_lm": sorted(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+        "image_text_to_text": sorted(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
+        "masked_lm": sorted(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES),
+        "seq_to_seq_causal_lm": sorted(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
+    }
+
+
+def case(name):
+    model_type, _, variant = name.partition("@")
+    return record(model_type, variant or None, CASES[name])
+
+
+# What is counted, by the name of its file: the cases, and two files that no single model gives.
+COUNTED = {name: partial(case, name) for name in CASES} | {
+    "mappings": lambda: {"versions": versions(), "types": mappings()},
+    "parameters": lambda: {"versions": versions(), "parameters": builtin.counts()},
+}
+
+
+def as_text(counts):
+    return json.dumps(counts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="<model_type>[@variant]; all of them by default")
+    parser.add_argument("cases", nargs="*", metavar="CASE",
+                        help="<model_type>[@variant], `mappings` or `parameters`; all of them by default")
     parser.add_argument("--check", action="store_true", help="compare with the frozen files instead of writing them")
     arguments = parser.parse_args()
-    if unknown := set(arguments.cases) - set(CASES):
+    if unknown := set(arguments.cases) - set(COUNTED):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
 
-    failed = []
-    for name in arguments.cases or CASES:
-        model_type, _, variant = name.partition("@")
+    failed, moved, frozen_with = [], [], set()
+    names = arguments.cases or list(COUNTED)
+    for name in names:
         path = HERE / f"{name}.json"
         try:
-            text = as_text(record(model_type, variant or None, CASES[name]))
-        except Exception as error:  # every case is tried, the failures are listed together
+            now = COUNTED[name]()
+        except Exception as error:  # every one is tried, the failures are listed together
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
             failed.append(name)
             continue
         if not arguments.check:
-            path.write_text(text)
+            path.write_text(as_text(now))
             continue
-        frozen = path.read_text() if path.exists() else ""
-        if frozen != text:
-            moved = difflib.unified_diff(frozen.splitlines(), text.splitlines(), "frozen", "now", lineterm="")
-            print(f"{name}: moved", *moved, sep="\n")
-            failed.append(name)
-    strays = {path.stem for path in HERE.glob("*.json")} - set(CASES) - {"parameters"}
+        frozen = json.loads(path.read_text()) if path.exists() else {}
+        frozen_with.add(words(frozen.get("versions", {})))
+        if lines := list(compare.moved(frozen, now)) if frozen else ["was not frozen"]:
+            print(name, *lines, sep="\n  ")
+            moved.append(name)
+    strays = {path.stem for path in HERE.glob("*.json")} - set(COUNTED)
     if strays:
         print(f"no case records these: {', '.join(sorted(strays))}", file=sys.stderr)
-    if failed:
-        print(f"{len(failed)} of {len(arguments.cases or CASES)} cases failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed or strays else 0
+    if arguments.check:
+        print(f"frozen with {' and '.join(sorted(frozen_with)) or 'nothing'}; now {words(versions())}")
+        print(f"{len(names)} compared: {len(moved)} moved, {len(failed)} cannot be counted any more")
+    elif failed:
+        print(f"{len(failed)} of {len(names)} cannot be counted: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed or moved or strays else 0
 
 
 if __name__ == "__main__":
