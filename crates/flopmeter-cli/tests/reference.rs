@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use flopmeter::arch::FAMILIES;
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
+use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
     Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Workload,
@@ -314,6 +315,16 @@ fn architectures() {
             let count = built_in.get(family.name).copied().unwrap_or_default();
             [link, codes(family.model_types.iter().copied()), count.to_string()]
         }),
+    );
+    out += "\nA GGUF file states its architecture by another name; its metadata and its tensors make up the config. Where a \
+            name stands for several types, the tensors tell which it is.\n\n";
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, model_type) in Header::architectures() {
+        names.entry(name).or_default().push(model_type);
+    }
+    out += &table(
+        ["`general.architecture`", "model_type"],
+        names.into_iter().map(|(name, types)| [code(name), codes(types)]),
     );
     page("architectures.md", &out);
 }

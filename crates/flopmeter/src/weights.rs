@@ -58,6 +58,8 @@ impl Tensor {
 pub struct Weights {
     tensors: Vec<Tensor>,
     modules: BTreeMap<Key, Module>,
+    /// How the files name modules, where they do not as checkpoints do.
+    names: Option<gguf::names::Names>,
     bytes: u128,
 }
 
@@ -86,14 +88,15 @@ impl Weights {
     ///
     /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 2^19 tensors.
     pub fn new(tensors: Vec<Tensor>) -> Result<Self> {
-        Self::renamed(tensors, |name| Some(name.to_owned()))
+        Self::of(tensors, None)
     }
 
-    /// The same from files that call their tensors otherwise; `None` is for what is no parameter.
-    pub(crate) fn renamed(
-        mut tensors: Vec<Tensor>,
-        rename: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    /// The same of files with other names.
+    fn named(tensors: Vec<Tensor>, names: gguf::names::Names) -> Result<Self> {
+        Self::of(tensors, Some(names))
+    }
+
+    fn of(mut tensors: Vec<Tensor>, names: Option<gguf::names::Names>) -> Result<Self> {
         if tensors.len() > MOST_TENSORS {
             let fact =
                 format!("are {}; the most that are believed is {MOST_TENSORS}", tensors.len());
@@ -105,13 +108,16 @@ impl Weights {
         }
         let mut modules: BTreeMap<Key, Module> = BTreeMap::new();
         for (at, tensor) in tensors.iter().enumerate() {
-            let Some(name) = rename(&tensor.name) else { continue };
-            let Some((key, role)) = Key::of(&name) else { continue };
+            let named = match &names {
+                Some(names) => names.of_tensor(&tensor.name),
+                None => Key::of(&tensor.name),
+            };
+            let Some((key, role)) = named else { continue };
             let module = modules.entry(key).or_insert(Module { first: at, ..Module::default() });
             module.add(tensor, role);
         }
         let bytes = tensors.iter().map(|tensor| u128::from(tensor.bytes)).sum();
-        Ok(Self { tensors, modules, bytes })
+        Ok(Self { tensors, modules, names, bytes })
     }
 
     /// How many there are.
@@ -129,10 +135,28 @@ impl Weights {
         self.tensors.iter().any(|tensor| tensor.storage.is_scaled())
     }
 
+    /// Where an op's weights are.
+    fn key(&self, layer: Option<u64>, op: &Op) -> Key {
+        let inside;
+        let module = match op {
+            Op::Latent(op) => {
+                inside = format!("{}.kv_b_proj", op.module);
+                &inside
+            }
+            _ => op.module(),
+        };
+        match &self.names {
+            Some(names) => names.of_op(layer, module),
+            None => Key::new(layer, module),
+        }
+    }
+
     /// Stores an op as the file stores it, if the file has it.
     pub(crate) fn store(&self, op: &mut Op, layer: Option<u64>) {
-        let Some(module) = self.modules.get(&Key::new(layer, op.module())) else { return };
-        if let Some(storage) = module.storage {
+        let Some(module) = self.modules.get(&self.key(layer, op)) else { return };
+        // What acts element by element may go by the name of a bias.
+        let alone = module.bias.filter(|_| matches!(op, Op::Vector(_)));
+        if let Some(storage) = module.storage.or(alone) {
             op.store_as(storage);
         }
         if let (Op::Linear(op), Some(bias)) = (op, module.bias) {
@@ -146,8 +170,9 @@ impl Weights {
         for Wanted { layer, op } in wanted {
             let shared = matches!(op, Op::Linear(op) if op.shared_weights);
             let buffer = matches!(op, Op::Vector(op) if op.buffer);
-            if !matches!(op, Op::Attention(_)) {
-                let entry = expected.entry(Key::new(layer, op.module())).or_default();
+            let key = self.key(layer, op);
+            if !matches!(op, Op::Attention(_)) && !key.is_in_metadata() {
+                let entry = expected.entry(key).or_default();
                 entry.0 += op.parameters();
                 entry.1 |= shared || buffer;
             }

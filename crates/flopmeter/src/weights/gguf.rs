@@ -9,7 +9,11 @@
 //!
 //! All of it little-endian; a text is a length u64 and so many bytes.
 
+mod architectures;
 mod config;
+mod file;
+mod keys;
+pub(super) mod names;
 mod reader;
 mod types;
 
@@ -95,6 +99,11 @@ impl Header {
         }
     }
 
+    /// Each `general.architecture` that is read, and the `model_type` that it is; some are several.
+    pub fn architectures() -> impl Iterator<Item = (&'static str, &'static str)> {
+        architectures::all()
+    }
+
     /// A whole number of the metadata.
     pub fn number(&self, key: &str) -> Option<u64> {
         match self.keys.get(key)? {
@@ -172,7 +181,7 @@ fn tensor(r: &mut Reader<'_>) -> std::result::Result<(u64, Tensor), Stop> {
     let kind = r.u32()?;
     let offset = r.u64()?;
     let Some(kind) = types::find(kind) else {
-        return Err(bad(format!("has the unknown quantisation type {kind}")));
+        return Err(unknown_type(&name, kind).into());
     };
     let row = shape.first().copied().unwrap_or(1);
     if !row.is_multiple_of(kind.block) {
@@ -191,6 +200,17 @@ fn tensor(r: &mut Reader<'_>) -> std::result::Result<(u64, Tensor), Stop> {
     // The format has the innermost size first.
     shape.reverse();
     Ok((offset, Tensor { name, shape, storage: kind.storage(), bytes }))
+}
+
+fn unknown_type(tensor: &str, kind: u32) -> Error {
+    match types::REMOVED.iter().find(|(id, _)| *id == kind) {
+        Some((_, name)) => {
+            let fact = format!("has the quantisation type {kind} ({name}), which ggml has no more");
+            at_tensor(tensor, fact).hint("quantise the model anew, or give its config.json")
+        }
+        None => at_tensor(tensor, format!("has the unknown quantisation type {kind}"))
+            .hint("the file may be newer than flopmeter, or damaged; give the model's config.json"),
+    }
 }
 
 fn check_places(placed: &[(u64, Tensor)], start: u64, alignment: u64, file: u64) -> Result<()> {

@@ -32,6 +32,11 @@ impl Key {
         Self { layer, module: module.to_owned() }
     }
 
+    /// Whether files of a format have it among their metadata, not among their tensors.
+    pub fn is_in_metadata(&self) -> bool {
+        self.module == super::gguf::names::IN_METADATA
+    }
+
     /// The module of a tensor; `None` for a buffer.
     pub fn of(name: &str) -> Option<(Self, Role)> {
         let mut parts: Vec<&str> = name.split('.').collect();

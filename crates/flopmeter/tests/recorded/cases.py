@@ -337,6 +337,7 @@ CASES = {
     "gemma4_unified_text": {**WIDE, **WINDOW, "global_head_dim": 22, "num_kv_shared_layers": 2,
                             "layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4},
     "gemma3n_text": GEMMA3N,
+    "gemma3n_text@four": {**GEMMA3N, "altup_num_inputs": 4, "vocab_size_per_layer_input": 131},
     "gemma3n_text@all": {**GEMMA3N, "num_hidden_layers": 3, "intermediate_size": 92, "num_kv_shared_layers": 0,
                          "attention_bias": True, "altup_num_inputs": 1, "layer_types": None, "tie_word_embeddings": False},
     "mllama": {"text_config": {**GROUPED, "num_hidden_layers": 4, "cross_attention_layers": [1, 2]},

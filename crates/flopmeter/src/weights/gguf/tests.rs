@@ -123,6 +123,54 @@ fn metadata_becomes_a_config_and_tensors_give_the_bytes() {
     assert_eq!(bytes.weights, 425_984 * 9 / 16 + 189_440 * 105 / 128 + 896 * 4);
 }
 
+/// Keys and values of latent attention: 2 heads, 6 and 4 wide, keys with 2 more for positions; rank 8.
+fn latent() -> File {
+    File::default()
+        .text("general.architecture", "deepseek2")
+        .number("deepseek2.embedding_length", 16)
+        .number("deepseek2.block_count", 1)
+        .number("deepseek2.attention.head_count", 2)
+        .number("deepseek2.attention.kv_lora_rank", 8)
+        .number("deepseek2.rope.dimension_count", 2)
+        .tensor("token_embd.weight", &[16, 100], 0)
+        .tensor("blk.0.attn_norm.weight", &[16], 0)
+        .tensor("blk.0.attn_q.weight", &[16, 16], 0)
+        .tensor("blk.0.attn_kv_a_mqa.weight", &[16, 10], 0)
+        .tensor("blk.0.attn_kv_a_norm.weight", &[8], 0)
+        .tensor("blk.0.attn_output.weight", &[8, 16], 0)
+        .tensor("blk.0.ffn_norm.weight", &[16], 0)
+        .tensor("blk.0.ffn_gate.weight", &[16, 24], 0)
+        .tensor("blk.0.ffn_up.weight", &[16, 24], 0)
+        .tensor("blk.0.ffn_down.weight", &[24, 16], 0)
+        .tensor("output_norm.weight", &[16], 0)
+}
+
+#[test]
+fn keys_and_values_of_latents_in_one_matrix_or_in_two_are_the_same() {
+    let one = latent()
+        .number("deepseek2.attention.key_length", 8)
+        .number("deepseek2.attention.value_length", 4)
+        .tensor("blk.0.attn_kv_b.weight", &[8, 20], 0);
+    // As of 2025 the widths that these keys state are those of the latents, one for all heads.
+    let two = latent()
+        .number("deepseek2.attention.key_length", 10)
+        .number("deepseek2.attention.value_length", 8)
+        .number("deepseek2.attention.key_length_mla", 8)
+        .number("deepseek2.attention.value_length_mla", 4)
+        .tensor("blk.0.attn_k_b.weight", &[6, 8, 2], 0)
+        .tensor("blk.0.attn_v_b.weight", &[8, 4, 2], 0);
+    for file in [one, two] {
+        let header = file.parse().expect("a header");
+        let config = header.config(header.tensors.clone()).expect("a config");
+        let model = crate::Model::from_config(&config).expect("a model");
+        assert_eq!(model.notes(), [""; 0]);
+        // 100·16 + 16·16 + 16·10 + 8 + 8·20 + 8·16 + 3·16·24 + 3·16
+        assert_eq!(model.parameters().total, 3512);
+        let bytes = model.bytes(&crate::Workload::request(1, 1)).expect("bytes");
+        assert_eq!(bytes.weights, 4 * 3512);
+    }
+}
+
 #[test]
 fn tensors_that_are_not_where_they_should_be() {
     let file = || File { data: 64, ..File::default() };
@@ -139,7 +187,14 @@ fn tensors_that_are_not_where_they_should_be() {
     file()
         .tensor_at("a", &[1 << 63, 1 << 63], 0, 0)
         .fails("tensor `a`: has shape [9223372036854775808, 9223372036854775808], more than any file holds");
-    file().tensor_at("a", &[4], 4, 0).fails("tensor `a`: has the unknown quantisation type 4");
+    file().tensor_at("a", &[4], 31, 0).fails(
+        "tensor `a`: has the quantisation type 31 (Q4_0_4_4), which ggml has no more; quantise the model anew, \
+         or give its config.json",
+    );
+    file().tensor_at("a", &[4], 99, 0).fails(
+        "tensor `a`: has the unknown quantisation type 99; the file may be newer than flopmeter, or damaged; \
+         give the model's config.json",
+    );
     file()
         .tensor_at("a", &[100], 12, 0)
         .fails("tensor `a`: has rows of 100, which blocks of 256 (Q4_K) do not fill");
@@ -205,7 +260,7 @@ fn what_the_metadata_lacks() {
     assert_eq!(config(File::default()), "key `general.architecture`: is missing");
     let error = config(named("rwkv7"));
     assert!(
-        error.contains("\"rwkv7\" is not read from GGUF yet; read are: llama, qwen2"),
+        error.contains("\"rwkv7\" is not read from GGUF yet; give the model's config.json"),
         "{error}"
     );
     assert!(config(named("llama")).starts_with("tensor `token_embd.weight`: is missing"));

@@ -67,6 +67,18 @@ pub(super) const ALL: &[Type] = &[
     Type::new(41, "Q1_0", 128, 18),
 ];
 
+/// Types that ggml no longer has: files of them are not read by anything current.
+pub(super) const REMOVED: &[(u32, &str)] = &[
+    (4, "Q4_2"),
+    (5, "Q4_3"),
+    (31, "Q4_0_4_4"),
+    (32, "Q4_0_4_8"),
+    (33, "Q4_0_8_8"),
+    (36, "IQ4_NL_4_4"),
+    (37, "IQ4_NL_4_8"),
+    (38, "IQ4_NL_8_8"),
+];
+
 pub(super) fn find(id: u32) -> Option<Type> {
     ALL.iter().copied().find(|known| known.id == id)
 }
