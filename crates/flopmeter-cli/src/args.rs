@@ -24,9 +24,10 @@ impl Paint {
 /// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
 ///
 /// A MODEL is the path of a config.json, of the folder that holds one, of the safetensors beside it or of
-/// a GGUF file, a Hub id (`org/name`, `org/name@revision`), an Ollama tag or a short name. A Hub id that
-/// is neither in the local cache nor built in is read from the Hub, as far as the headers of the weights
-/// (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE). A DEVICE is named as its driver prints it.
+/// a GGUF file, a Hub id (`org/name`, `org/name@revision`, `org/name:Q4_K_M` for a GGUF file of it), an
+/// Ollama tag or a short name. A Hub id that is neither in the local cache nor built in is read from the
+/// Hub, as far as the headers of the weights (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE). A DEVICE is named as
+/// its driver prints it.
 #[derive(Debug, Parser)]
 #[command(name = "flopmeter", version, max_term_width = 100)]
 pub struct Cli {

@@ -43,25 +43,7 @@ fn by_name(name: &str) -> Result<Source> {
     if let Some(id) = hub::Id::parse(name)? {
         return id.find();
     }
-    let Some(tag) = Tag::parse(name) else { return from_table(name) };
-    match tag.installed() {
-        Ok(Some(source)) => Ok(source),
-        Ok(None) if Tag::has_store() => {
-            from_table(name).map_err(|error| error.hint(format!("or {}", tag.command())))
-        }
-        Ok(None) => from_table(name),
-        // The file's metadata are not read for every architecture that is built in.
-        Err(error) if error.kind() == ErrorKind::Architecture => {
-            let Ok(mut source) = from_table(name) else { return Err(error) };
-            source.notes.push(format!(
-                "the installed file is left aside: {} {}",
-                error.place(),
-                error.fact()
-            ));
-            Ok(source)
-        }
-        Err(error) => Err(error),
-    }
+    Tag::parse(name).map_or_else(|| from_table(name), |tag| tag.find())
 }
 
 fn from_table(name: &str) -> Result<Source> {
@@ -135,6 +117,9 @@ fn is_no_file(error: &io::Error) -> bool {
 }
 
 fn looks_like_a_path(name: &str) -> bool {
+    if hub::Id::parse(name).is_ok_and(|id| id.is_some_and(|id| id.names_a_file())) {
+        return false;
+    }
     name.starts_with(['.', '/', '~', '\\'])
         || Path::new(name).extension().is_some_and(|end| {
             end.eq_ignore_ascii_case("json")

@@ -76,10 +76,7 @@ fn a_snapshot_of_main_is_read() {
     let report: Report = cache.estimate("org/name").json();
     assert_eq!(report.model.id, "org/name");
     assert_eq!(report.model.parameters.total, 74_560);
-    assert_eq!(
-        report.notes[0],
-        format!("config of snapshot {HASH} (revision main) in the local Hub cache")
-    );
+    assert_eq!(report.notes[0], format!("snapshot {HASH} (revision main) in the local Hub cache"));
     assert_eq!(cache.estimate("org/name@main").json::<Report>().notes, report.notes);
 }
 
@@ -95,7 +92,7 @@ fn branches_pull_requests_and_hashes_are_revisions() {
     assert_eq!(total("org/name@refs/pr/3"), parameters(3));
     assert_eq!(total(&format!("org/name@{OTHER}")), parameters(3));
     let report: Report = cache.estimate(&format!("org/name@{OTHER}")).json();
-    assert_eq!(report.notes[0], format!("config of snapshot {OTHER} in the local Hub cache"));
+    assert_eq!(report.notes[0], format!("snapshot {OTHER} in the local Hub cache"));
 }
 
 #[test]
@@ -159,6 +156,43 @@ fn caches_that_lack_what_they_name() {
     cache.put("org/name", &format!("snapshots/{OTHER}/config.json"), "<html>");
     let (message, _) = cache.estimate("org/name@bad").failure();
     assert!(message.contains(&format!("{OTHER}/config.json: line 1, column 1: is not JSON")));
+}
+
+#[test]
+fn gguf_files_of_a_snapshot_are_chosen_by_their_label() {
+    let cache = Cache::new();
+    cache.put("org/name", "refs/main", HASH);
+    let put = |name: &str| {
+        let path = cache.put("org/name", &format!("snapshots/{HASH}/{name}"), "");
+        let (bytes, size) = run::gguf::file(&run::gguf::keys(), &run::gguf::tensors());
+        fs::write(&path, bytes).expect("a file");
+        let file = fs::OpenOptions::new().write(true).open(path).expect("a file");
+        file.set_len(size).expect("a longer file");
+    };
+    put("name-Q8_0.gguf");
+    for model in
+        ["org/name", "org/name:q8_0", "hf.co/org/name:name-Q8_0.gguf", "org/name@main:Q8_0"]
+    {
+        let report: Report = cache.estimate(model).json();
+        assert_eq!(report.bytes.weights, run::gguf::BYTES);
+        assert!(report.notes[0].starts_with(&format!("snapshot {HASH} (")), "{:?}", report.notes);
+    }
+    cache.fails(
+        "org/name:Q4_K_M",
+        &format!(
+            "`org/name`: has no GGUF file `Q4_K_M` in the local cache; fetch it: `hf download org/name --include \
+             '*.gguf'`; {OFFLINE}"
+        ),
+    );
+    put("BF16/name-BF16.gguf");
+    let (message, candidates) = cache.estimate("org/name").failure();
+    assert_eq!(message, "`org/name`: has 2 models in GGUF; say which one, after a colon");
+    assert_eq!(candidates, ["  org/name:BF16", "  org/name:Q8_0"]);
+    // Without a label a config is the model.
+    cache.put("org/name", &format!("snapshots/{HASH}/config.json"), LLAMA);
+    assert_eq!(cache.estimate("org/name").json::<Report>().bytes.weights, 2 * 74_560);
+    let report: Report = cache.estimate("org/name:Q8_0").json();
+    assert_eq!(report.bytes.weights, run::gguf::BYTES);
 }
 
 #[cfg(unix)]

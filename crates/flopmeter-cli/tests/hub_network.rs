@@ -138,13 +138,14 @@ fn what_lies_beside_a_config_is_read_and_what_does_not_is_not_asked_for() {
 
 #[test]
 fn two_hundred_files_are_read_at_once() {
-    let all = llama(200);
-    let chunks: Vec<&[Tensor]> = all.chunks(all.len().div_ceil(200)).collect();
+    // 3 tensors outside, 9 in each of 221 layers: 1992 in files of 10.
+    let all = llama(221);
+    let chunks: Vec<&[Tensor]> = all.chunks(10).collect();
     let name = |at: usize| format!("model-{:05}-of-{:05}.safetensors", at + 1, chunks.len());
     let names: Vec<String> = (0..chunks.len()).map(name).collect();
     let shards: Vec<(&str, &[Tensor])> =
         names.iter().map(String::as_str).zip(chunks.iter().copied()).collect();
-    let config = LLAMA.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 200");
+    let config = LLAMA.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 221");
     let mut files = vec![
         ("config.json", File::text(config)),
         ("model.safetensors.index.json", File::text(index(&shards))),
@@ -155,12 +156,63 @@ fn two_hundred_files_are_read_at_once() {
     let taken = run.taken;
     let report: Report = run.json();
     // 30,848 a layer, 12,864 outside.
-    assert_eq!(report.model.parameters.total, 200 * 30_848 + 12_864);
+    assert_eq!(report.model.parameters.total, 221 * 30_848 + 12_864);
     // A description, two short files that are sent on once, and a request and its redirect for each.
     assert_eq!(hub.server.seen().len(), 1 + 2 + 2 + shards.len());
-    assert_eq!(hub.cdn.seen().len(), shards.len());
+    assert_eq!((hub.cdn.seen().len(), shards.len()), (200, 200));
     println!("{} files: {taken:?}, {}", shards.len(), report.notes[0]);
     assert!(taken < Duration::from_secs(10), "{taken:?}");
+}
+
+#[test]
+fn headers_of_gguf_files_are_read() {
+    let (keys, all) = (run::gguf::keys(), run::gguf::tensors());
+    let whole = File::large(run::gguf::file(&keys, &all));
+    let hub = Hub::of(&[("name-Q8_0.gguf", whole.clone()), ("README.md", File::text("x"))]);
+    for model in
+        ["org/name", "org/name:q8_0", "hf.co/org/name:Q8_0", "org/name@v1.0:name-Q8_0.gguf"]
+    {
+        let report: Report = estimate(&hub, model).json();
+        assert_eq!(report.model.parameters.total, 74_560);
+        assert_eq!(report.bytes.weights, run::gguf::BYTES);
+        assert!(report.notes[0].starts_with("read from 127.0.0.1:"), "{:?}", report.notes);
+    }
+    // The vocabulary of 40,000 texts of 7 bytes and their lengths goes on after the first range.
+    let ranges: Vec<String> =
+        hub.cdn.seen()[..2].iter().map(|seen| seen.headers["range"].clone()).collect();
+    assert_eq!(ranges[0], "bytes=0-262143");
+    assert!(ranges[1].starts_with("bytes=262144-"), "{ranges:?}");
+    // Of several, one is named.
+    let split = |at: u32, tensors| {
+        let numbers = [("split.no", at), ("split.count", 2)];
+        let numbers = numbers.map(|(key, value)| run::gguf::number(key, value));
+        let keys = if at == 0 { [&keys[..], &numbers].concat() } else { numbers.to_vec() };
+        File::large(run::gguf::file(&keys, tensors))
+    };
+    let parts = [
+        ("BF16/name-BF16-00001-of-00002.gguf", split(0, &all[..9])),
+        ("BF16/name-BF16-00002-of-00002.gguf", split(1, &all[9..])),
+        ("config.json", File::text(LLAMA)),
+        ("name-Q8_0.gguf", whole),
+    ];
+    let hub = Hub::of(&parts);
+    let report: Report = estimate(&hub, "org/name:BF16").json();
+    assert_eq!(report.bytes.weights, run::gguf::BYTES);
+    assert!(report.notes[1].contains("of 2 GGUF files"), "{:?}", report.notes);
+    assert_eq!(estimate(&hub, "org/name").json::<Report>().bytes.weights, 2 * 74_560);
+    let hub = Hub::of(&[parts[0].clone(), parts[1].clone(), parts[3].clone()]);
+    let (message, candidates) = estimate(&hub, "org/name").failure();
+    assert_eq!(message, "`org/name`: has 2 models in GGUF; say which one, after a colon");
+    assert_eq!(candidates, ["  org/name:BF16", "  org/name:Q8_0"]);
+    let (message, candidates) = estimate(&hub, "org/name:Q4_K_M").failure();
+    assert_eq!(message, "`org/name`: has no GGUF file `Q4_K_M`");
+    assert_eq!(candidates, ["  org/name:BF16", "  org/name:Q8_0"]);
+    let cut = Hub::of(&[parts[0].clone()]);
+    fails(
+        &cut,
+        "org/name",
+        &format!("`org/name`: {}: is not there, and {} is one of 2 files", parts[1].0, parts[0].0),
+    );
 }
 
 #[test]
@@ -331,14 +383,7 @@ fn repositories_that_are_refused() {
 #[test]
 fn repositories_without_a_config() {
     let hub = Hub::of(&[("README.md", File::text("nothing"))]);
-    let (said, _) = estimate(&hub, "org/name").failure();
-    assert!(
-        said.starts_with(&format!(
-            "`org/name`: config.json: is not in the repository on {}",
-            hub.server.host()
-        )),
-        "{said}"
-    );
+    fails(&hub, "org/name", "`org/name`: has neither a config.json nor a GGUF file");
 }
 
 #[test]

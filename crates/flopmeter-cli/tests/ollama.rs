@@ -101,6 +101,35 @@ fn an_installed_tag_is_read_from_its_file() {
 }
 
 #[test]
+fn a_name_without_a_tag_is_its_latest() {
+    let store = Store::new();
+    store.install("mine/latest", &gguf("llama"));
+    store.install("mine/1b", &gguf("llama"));
+    store.install("llama3.2/latest", &gguf("llama"));
+    store.install("../me/own/latest", &gguf("llama"));
+    for model in ["mine", "mine:latest", "llama3.2", "me/own", "registry.ollama.ai/library/mine"] {
+        let report: Report = store.estimate(model).json();
+        assert_eq!(report.model.parameters.total, 13_536, "{model}");
+        assert_eq!(report.model.id, model);
+        let whole =
+            format!("{}:latest as Ollama has it installed", model.trim_end_matches(":latest"));
+        assert_eq!(report.notes[0], whole);
+    }
+    let (message, _) = store.estimate("mine:2b").failure();
+    let end = "; or install it: `ollama pull mine:2b`; Ollama has `mine:1b`, `mine:latest`";
+    assert!(message.ends_with(end), "{message}");
+    // What is built in and not installed is still built in.
+    assert_eq!(store.estimate("gpt2").json::<Report>().model.parameters.total, 124_439_808);
+}
+
+#[test]
+fn a_registry_may_name_its_port() {
+    let store = Store::new();
+    store.install("../../localhost:5000/me/mine/1b", &gguf("llama"));
+    store.estimate("localhost:5000/me/mine:1b").ok();
+}
+
+#[test]
 fn the_variable_says_where_the_store_is() {
     let store = Store::new();
     store.install("mine/latest", &gguf("llama"));
@@ -142,7 +171,8 @@ fn stores_that_lack_what_they_name() {
     store.install("mine/1b", b"<!DOCTYPE html>");
     store.fails("mine:1b", &format!("{blob}: byte 0: does not begin with \"GGUF\""));
     let (message, _) = store.estimate("mine:2b").failure();
-    assert!(message.ends_with("; or install it: `ollama pull mine:2b`"), "{message}");
+    let end = "; or install it: `ollama pull mine:2b`; Ollama has `mine:1b`";
+    assert!(message.ends_with(end), "{message}");
     for tag in ["mine:../mine/1b", "../library/mine:1b"] {
         store.estimate(tag).failure();
     }

@@ -465,7 +465,10 @@ fn every_kind_of_error_is_listed() {
 
 /// Every path of `estimate` and `utilization`, and what it says.
 const PATHS: &[(&str, &str)] = &[
-    ("model.id", "the Hub id of a built-in model, the path of any other"),
+    (
+        "model.id",
+        "the Hub id of a built-in model or of one from the Hub, the tag or the path of any other",
+    ),
     ("model.model_type", "the `model_type` of the part that is counted"),
     ("model.parameters.total", "all, weights that are tied once"),
     (
@@ -596,7 +599,7 @@ fn leaves(path: &str, value: &Value, paths: &mut BTreeSet<String>) {
 // ── places.md ───────────────────────────────────────────────────────────────────────────────────────
 
 /// What a MODEL may be, in the order in which it is looked for.
-const PLACES: [[&str; 2]; 5] = [
+const PLACES: [[&str; 2]; 6] = [
     [
         "a path that exists",
         "A `config.json`, or the folder that holds one; a `.safetensors` file or its index; a `.gguf` file, all parts of a \
@@ -604,10 +607,18 @@ const PLACES: [[&str; 2]; 5] = [
     ],
     [
         "`org/name`, `org/name@revision`",
-        "In this order: a snapshot in the local cache of the Hub's client; without a revision, the built-in table; the Hub. \
-         So a built-in model with a revision, such as `@main`, is asked for at the Hub.",
+        "In this order: a snapshot in the local cache of the Hub's client; without a revision, what Ollama has under this \
+         name and the built-in table; the Hub. So a built-in model with a revision, such as `@main`, is asked for at the Hub.",
     ],
-    ["`name:tag`, `user/name:tag`", "What Ollama has installed, else the built-in table."],
+    [
+        "`org/name:Q4_K_M`, `org/name@revision:file.gguf`",
+        "A GGUF file of a repository, by the end of its name or all of it, in any case; looked for in the same order. \
+         `hf.co/` may stand before it. Without a label, a repository that has GGUF files and no config.json has to have one.",
+    ],
+    [
+        "`name`, `name:tag`, `user/name:tag`",
+        "What Ollama has installed (without a tag its `latest`), else the built-in table.",
+    ],
     ["any other name", "The built-in table: see `flopmeter models`."],
     ["what looks like a path and is none", "An error. No name of a file is sent anywhere."],
 ];
@@ -649,7 +660,10 @@ const VARIABLES: [[&str; 2]; 20] = [
         "A proxy, also as `ALL_PROXY` or `HTTP_PROXY` and in lower case. Read by the HTTP client.",
     ],
     ["NO_PROXY", "Hosts that are reached without it. Read by the HTTP client."],
-    ["OLLAMA_MODELS", "Ollama's store; `~/.ollama/models`."],
+    [
+        "OLLAMA_MODELS",
+        "Ollama's store; else `~/.ollama/models`, then that of the service, `/usr/share/ollama/.ollama/models`.",
+    ],
     ["HOME", "What `~` is."],
     ["USERPROFILE", "The same on Windows."],
 ];
@@ -662,8 +676,10 @@ fn places() {
     out += &table(["MODEL", "where"], PLACES.map(|row| row.map(str::to_owned)));
     out += "\n## What is read from the Hub\n\nA description of the repository (which commit the revision is, which files it \
             has); then, at that commit, `config.json`, `hf_quant_config.json` and `model.safetensors.index.json` as a whole, \
-            and the headers of the safetensors files by range requests, several at a time. Never a weight: a server that \
-            does not send parts of files is an error. Nothing is written: the next run asks again, and `hf download org/name \
+            and the headers of the safetensors files by range requests, several at a time; or the header of a GGUF file, \
+            vocabulary included. Of a file of \
+            weights only its first bytes are asked for, 64 KiB or as many as the index lets expect, and the rest of the \
+            header if it is longer; a server that does not send parts of files is an error. Nothing is written: the next run asks again, and `hf download org/name \
             config.json` brings a config into the cache for good. What fails for now (status 429 or 5xx, a connection that \
             breaks off) is tried twice more.\n\n## Variables\n\n";
     out += &table(

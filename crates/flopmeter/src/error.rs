@@ -134,7 +134,7 @@ pub enum ErrorKind {
     Dtype,
     /// No device has this name.
     Device,
-    /// Several devices, or a share of one, answer to this name.
+    /// Several devices, a share of one, or several files answer to this name.
     Ambiguous,
     /// The device has no figure for what was asked: a dtype's peak, a bandwidth, a memory size.
     Peak,
@@ -179,7 +179,7 @@ impl ErrorKind {
         (Self::Convention, "No convention has this name, or it does not apply."),
         (Self::Dtype, "No dtype has this name."),
         (Self::Device, "No device has this name."),
-        (Self::Ambiguous, "Several devices, or a share of one, answer to this name."),
+        (Self::Ambiguous, "Several devices, a share of one, or several files answer to this name."),
         (
             Self::Peak,
             "The device has no figure for what was asked: a dtype's peak, a bandwidth, a memory size.",

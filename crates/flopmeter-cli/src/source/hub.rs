@@ -1,8 +1,10 @@
 //! A Hub id, `org/name@revision` → the model: from the local cache, the built-in table or the Hub itself.
+//! `org/name:Q4_K_M` is a GGUF file of a repository.
 
 mod address;
 mod answer;
 mod cache;
+mod choice;
 mod client;
 mod parallel;
 mod progress;
@@ -10,6 +12,7 @@ mod refusal;
 mod repository;
 mod settings;
 
+use super::ollama::Tag;
 use super::{Source, from_table};
 use crate::visible::shortened;
 use cache::Cached;
@@ -23,28 +26,40 @@ use std::env;
 /// The revision that is meant where none is named.
 const DEFAULT_REVISION: &str = "main";
 
-/// A repository on the Hub at a revision.
+/// What may stand before an id, as Ollama and a browser have it.
+const PREFIXES: [&str; 3] = ["hf.co/", "huggingface.co/", "https://huggingface.co/"];
+
+/// A repository on the Hub at a revision, or a GGUF file of it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Id<'n> {
+    text: &'n str,
     owner: &'n str,
     name: &'n str,
     revision: Option<&'n str>,
+    /// A quantisation such as `Q4_K_M`, or the name of a file.
+    label: Option<&'n str>,
 }
 
 impl<'n> Id<'n> {
-    /// Reads `org/name` and `org/name@revision`; `None` for what is no Hub id.
+    /// Reads `org/name[@revision][:label]`; `None` for what is no Hub id.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Model`] for a revision that is none: it would lead out of the cache.
     pub fn parse(text: &'n str) -> Result<Option<Self>> {
         let text = text.trim();
-        let (repository, revision) = match text.split_once('@') {
+        let rest = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+        let (rest, label) = match rest.split_once(':') {
+            Some((rest, label)) => (rest, Some(label)),
+            None => (rest, None),
+        };
+        let (repository, revision) = match rest.split_once('@') {
             Some((repository, revision)) => (repository, Some(revision)),
-            None => (text, None),
+            None => (rest, None),
         };
         let Some((owner, name)) = repository.split_once('/') else { return Ok(None) };
-        if !is_name(owner) || !is_name(name) {
+        if !is_name(owner) || !is_name(name) || label.is_some_and(|label| !choice::is_label(label))
+        {
             return Ok(None);
         }
         if let Some(revision) = revision
@@ -53,16 +68,21 @@ impl<'n> Id<'n> {
             return Err(Error::new(ErrorKind::Model, place(text), "has a revision that is none")
                 .hint("give a branch, a tag or the hash of a commit after the @"));
         }
-        Ok(Some(Self { owner, name, revision }))
+        Ok(Some(Self { text, owner, name, revision, label }))
     }
 
-    /// The model: of the snapshot that the local cache has; else the built-in one, unless a revision is
-    /// named; else as the Hub has it.
+    /// Whether it says which file of a repository is meant.
+    pub fn names_a_file(&self) -> bool {
+        self.label.is_some()
+    }
+
+    /// The model: of the snapshot that the local cache has; else, unless a revision is named, what Ollama
+    /// has under this name or what is built in; else as the Hub has it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Place`] for what neither has, [`ErrorKind::Network`] and [`ErrorKind::Access`] if the
-    /// Hub cannot be asked or refuses; whatever the files are refused for.
+    /// [`ErrorKind::Place`] for what none has, [`ErrorKind::Network`] and [`ErrorKind::Access`] if the Hub
+    /// cannot be asked or refuses; whatever the files are refused for.
     pub fn find(&self) -> Result<Source> {
         let environment = Environment(&|name| env::var_os(name));
         let lacking = match self.cached(environment.cache().as_deref())? {
@@ -70,16 +90,10 @@ impl<'n> Id<'n> {
             Cached::Broken(error) => Some(error),
             Cached::Nothing => None,
         };
-        let id = self.repository();
-        let built_in = match self.revision {
-            None => from_table(&id),
-            Some(_) => Err(Error::new(ErrorKind::Model, place(&id), "")),
-        };
-        let mut source = match (built_in, environment.offline()) {
+        let mut source = match (self.known(), environment.offline()) {
             (Ok(source), _) => source,
-            (Err(unknown), Some(variable)) => {
-                return Err(self.offline(lacking, unknown, variable));
-            }
+            (Err(error), _) if error.kind() != ErrorKind::Model => return Err(error),
+            (Err(unknown), Some(variable)) => return Err(self.offline(lacking, unknown, variable)),
             (Err(unknown), None) => {
                 let client = Client::new(Settings::read(&environment)?)?;
                 let found =
@@ -99,6 +113,18 @@ impl<'n> Id<'n> {
         Ok(source)
     }
 
+    /// What Ollama has installed under this name, or what is built in.
+    fn known(&self) -> Result<Source> {
+        if self.revision.is_some() {
+            return Err(Error::new(ErrorKind::Model, place(self.text), "has a revision"));
+        }
+        let Some(tag) = Tag::parse(self.text) else { return from_table(self.text) };
+        tag.known().map_err(|error| match (error.kind(), self.label) {
+            (ErrorKind::Model, Some(_)) => tag.not_installed(error),
+            _ => error,
+        })
+    }
+
     /// Why there is nothing, when the Hub may not be asked.
     fn offline(&self, lacking: Option<Error>, unknown: Error, variable: &str) -> Error {
         let error = match (lacking, self.revision) {
@@ -116,6 +142,14 @@ impl<'n> Id<'n> {
 
     fn repository(&self) -> String {
         format!("{}/{}", self.owner, self.name)
+    }
+
+    /// How an estimate names it.
+    fn shown(&self) -> String {
+        match self.label {
+            Some(label) => format!("{}:{label}", self.repository()),
+            None => self.repository(),
+        }
     }
 
     fn revision(&self) -> &str {
@@ -138,7 +172,8 @@ impl<'n> Id<'n> {
             Some(revision) => format!(" --revision {}", shortened(revision)),
             None => String::new(),
         };
-        format!("fetch it: `hf download {} config.json{revision}`", self.repository())
+        let file = self.label.map_or("config.json", |_| "--include '*.gguf'");
+        format!("fetch it: `hf download {} {file}{revision}`", self.repository())
     }
 }
 
@@ -178,11 +213,28 @@ mod tests {
     #[test]
     fn what_is_an_id() {
         let id = |text| Id::parse(text).ok().flatten();
-        let whole = |revision| Some(Id { owner: "a-b", name: "c.1", revision });
-        assert_eq!(id("a-b/c.1"), whole(None));
-        assert_eq!(id(" a-b/c.1@refs/pr/3 "), whole(Some("refs/pr/3")));
-        for none in ["a", "a:7b", "a/b/c", "a/..", "../a", "a/.b", "a/b--c", "a/é", "", "/", "a/"]
-        {
+        let parts = |text| id(text).map(|id| (id.owner, id.name, id.revision, id.label));
+        assert_eq!(parts("a-b/c.1"), Some(("a-b", "c.1", None, None)));
+        assert_eq!(parts(" a-b/c.1@refs/pr/3 "), Some(("a-b", "c.1", Some("refs/pr/3"), None)));
+        assert_eq!(parts("hf.co/a/b:Q4_K_M"), Some(("a", "b", None, Some("Q4_K_M"))));
+        assert_eq!(parts("a/b@v1:x/y.gguf"), Some(("a", "b", Some("v1"), Some("x/y.gguf"))));
+        for none in [
+            "a",
+            "a:7b",
+            "a/b/c",
+            "a/..",
+            "../a",
+            "a/.b",
+            "a/b--c",
+            "a/é",
+            "",
+            "/",
+            "a/",
+            "a/b:",
+            "a/b:../c",
+            "hf.co/a",
+            "http://a/b",
+        ] {
             assert_eq!(id(none), None, "{none}");
         }
         for revision in ["", ".", "..", "../x", "a//b", "/a", "a/..", "a\\b", "a\0", "~"] {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod gguf;
 pub mod tensors;
 
 use serde::Deserialize;

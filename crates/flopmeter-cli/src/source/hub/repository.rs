@@ -1,11 +1,12 @@
-//! A repository on the Hub: its config.json, what lies beside it, and the headers of its weights.
+//! A repository on the Hub: its config.json, what lies beside it, and the headers of its weights; or those
+//! of a GGUF file.
 
 use super::answer::Part;
 use super::client::{Asked, Client};
 use super::progress::Progress;
-use super::{Id, is_hash, parallel};
+use super::{Id, choice, is_hash, parallel};
 use crate::source::weights::{self, Found, Headers};
-use crate::source::{Source, file};
+use crate::source::{Source, file, gguf};
 use crate::visible::shortened;
 use flopmeter::weights::Tensor;
 use flopmeter::weights::safetensors::{self, Index};
@@ -13,6 +14,7 @@ use flopmeter::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
+const CONFIG: &str = "config.json";
 /// What is read first of a file of weights that no index describes: most headers end before it.
 const FIRST: u64 = 64 << 10;
 /// What a tensor takes in a header, its name aside, and what stands around them all.
@@ -74,19 +76,40 @@ impl<'c> Repository<'c> {
     ///
     /// The same, and whatever the files are refused for.
     pub fn model(&self) -> Result<Source> {
-        const CONFIG: &str = "config.json";
-        let place = self.asked(CONFIG).place();
-        let Some(config) = self.text(CONFIG)? else {
-            let fact =
-                format!("is not in the repository on {}", self.client.settings.endpoint.host());
-            return Err(Error::new(ErrorKind::Place, place, fact));
+        let mut source = match self.text(CONFIG)? {
+            Some(config) if !self.id.names_a_file() => self.configured(&config)?,
+            _ => self.gguf()?,
         };
+        source.model = self.id.with_nominal(source.model);
+        source.notes.insert(0, self.note());
+        Ok(source)
+    }
+
+    /// The model of its config.json.
+    fn configured(&self, config: &str) -> Result<Source> {
         let found = self.weights()?;
-        let (found, headers) = found.map(|found| (found.weights, found.note)).unzip();
-        let model = file::model_of(&config, &place, &|name| self.text(name), found)?;
-        let notes = [Some(self.note()), headers].into_iter().flatten().collect();
-        let model = self.id.with_nominal(model);
-        Ok(Source { id: self.name.clone(), model, builtin: None, notes })
+        let (found, note) = found.map(|found| (found.weights, found.note)).unzip();
+        let place = self.asked(CONFIG).place();
+        let model = file::model_of(config, &place, &|name| self.text(name), found)?;
+        let notes = note.into_iter().collect();
+        Ok(Source { id: self.id.shown(), model, builtin: None, notes })
+    }
+
+    /// The model of a GGUF file, or of those into which one was split.
+    fn gguf(&self) -> Result<Source> {
+        let names = choice::choose(&self.name, &self.files, self.id.label)?;
+        let progress = Progress::new(&self.name, names.len(), self.client.settings.progress);
+        let parts = parallel::each(names.len(), |at| {
+            let asked = self.asked(&names[at]);
+            let part = gguf::header(asked.place(), |from, to| {
+                let answer = self.client.get(asked, Part::Bytes { from, to })?;
+                Ok((answer.bytes, answer.file_bytes))
+            })?;
+            progress.step();
+            Ok(part)
+        })?;
+        drop(progress);
+        gguf::of_parts(parts, &self.id.shown())
     }
 
     /// What was read from where.
