@@ -1,4 +1,4 @@
-//! DeepSeek-V2, V3, R1, Kimi-K2, Sarvam-105B, A.X K1 and GLM-4.7-Flash: attention over a compressed cache, and many
+//! DeepSeek-V2, V3, R1, Kimi-K2, Mistral Small 4, Sarvam-105B, A.X K1 and GLM-4.7-Flash: attention over a compressed cache, and many
 //! small experts.
 //!
 //! ```text
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Latent, Op};
 
-pub(super) const MODEL_TYPES: &[&str] = &["axk1", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "sarvam_mla"];
+pub(super) const MODEL_TYPES: &[&str] = &["axk1", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "mistral4", "sarvam_mla"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
@@ -29,11 +29,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     let d = c.size("hidden_size")?;
     let v2 = c.model_type() == "deepseek_v2";
-    let sarvam = c.model_type() == "sarvam_mla";
-    let attention = LatentAttention::read_or(c, d, if sarvam { &SARVAM } else { &DEEPSEEK })?;
-    let dense_layers = if sarvam { 1 } else { 3 };
+    let class = match c.model_type() {
+        "mistral4" => &MISTRAL,
+        "sarvam_mla" => &SARVAM,
+        _ => &DEEPSEEK,
+    };
+    let attention = LatentAttention::read_or(c, d, class)?;
     let mlp_bias = v2 && c.flag("mlp_bias", false)?;
-    let ffn = if v2 { DenseFirst::read(c, 0, 2)? } else { DenseFirst::read(c, dense_layers, 1)?.corrected() };
+    let ffn = match c.model_type() {
+        "deepseek_v2" => DenseFirst::read(c, 0, 2)?,
+        "mistral4" => DenseFirst::read(c, 0, 1)?,
+        "sarvam_mla" => DenseFirst::read(c, 1, 1)?.corrected(),
+        _ => DenseFirst::read(c, 3, 1)?.corrected(),
+    };
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         Ok(pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias)))
     })
@@ -82,6 +90,8 @@ pub(super) struct LatentDefaults {
 
 pub(super) const DEEPSEEK: LatentDefaults =
     LatentDefaults { nope: 128, rope: 64, value: Some(128), rank: 512, query_rank: Some(1536) };
+const MISTRAL: LatentDefaults =
+    LatentDefaults { nope: 64, rope: 64, value: Some(128), rank: 256, query_rank: Some(1024) };
 const SARVAM: LatentDefaults = LatentDefaults { query_rank: None, ..DEEPSEEK };
 const GLM_FLASH: LatentDefaults =
     LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(768) };

@@ -4,6 +4,8 @@
 //! glm    embed → L × [ norm → q, k, v → attend → out ] [ norm → gate_up → down ] → norm → head
 //! glm4   embed → L × [ norm → q, k, v → attend → out → norm ] [ norm → gate_up → down → norm ] → norm → head
 //! ```
+//!
+//! The text parts of GLM-4V and GLM-OCR are `glm4`'s block; the latter has no biases.
 
 use super::parts::{Heads, decoder, fused_gated_mlp, pre_normed, rms_norm, tied};
 use crate::config::Config;
@@ -11,14 +13,17 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["glm", "glm4"];
+pub(super) const MODEL_TYPES: &[&str] = &["glm", "glm4", "glm4v_text", "glm_ocr_text"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
-    let heads = Heads::read_or(c, d, 2, Some(128))?;
-    let bias = c.flag("attention_bias", true)?;
-    let normed_after = c.model_type() == "glm4";
+    let (heads, bias) = match c.model_type() {
+        "glm4v_text" => (Heads::read_or(c, d, 2, None)?, true),
+        "glm_ocr_text" => (Heads::read_or(c, d, 8, None)?, false),
+        _ => (Heads::read_or(c, d, 2, Some(128))?, c.flag("attention_bias", true)?),
+    };
+    let normed_after = c.model_type() != "glm";
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |_| {
         let mut attention = heads.attention(d, bias, false, Mask::Causal);
         let mut mlp = fused_gated_mlp(d, f);

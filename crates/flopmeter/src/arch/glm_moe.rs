@@ -1,4 +1,4 @@
-//! GLM-4.5, Sarvam-30B and Solar Open: grouped queries, and DeepSeek's feed-forward layers.
+//! GLM-4.5, the text part of GLM-4.5V, Sarvam-30B and Solar Open: grouped queries, and DeepSeek's feed-forward layers.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → feed-forward ] → norm → head
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe", "sarvam_moe", "solar_open"];
+pub(super) const MODEL_TYPES: &[&str] = &["glm4_moe", "glm4v_moe_text", "sarvam_moe", "solar_open"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
@@ -31,8 +31,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Heads::read_or(c, d, 8, None)?
     };
     // Its first files have another name for it.
-    let bias = c.flag("attention_bias", sarvam && c.flag("use_qkv_bias", false)?)?;
-    let normed = c.flag("use_qk_norm", sarvam)?;
+    let qkv_bias = sarvam && c.flag("use_qkv_bias", false)?;
+    let vision = c.model_type() == "glm4v_moe_text";
+    let bias = c.flag("attention_bias", vision || qkv_bias)?;
+    let normed = !vision && c.flag("use_qk_norm", sarvam)?;
     let ffn = DenseFirst::read(c, 1, 1)?.corrected();
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut attention = heads.attention(d, bias, false, Mask::Causal);

@@ -17,9 +17,12 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "ernie4_5",
     "exaone",
     "granite",
+    "granite4_vision_text",
+    "granite_docling_text",
     "internlm3",
     "iquestcoder",
     "llama",
+    "paddleocr_vl_text",
     "seed_oss",
 ];
 
@@ -28,13 +31,15 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let f = c.size("intermediate_size")?;
     let heads = match c.model_type() {
         "seed_oss" => Heads::read_or(c, d, 8, Some(128))?,
-        "ernie4_5" | "internlm3" => Heads::read_or(c, d, 2, Some(128))?,
+        "ernie4_5" | "internlm3" | "paddleocr_vl_text" => Heads::read_or(c, d, 2, Some(128))?,
+        "granite_docling_text" => Heads::read_or(c, d, 4, None)?,
         "iquestcoder" => Heads::read_or(c, d, 8, Some(128))?,
         "emu3_text_model" | "exaone" => Heads::read_or(c, d, 8, None)?,
         _ => Heads::read(c, d)?,
     };
     let bias = Biases::read(c)?;
-    let tied = tied(c, c.model_type() == "ernie4_5")?;
+    let ties = ["ernie4_5", "granite_docling_text", "paddleocr_vl_text"];
+    let tied = tied(c, ties.contains(&c.model_type()))?;
     decoder(c, d, tied, rms_norm("model.norm", d), |_| {
         let attention = heads.attention(d, bias.qkv, bias.out, Mask::Causal);
         Ok(pre_normed(d, attention, gated_mlp(d, f, bias.mlp)))
@@ -50,7 +55,7 @@ struct Biases {
 
 impl Biases {
     fn read(c: &Config) -> Result<Self> {
-        if c.model_type() == "ernie4_5" {
+        if matches!(c.model_type(), "ernie4_5" | "paddleocr_vl_text") {
             let all = c.flag("use_bias", false)?;
             return Ok(Self { qkv: all, out: all, mlp: all });
         }

@@ -1,11 +1,12 @@
-//! Models that see images and whose text part is a model of its own: that part is counted.
+//! Models that see images, or hear, and whose text part is a model of its own: that part is counted.
 //!
 //! ```text
-//! image → vision tower → projector ┐            not counted
+//! image → vision tower → projector ┐
+//! sound → encoder → projector ─────┤            not counted
 //! text → embed ────────────────────┴→ layers → norm → head
 //! ```
 //!
-//! What an image costs beyond its tokens is left out, and a note says so.
+//! What an image or a sound costs beyond its tokens is left out, and a note says so.
 
 use super::parts::text_part;
 use crate::config::Config;
@@ -13,32 +14,106 @@ use crate::error::Result;
 use crate::model::Model;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
+    "apertus1p5",
+    "aria",
     "aya_vision",
+    "cohere2_vision",
+    "cohere_compass",
+    "cosmos3_edge",
+    "deepseek_vl",
+    "deepseek_vl_hybrid",
     "emu3",
+    "ernie4_5_vl_moe",
+    "exaone4_5",
+    "fast_vlm",
+    "fun_asr_nano",
     "fuyu",
+    "glm46v",
+    "glm4v",
+    "glm4v_moe",
+    "glm_ocr",
+    "glmasr",
+    "glmga",
     "got_ocr2",
+    "granite4_vision",
+    "granite_docling",
+    "granite_speech",
+    "granite_speech_plus",
+    "hunyuan_vl",
+    "hyperclovax_vision_v2",
+    "idefics2",
+    "idefics3",
     "internvl",
+    "janus",
     "kimi_k25",
+    "lfm2_vl",
+    "lighton_ocr",
     "llava",
     "llava_next",
     "llava_next_video",
     "llava_onevision",
+    "minicpm_ocr",
+    "minicpmv4_6",
+    "minicpmv4_7",
     "mistral3",
+    "moss_transcribe_diarize",
+    "nemo_speechlm",
+    "nemotron_h_omni",
+    "omniasr",
+    "ovis2",
+    "paddleocr_vl",
+    "perception_lm",
+    "pp_chart2table",
+    "qianfan_ocr",
+    "qwen2_audio",
+    "qwen3_asr",
+    "shieldgemma2",
+    "smolvlm",
+    "vibevoice_asr",
+    "video_llama_3",
+    "video_llava",
     "vipllava",
+    "voxtral",
 ];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    // What the classes take a text part for that names no type.
-    let model_type = match c.model_type() {
-        "aya_vision" => "cohere2",
+    text_part(c, text_type(c.model_type()), super::build)
+}
+
+/// What a class takes a text part for that names no type.
+fn text_type(whole: &str) -> &'static str {
+    match whole {
+        "apertus1p5" => "apertus1p5_text",
+        "aria" => "aria_text",
+        "aya_vision" | "cohere2_vision" => "cohere2",
+        "cohere_compass" => "cohere_compass_text",
+        "cosmos3_edge" => "cosmos3_edge_text",
         "emu3" => "emu3_text_model",
+        "ernie4_5_vl_moe" => "ernie4_5_vl_moe_text",
+        "exaone4_5" => "exaone4",
+        "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "ovis2" | "pp_chart2table"
+        | "qwen2_audio" | "vibevoice_asr" | "video_llama_3" => "qwen2",
+        "fun_asr_nano" | "lighton_ocr" | "moss_transcribe_diarize" | "qianfan_ocr" | "qwen3_asr" => {
+            "qwen3"
+        }
         "fuyu" => "persimmon",
-        "got_ocr2" | "internvl" | "llava_onevision" => "qwen2",
+        "glm46v" | "glm4v" | "glmga" => "glm4v_text",
+        "glm4v_moe" => "glm4v_moe_text",
+        "glm_ocr" => "glm_ocr_text",
+        "granite4_vision" => "granite4_vision_text",
+        "granite_docling" => "granite_docling_text",
+        "granite_speech" | "granite_speech_plus" => "granite",
+        "hunyuan_vl" => "hunyuan_vl_text",
+        "hyperclovax_vision_v2" => "hyperclovax",
+        "idefics2" | "mistral3" => "mistral",
         "kimi_k25" => "kimi_k2",
-        "mistral3" => "mistral",
+        "lfm2_vl" => "lfm2",
+        "minicpm_ocr" | "minicpmv4_6" | "minicpmv4_7" => "qwen3_5_text",
+        "nemo_speechlm" | "nemotron_h_omni" => "nemotron_h",
+        "paddleocr_vl" => "paddleocr_vl_text",
+        "shieldgemma2" => "gemma3_text",
         _ => "llama",
-    };
-    text_part(c, model_type, super::build)
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Nemotron (Nemotron-4, Minitron), Arcee and Jais 2: Llama's attention before an ungated feed-forward layer of
+//! Nemotron (Nemotron-4, Minitron), Arcee, Jais 2 and the text part of Cosmos 3 Edge: Llama's attention before an ungated feed-forward layer of
 //! squared ReLUs.
 //!
 //! ```text
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → up → down ] → norm → head
 //! ```
 //!
-//! Nemotron's and Jais' norms have biases, Arcee's are root mean squares without. Jais 2 has biases in its
+//! Nemotron's and Jais' norms have biases, the others' are root mean squares without. Jais 2 has biases in its
 //! matrices, too, unless told otherwise.
 
 use super::parts::{Heads, decoder, layer_norm, plain_mlp, rms_norm, tied};
@@ -14,17 +14,18 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["nemotron", "arcee", "jais2"];
+pub(super) const MODEL_TYPES: &[&str] = &["arcee", "cosmos3_edge_text", "jais2", "nemotron"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let jais = c.model_type() == "jais2";
     let d = c.size("hidden_size")?;
-    let heads = Heads::read(c, d)?;
+    let cosmos = c.model_type() == "cosmos3_edge_text";
+    let heads = if cosmos { Heads::read_or(c, d, 8, Some(128))? } else { Heads::read(c, d)? };
     let f = c.size("intermediate_size")?;
     let bias = c.flag("attention_bias", jais)?;
     let mlp_bias = c.flag("mlp_bias", jais)?;
     let norm = |module| match c.model_type() {
-        "arcee" => rms_norm(module, d),
+        "arcee" | "cosmos3_edge_text" => rms_norm(module, d),
         _ => layer_norm(module, d, true),
     };
     decoder(c, d, tied(c, false)?, norm("model.norm"), |_| {

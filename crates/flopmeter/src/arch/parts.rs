@@ -387,4 +387,5 @@ pub(super) fn note_other_parts(c: &Config) {
 }
 
 /// Nested configs that are no parts of a model.
-const NOT_PARTS: [&str; 3] = ["text_config", "quantization_config", "generation_config"];
+const NOT_PARTS: [&str; 4] =
+    ["text_config", "thinker_config", "quantization_config", "generation_config"];

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["qwen2", "qwen3", "hunyuan_v1_dense"];
+pub(super) const MODEL_TYPES: &[&str] = &["hunyuan_v1_dense", "hunyuan_vl_text", "qwen2", "qwen3"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {

@@ -1,4 +1,4 @@
-//! Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3-VL-MoE: their text parts, which are Qwen's decoders.
+//! Qwen2-VL, Qwen2.5-VL, Qwen3-VL, Cosmos 3 and Qwen3-VL-MoE: their text parts, which are Qwen's decoders.
 //!
 //! ```text
 //! image, video → vision tower → merger ┐            not counted
@@ -19,24 +19,30 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"];
+pub(super) const MODEL_TYPES: &[&str] = &["cosmos3_omni", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
-        "qwen3_vl" => text_part(c, "qwen3_vl_text", qwen3),
-        "qwen3_vl_moe" => text_part(c, "qwen3_vl_moe_text", qwen3_moe),
-        _ if c.has("text_config") => text_part(c, "qwen2_vl_text", qwen2),
+        "cosmos3_omni" | "qwen3_vl" => text_part(c, "qwen3_vl_text", qwen3),
+        "qwen3_vl_moe" => text_part(c, "qwen3_vl_moe_text", |part| qwen3_moe(part, 16)),
+        _ if c.has("text_config") => text_part(c, "qwen2_vl_text", of_qwen2_vl),
         _ => {
             note_other_parts(c);
-            qwen2(c)
+            of_qwen2_vl(c)
         }
     }
 }
 
-fn qwen2(c: &Config) -> Result<Model> {
+fn of_qwen2_vl(c: &Config) -> Result<Model> {
+    qwen2(c, 8, 80)
+}
+
+/// Qwen2's decoder of a class that has `kv` heads of keys and values and slides from `first_sliding` on, where no
+/// key says it.
+pub(super) fn qwen2(c: &Config, kv: u64, first_sliding: u64) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
-    let heads = Heads::read_or(c, d, 8, None)?;
+    let heads = Heads::read_or(c, d, kv, None)?;
     let window = if c.flag("use_sliding_window", false)? {
         c.maybe_or("sliding_window", 4096)?
     } else {
@@ -44,7 +50,7 @@ fn qwen2(c: &Config) -> Result<Model> {
         None
     };
     let first = if window.is_some() && !c.has("layer_types") {
-        c.count_or("max_window_layers", 80)?
+        c.count_or("max_window_layers", first_sliding)?
     } else {
         0
     };
@@ -72,9 +78,10 @@ fn qwen3(c: &Config) -> Result<Model> {
     })
 }
 
-fn qwen3_moe(c: &Config) -> Result<Model> {
+/// Qwen3's mixture of a class that has `kv` heads of keys and values where no key says it.
+pub(super) fn qwen3_moe(c: &Config, kv: u64) -> Result<Model> {
     let d = c.size("hidden_size")?;
-    let heads = Heads::read_or(c, d, 16, None)?;
+    let heads = Heads::read_or(c, d, kv, None)?;
     let mask = window(c)?;
     let bias = c.flag("attention_bias", false)?;
     let ffn = FeedForward::read(c)?;

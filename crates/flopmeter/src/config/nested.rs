@@ -4,6 +4,10 @@ use super::Config;
 use crate::error::Result;
 use serde_json::{Map, Value};
 
+/// Types whose class has a head of its own whatever the part says: the whole has no key that would tie it.
+const NEVER_TIED: [&str; 6] =
+    ["nemo_speechlm", "nemotron_h_omni", "omniasr", "qwen2_audio", "vibevoice_asr", "voxtral"];
+
 impl Config {
     fn nested(&self, key: &str, object: &Map<String, Value>) -> Self {
         let prefix = format!("{}{key}.", self.prefix);
@@ -38,6 +42,15 @@ impl Config {
 
     /// The text part of a multimodal config: `text_config`, or `None`.
     ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is there and not an object.
+    pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
+        self.part_of_whole("text_config", model_type)
+    }
+
+    /// A part of a config of several, or `None`.
+    ///
     /// What holds for the whole model is the part's too: how weights are stored where the part does not
     /// say it, and whether the head is tied where the whole says it. A part that names no type is of
     /// `model_type`.
@@ -45,8 +58,8 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is there and not an object.
-    pub fn text_part(&self, model_type: &str) -> Result<Option<Self>> {
-        let Some(mut part) = self.child("text_config")? else { return Ok(None) };
+    pub fn part_of_whole(&self, key: &'static str, model_type: &str) -> Result<Option<Self>> {
+        let Some(mut part) = self.child(key)? else { return Ok(None) };
         if part.model_type().is_empty() {
             part.object.insert("model_type".into(), model_type.into());
         }
@@ -57,9 +70,8 @@ impl Config {
                 "tie_word_embeddings" if self.model_type() == "llama4" => true,
                 // LLaVA's first files tie in the part and deny it in the whole, and Qwen's may.
                 "tie_word_embeddings"
-                    if ["llava", "qwen2"]
-                        .iter()
-                        .any(|kind| self.model_type().starts_with(kind)) =>
+                    if matches!(self.model_type(), "qwen2_vl" | "qwen2_5_vl")
+                        || self.model_type().starts_with("llava") =>
                 {
                     part.flag(key, false)?
                 }
@@ -72,6 +84,9 @@ impl Config {
             {
                 part.object.insert(key.into(), value.clone());
             }
+        }
+        if NEVER_TIED.contains(&self.model_type()) {
+            part.object.insert("tie_word_embeddings".into(), false.into());
         }
         Ok(Some(part))
     }

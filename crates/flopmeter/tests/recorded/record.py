@@ -24,15 +24,18 @@ from pathlib import Path
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
+from transformers import DynamicCache
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 from transformers.models.auto import modeling_auto
 
 import compare
 import parameters as builtin
 from cases import CASES
+from multimodal_cases import MULTIMODAL
 
 HERE = Path(__file__).parent
+CASES = {**CASES, **MULTIMODAL}
 
 # In 5.24.0 the class of Llama-4 with images copies a field from the output of its text part that this output lacks,
 # and so cannot return. What is counted has been done by then.
@@ -48,6 +51,8 @@ ALONE = {"rwkv"}
 
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
 MLP = {"mlp", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output", "linear"}
+# Those that make no cache and go on with the one that they are given.
+GIVEN = {"granite4_vision", "recurrent_gemma"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
 # `forward` does not have is swallowed without a word, and every pass would be the first.
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
@@ -66,7 +71,9 @@ RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent"}
 # What recurs under a name of attention's, by its class; and a block that is either.
 RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
 VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
-          "embed_tokens_extend", "vision_embed_tokens"}
+          "embed_tokens_extend", "vision_embed_tokens", "vqmodel"}
+# What the text part of a model with more parts is called.
+TEXT = {"language_model", "text_model"}
 
 
 def kinds(model):
@@ -163,8 +170,7 @@ def attends(model):
 def run(model, batch, lengths, vocabulary):
     """The counts of consecutive forwards of one batch that share a cache."""
     passes, past, names = [], 0, kinds(model)
-    # RecurrentGemma returns no cache, and goes on with the one that it was given.
-    cache = DynamicCache(config=model.config) if model.config.model_type == "recurrent_gemma" else None
+    cache = DynamicCache(config=model.config) if model.config.model_type in GIVEN else None
     cached = next(name for name in CACHES if name in inspect.signature(model.forward).parameters)
     for new in lengths:
         tokens = torch.randint(3, vocabulary, (batch, new))
@@ -189,22 +195,31 @@ def saved(config):
 
 
 def build(config):
-    """The language model of a config, randomly initialised; the whole of it where it reads images as well."""
+    """The language model of a config, randomly initialised; the whole of it where it sees or hears as well."""
     sees = type(config) in AutoModelForImageTextToText._model_mapping and hasattr(config, "vision_config")
-    kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    hears = not sees and type(config) not in AutoModelForCausalLM._model_mapping
+    kind = AutoModelForImageTextToText if sees else AutoModelForMultimodalLM if hears else AutoModelForCausalLM
     model = kind.from_config(config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32)
     return model.eval().requires_grad_(False)
 
 
 def parameters(model):
-    """Elements of the unique parameters, tied ones once: all of them, and those that only images use."""
-    total, vision = {}, {}
+    """Elements of the unique parameters, tied ones once: all of them, and those that only images and sounds use."""
+    total, vision, text = {}, {}, {id(parameter) for parameter in text_parameters(model)}
     for name, parameter in model.named_parameters():
         total[id(parameter)] = parameter.numel()
-        if VISION & set(name.split(".")):
+        if (text and id(parameter) not in text) or VISION & set(name.split(".")):
             vision[id(parameter)] = parameter.numel()
     counts = {"total": sum(total.values())}
     return {**counts, "vision": sum(vision.values())} if vision else counts
+
+
+def text_parameters(model):
+    """Parameters of the text part of a model that has more parts, and of its head."""
+    parts = [module for path, module in model.named_modules() if path.split(".")[-1] in TEXT]
+    if parts and (head := model.get_output_embeddings()):
+        parts.append(head)
+    return [parameter for module in parts for parameter in module.parameters()]
 
 
 def versions():

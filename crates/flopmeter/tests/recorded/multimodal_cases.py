@@ -1,0 +1,181 @@
+"""The configs of models around a text model, by `<model_type>[@variant]`: what sees and hears is as small as it gets.
+
+Text alone is run through them, so nothing but the text part is counted.
+"""
+
+from cases import (COMPASS_ROPE, DELTA, EXPERTS, GEMMA3, GROUPED, GROUPS, LATENT, MROPE, NEMOTRON_H, PIXTRAL,
+                   QWEN3_MROPE, QWEN3_VISION, ROTARY_GROUPED, SIGLIP, VISION_TOKENS, WIDE, WINDOW)
+
+VISION = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+SMALLEST = {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 1, "num_attention_heads": 2}
+PATCHES = {**VISION, "image_size": 28, "patch_size": 14}
+CLIP = {"model_type": "clip_vision_model", **PATCHES}
+GLM_VISION = {"depth": 2, "hidden_size": 32, "intermediate_size": 40, "num_heads": 4, "image_size": 28,
+              "out_hidden_size": 60}
+GLM_TOKENS = {"image_token_id": 126, "video_token_id": 127, "image_start_token_id": 128, "image_end_token_id": 129}
+GLM_ROPE = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "mrope_section": [2, 2, 2]}
+GLM_TEXT = {**ROTARY_GROUPED, "rope_parameters": GLM_ROPE}
+GLM4V = {"text_config": {"model_type": "glm4v_text", **GLM_TEXT},
+         "vision_config": {**GLM_VISION, "out_hidden_size": 144}, **GLM_TOKENS}
+ENCODER = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 40}
+LLAMA = {"model_type": "llama", **GROUPED}
+QWEN2 = {"model_type": "qwen2", **GROUPED}
+QWEN3 = {"model_type": "qwen3", **WIDE}
+COHERE2 = {"model_type": "cohere2", **WIDE, **WINDOW, "num_hidden_layers": 5}
+QWEN3_5 = {"model_type": "qwen3_5_text", **WIDE, **DELTA, "num_hidden_layers": 4}
+GOT = {"text_config": QWEN2, "image_token_index": 126,
+       "vision_config": {"hidden_size": 32, "image_size": 28, "patch_size": 14, "num_hidden_layers": 2,
+                         "num_attention_heads": 4, "mlp_dim": 40, "output_channels": 12}}
+LFM2 = {"model_type": "lfm2", **GROUPED, "num_hidden_layers": 3, "conv_L_cache": 3,
+        "layer_types": ["conv", "full_attention", "conv"]}
+SPEECH = {"encoder_config": {"num_layers": 1, "num_heads": 2, "dim_head": 16, "hidden_dim": 32, "input_dim": 10,
+                             "output_dim": 12},
+          "projector_config": {"model_type": "blip_2_qformer", **VISION, "encoder_hidden_size": 32},
+          "audio_token_index": 126}
+OMNI_TEXT = {**ROTARY_GROUPED, "rope_parameters": MROPE}
+OMNI_TOKENS = {"audio_token_index": 126, "image_token_index": 127, "video_token_index": 128}
+OMNI = {"text_config": {"model_type": "qwen2_5_omni_text", **OMNI_TEXT}, "audio_config": {**ENCODER, "output_dim": 144},
+        "vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2,
+                          "out_hidden_size": 144, "fullatt_block_indexes": [0]}, **OMNI_TOKENS}
+OMNI_MOE = {"text_config": {"model_type": "qwen3_omni_moe_text", **ROTARY_GROUPED, **EXPERTS, "num_experts": 7,
+                            "rope_parameters": QWEN3_MROPE},
+            "audio_config": {**ENCODER, "output_dim": 144},
+            "vision_config": {**QWEN3_VISION, "patch_size": 14}, "audio_token_id": 126, "image_token_id": 127,
+            "video_token_id": 128}
+ERNIE_VL = {"text_config": {"model_type": "ernie4_5_vl_moe_text", **ROTARY_GROUPED, "moe_k": 3, "moe_num_experts": 7,
+                            "moe_intermediate_size": [34, 22], "rope_parameters": MROPE},
+            "vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2}, **GLM_TOKENS}
+
+MULTIMODAL = {
+    "apertus1p5": {"text_config": {"model_type": "apertus1p5_text", **GROUPED}, "image_token_offset": 20,
+                   "audio_token_offset": 36, "audio_config": {"codebook_size": 16},
+                   "vision_config": {"codebook_size": 16, "embed_dim": 32, "latent_channels": 32, "base_channels": 32,
+                                     "channel_multiplier": [1], "num_res_blocks": 1}},
+    "aria": {"text_config": {"model_type": "aria_text", **GROUPED, "moe_num_experts": 7, "moe_topk": 3},
+             "vision_config": PATCHES, "projector_patch_to_query_dict": {"4": 2}, "image_token_index": 126},
+    "aya_vision": {"text_config": COHERE2, "vision_config": SIGLIP, "image_token_index": 126},
+    "chameleon": {**GROUPED, "vq_config": {"embed_dim": 32, "base_channels": 32, "channel_multiplier": [1],
+                                           "num_res_blocks": 1}, "vocabulary_map": {"<image>": 9}},
+    "chameleon@swin": {**GROUPED, "swin_norm": True, "attention_bias": True, "mlp_bias": True,
+                       "vq_config": {"embed_dim": 32, "base_channels": 32, "channel_multiplier": [1],
+                                     "num_res_blocks": 1}, "vocabulary_map": {"<image>": 9}},
+    "cohere2_vision": {"text_config": COHERE2, "vision_config": SIGLIP, "image_token_id": 126},
+    "cohere_compass": {"text_config": {"model_type": "cohere_compass_text", **GROUPED, **WINDOW, **COMPASS_ROPE},
+                       "vision_config": {**QWEN3_VISION, "out_hidden_size": 60, "patch_size": 14}, **VISION_TOKENS},
+    "cosmos3_edge": {"text_config": {"model_type": "cosmos3_edge_text", **GROUPED, "head_dim": 24,
+                                     "rope_parameters": MROPE},
+                     "vision_config": {**VISION, "patch_size": 14}, **VISION_TOKENS},
+    "cosmos3_omni": {"text_config": {"model_type": "qwen3_vl_text", **ROTARY_GROUPED, "head_dim": 20,
+                                     "rope_parameters": QWEN3_MROPE},
+                     "vision_config": {**QWEN3_VISION, "patch_size": 14}, **VISION_TOKENS},
+    "deepseek_vl": {"text_config": LLAMA, "vision_config": SIGLIP, "image_token_id": 126},
+    "deepseek_vl_hybrid": {"text_config": LLAMA, "vision_config": SIGLIP, "image_token_id": 126,
+                           "high_res_vision_config": {**PATCHES, "mlp_dim": 28, "output_channels": 12},
+                           "tie_word_embeddings": False},
+    "ernie4_5_vl_moe": ERNIE_VL,
+    "ernie4_5_vl_moe@listed": {**ERNIE_VL, "tie_word_embeddings": False,
+                               "text_config": {**ERNIE_VL["text_config"], "use_bias": True,
+                                               "moe_num_shared_experts": 1,
+                                               "mlp_layer_types": ["sparse", "dense", "sparse"]}},
+    "exaone4_5": {"text_config": {"model_type": "exaone4", **GROUPED, **WINDOW, "num_hidden_layers": 5},
+                  "vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 4,
+                                    "num_key_value_heads": 4, "out_hidden_size": 60, "fullatt_block_indexes": [0]},
+                  **VISION_TOKENS},
+    "fun_asr_nano": {"text_config": QWEN3, "audio_config": SMALLEST,
+                     "adaptor_config": {"hidden_size": 60, "intermediate_size": 15, "num_hidden_layers": 1,
+                                        "num_attention_heads": 2, "projector_hidden_size": 22}},
+    "gemma4_unified": {"text_config": {"model_type": "gemma4_unified_text", **WIDE, **WINDOW, "num_hidden_layers": 6}},
+    "glm46v": GLM4V,
+    "glm4v": {**GLM4V, "tie_word_embeddings": True},
+    "glm4v_moe": {"text_config": {"model_type": "glm4v_moe_text", **GLM_TEXT, **EXPERTS, "n_routed_experts": 10,
+                                  "n_shared_experts": 2},
+                  "vision_config": {**GLM_VISION, "out_hidden_size": 144}, **GLM_TOKENS},
+    "glm_ocr": {**GLM4V, "text_config": {"model_type": "glm_ocr_text", **GLM_TEXT}},
+    "glmasr": {"text_config": LLAMA, "audio_config": VISION, "audio_token_id": 126},
+    "glmga": GLM4V,
+    "got_ocr2": GOT,
+    "granite4_vision": {"text_config": {"model_type": "granite4_vision_text", **GROUPED, "attention_bias": True},
+                        "vision_config": {**CLIP, "hidden_size": 64, "num_hidden_layers": 1},
+                        "qformer_config": {"num_hidden_layers": 1, "intermediate_size": 28},
+                        "deepstack_layer_map": [[0, 0]], "downsample_rate": "1/2"},
+    "granite_docling": {"text_config": {"model_type": "granite_docling_text", **GROUPED},
+                        "vision_config": {**PATCHES, "out_hidden_size": 60}, "image_token_id": 126},
+    **{kind: {"text_config": {"model_type": "granite", **GROUPED}, **SPEECH}
+       for kind in ["granite_speech", "granite_speech_plus"]},
+    "hunyuan_vl": {"text_config": {"model_type": "hunyuan_vl_text", **WIDE,
+                                   "rope_parameters": {**MROPE, "mrope_section": [2, 2, 2, 1]}},
+                   "vision_config": {**VISION, "num_key_value_heads": 4, "patch_size": 14, "out_hidden_size": 60,
+                                     "text_hidden_size": 60, "max_image_size": 28}, "image_token_id": 126},
+    "hyperclovax_vision_v2": {"text_config": {"model_type": "hyperclovax", **WIDE},
+                              "vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 4,
+                                                "out_hidden_size": 60, "fullatt_block_indexes": [0]},
+                              "image_token_id": 126, "video_token_id": 127},
+    "idefics2": {"text_config": {"model_type": "mistral", **GROUPED, **WINDOW}, "vision_config": PATCHES,
+                 "perceiver_config": {"hidden_size": 60, "resampler_depth": 1, "resampler_n_heads": 2,
+                                      "resampler_head_dim": 10, "num_key_value_heads": 2}, "image_token_id": 126},
+    "idefics3": {"text_config": LLAMA, "vision_config": PATCHES, "image_token_id": 126},
+    "internvl": {"text_config": QWEN2, "vision_config": {**VISION, "image_size": 28, "patch_size": 14},
+                 "image_token_id": 126},
+    "janus": {"text_config": LLAMA, "image_token_id": 126,
+              "vision_config": {"hidden_size": 32, "image_size": 28, "patch_size": 14, "num_hidden_layers": 2,
+                                "num_attention_heads": 4, "projection_dim": 60},
+              "vq_config": {"embed_dim": 32, "num_patches": 2, "base_channels": 32, "channel_multiplier": [1],
+                            "num_res_blocks": 1, "num_embeddings": 33}},
+    "kimi_k25": {"text_config": {"model_type": "deepseek_v3", **LATENT, **GROUPS, "q_lora_rank": 22,
+                                 "first_k_dense_replace": 1},
+                 "vision_config": VISION, **VISION_TOKENS, "tie_word_embeddings": False},
+    "lfm2_vl": {"text_config": LFM2, "vision_config": {**VISION, "patch_size": 14}, "image_token_id": 126},
+    "lighton_ocr": {"text_config": QWEN3, "vision_config": PIXTRAL, "image_token_id": 126},
+    "llava": {"text_config": LLAMA, "vision_config": CLIP, "image_token_index": 126},
+    "llava_next": {"text_config": {"model_type": "mistral", **GROUPED, **WINDOW}, "vision_config": CLIP,
+                   "image_token_index": 126},
+    "llava_next_video": {"text_config": LLAMA, "vision_config": CLIP, "image_token_index": 126,
+                         "video_token_index": 127},
+    "llava_onevision": {"text_config": QWEN2, "vision_config": SIGLIP, "image_token_index": 126,
+                        "video_token_index": 127},
+    **{kind: {"text_config": QWEN3_5, "vision_config": PATCHES, "image_token_id": 126, "video_token_id": 127}
+       for kind in ["minicpm_ocr", "minicpmv4_6", "minicpmv4_7"]},
+    "mistral4": {**LATENT, "q_lora_rank": 22},
+    "mistral4@dense": {**LATENT, **GROUPS, "q_lora_rank": None, "first_k_dense_replace": 1},
+    "moss_transcribe_diarize": {"text_config": QWEN3, "audio_config": VISION, "audio_token_id": 126},
+    "nemotron_h_omni": {"text_config": {"model_type": "nemotron_h", **NEMOTRON_H,
+                                        "layers_block_type": ["mamba", "mlp", "attention"]},
+                        "vision_config": {**SMALLEST, "video_temporal_patch_size": 2},
+                        "audio_config": {**SMALLEST, "projection_hidden_size": 22, "projection_bias": False}},
+    "omniasr": {"text_config": LLAMA,
+                "audio_config": {**SMALLEST, "conv_dim": [12, 12], "conv_kernel": [3, 3], "conv_stride": [2, 2],
+                                 "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}},
+    "ovis2": {"text_config": QWEN2, "vision_config": {**VISION, "image_size": 28, "patch_size": 14,
+                                                      "vocab_size": 50, "num_visual_indicator_tokens": 5},
+              "image_token_id": 126, "hidden_size": 60, "vocab_size": 131},
+    "paddleocr_vl": {"text_config": {"model_type": "paddleocr_vl_text", **GROUPED, "head_dim": 24,
+                                     "rope_parameters": {**MROPE, "mrope_section": [4, 4, 4]}},
+                     "vision_config": PATCHES, **VISION_TOKENS},
+    "paddleocr_vl@bias": {"text_config": {"model_type": "paddleocr_vl_text", **GROUPED, "head_dim": 24,
+                                          "use_bias": True, "rope_parameters": {**MROPE, "mrope_section": [4, 4, 4]}},
+                          "vision_config": PATCHES, **VISION_TOKENS, "tie_word_embeddings": False},
+    "pp_chart2table": GOT,
+    "qianfan_ocr": {"text_config": QWEN3, "vision_config": {**VISION, "image_size": 28, "patch_size": 14},
+                    "image_token_id": 126},
+    "qwen2_5_omni_thinker": OMNI,
+    "qwen2_5_omni_thinker@window": {**OMNI, "text_config": {"model_type": "qwen2_5_omni_text", **OMNI_TEXT, **WINDOW,
+                                                            "num_hidden_layers": 5, "use_sliding_window": True,
+                                                            "max_window_layers": 2}},
+    "qwen2_audio": {"text_config": QWEN2, "audio_config": ENCODER, "audio_token_index": 126},
+    "qwen2_audio@tied": {"text_config": {**QWEN2, "tie_word_embeddings": True}, "audio_config": ENCODER,
+                         "audio_token_index": 126},
+    "qwen3_asr": {"text_config": QWEN3, "audio_config": {**ENCODER, "output_dim": 60}, "audio_token_id": 126},
+    "qwen3_omni_moe_thinker": OMNI_MOE,
+    "qwen3_omni_moe_thinker@window": {**OMNI_MOE, "text_config": {**OMNI_MOE["text_config"], **WINDOW,
+                                                                  "attention_bias": True, "mlp_only_layers": [1],
+                                                                  "decoder_sparse_step": 1}},
+    "shieldgemma2": GEMMA3,
+    "smolvlm": {"text_config": LLAMA, "vision_config": PATCHES, "image_token_id": 126},
+    "video_llama_3": {"text_config": QWEN2, "vision_config": {**VISION, "patch_size": 14}, "image_token_id": 126,
+                      "video_token_id": 127},
+    "video_llava": {"text_config": LLAMA, "vision_config": CLIP, "image_token_index": 126, "video_token_index": 127},
+    "vipllava": {"text_config": LLAMA, "vision_config": CLIP, "image_token_index": 126},
+    "voxtral": {"text_config": LLAMA, "audio_config": VISION, "audio_token_id": 126},
+    "voxtral@tied": {"text_config": {**LLAMA, "tie_word_embeddings": True}, "audio_config": VISION,
+                     "audio_token_id": 126},
+}
