@@ -3,7 +3,7 @@
 //! Bytes do not depend on a convention. Activations are left out.
 
 use crate::error::Result;
-use crate::exact::times;
+use crate::exact::{divide, times};
 use crate::model::{Model, too_large};
 use crate::passes::{Mask, Passes};
 use crate::sums::RoutedBits;
@@ -14,7 +14,8 @@ use crate::workload::{Phase, Sequence, Workload};
 pub struct Bytes {
     /// Weights as stored, scales and zero points included.
     pub weights: u128,
-    /// What one more token adds to the KV cache while no window is full.
+    /// What one more token adds to the KV cache while no window is full; its share of an entry that stands
+    /// for several.
     pub kv_cache_per_token: u128,
     /// The KV cache at its largest: every sequence at its end, windows full. The states of recurrent
     /// layers, of one size whatever the length, are held, read and written with it.
@@ -156,7 +157,9 @@ impl Model {
             weights.add(op.stored_bits(), repeat)?;
         }
         let mut per_token = Bits::default();
-        per_token.add(self.cache_bits(|_| Some(1))?, 1)?;
+        for &(mask, bits) in &self.sums.cache {
+            per_token.add(bits.div_ceil(mask.positions_an_entry().into()), 1)?;
+        }
         Some(Bytes {
             weights: weights.bytes()?,
             kv_cache_per_token: per_token.bytes()?,
@@ -173,8 +176,7 @@ impl Model {
         for (sequence, passes) in stretch.members(workload) {
             if workload.kv_cache() {
                 bits.add(self.cache_bits_read(|mask| passes.visible(mask))?, sequence.count)?;
-                let tokens = passes.tokens()?;
-                bits.add(self.cache_bits(|_| Some(tokens))?, sequence.count)?;
+                bits.add(self.cache_bits(|mask| passes.written(mask))?, sequence.count)?;
                 // Read and written.
                 let states = times(2, passes.count().into())?;
                 bits.add(times(self.sums.state_bits, states)?, sequence.count)?;
@@ -275,7 +277,7 @@ pub(crate) fn cache_positions(workload: &Workload, purpose: CacheUse, mask: Mask
                 kept(mask, u128::from(sequence.prompt) + u128::from(last))
             }
             CacheUse::Read(phase) => workload.passes(sequence, phase).visible(mask)?,
-            CacheUse::Written(phase) => workload.passes(sequence, phase).tokens()?,
+            CacheUse::Written(phase) => workload.passes(sequence, phase).written(mask)?,
         };
         sum.checked_add(times(positions, sequence.count.into())?)
     })
@@ -300,7 +302,8 @@ pub(crate) fn states(workload: &Workload, purpose: CacheUse) -> Option<u128> {
 /// Positions that a layer has to keep of a sequence.
 fn kept(mask: Mask, tokens: u128) -> u128 {
     match mask {
-        Mask::Causal | Mask::Selected { .. } => tokens,
+        Mask::Causal | Mask::Selected { .. } | Mask::Blocks { .. } => tokens,
+        Mask::Compressed { every, .. } => divide(tokens, every).0,
         Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => tokens.min(size.into()),
     }
 }

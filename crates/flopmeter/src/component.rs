@@ -7,6 +7,8 @@ use std::ops::{Index, IndexMut};
 pub enum Component {
     /// Projections between an embedding width and the model's width.
     EmbeddingProjections,
+    /// Hyper-connections: what mixes the parallel streams of the residual, with each other and with a layer.
+    Connections,
     /// Query, key, value and output projections, latent ones included.
     AttentionProjections,
     /// Queries times keys.
@@ -34,8 +36,9 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EmbeddingProjections,
+        Self::Connections,
         Self::AttentionProjections,
         Self::AttentionScores,
         Self::AttentionValues,
@@ -52,6 +55,7 @@ impl Component {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EmbeddingProjections => "embedding.projections",
+            Self::Connections => "connections",
             Self::AttentionProjections => "attention.projections",
             Self::AttentionScores => "attention.scores",
             Self::AttentionValues => "attention.values",

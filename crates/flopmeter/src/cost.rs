@@ -147,6 +147,12 @@ impl Model {
             add(Component::AttentionScores, times(flops.scores, squares)?)?;
             add(Component::AttentionValues, times(flops.values, squares)?)?;
         }
+        for flops in &self.sums.pairs_by_reference {
+            add(Component::AttentionScores, times(flops.scores, passes.pairs(flops.mask)?)?)?;
+        }
+        for &(cache, component, flops) in &self.sums.anew {
+            add(component, times(flops, passes.context(cache)?)?)?;
+        }
         for &(kind, repeat) in &self.sums.recurrences {
             add(Component::Recurrent, times(kind.flops_by_reference(passes)?, repeat.into())?)?;
         }

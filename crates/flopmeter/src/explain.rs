@@ -12,7 +12,7 @@ use crate::model::{Group, Model, too_large};
 use crate::op::{Form, Op};
 use crate::passes::{Mask, Passes};
 use crate::workload::{Phase, Sequence, Workload};
-use factors::{latent_factors, linear_factors, recurrent_factors};
+use factors::{indexer_factors, latent_factors, linear_factors, recurrent_factors};
 use tokens::{pairs_line, tokens_line};
 
 pub use utilization::utilization_section;
@@ -138,23 +138,19 @@ impl Model {
                 sampled,
             ));
         }
-        let mut masks: Vec<Mask> = Vec::new();
+        let mut masks: Vec<(Mask, bool)> = Vec::new();
         for (op, _) in self.ops() {
             let mask = match op {
-                Op::Attention(op) => {
-                    if rectangles {
-                        op.cache_mask
-                    } else {
-                        op.mask
-                    }
-                }
-                Op::Latent(op) if !rectangles => op.mask,
-                Op::Latent(_) | Op::Indexer(_) => Mask::Causal,
+                Op::Attention(op) if rectangles => (op.cache_mask, true),
+                Op::Attention(op) => (op.mask, false),
+                Op::Indexer(op) => (op.mask, rectangles && !op.only_pairs),
+                Op::Latent(op) if rectangles => (op.cache_mask(), true),
+                Op::Latent(op) => (op.mask, false),
                 _ => continue,
             };
             if !masks.contains(&mask) {
                 masks.push(mask);
-                lines.push(pairs_line(passes, mask, rectangles)?);
+                lines.push(pairs_line(passes, mask.0, mask.1)?);
             }
         }
         for group in self.groups() {
@@ -212,25 +208,19 @@ impl Model {
                     ("pairs", passes.pairs(op.mask)?)
                 };
                 let heads = ("heads", u128::from(op.heads));
-                let width = |symbol, width: u64| (symbol, u128::from(width));
-                push(
-                    Component::AttentionScores,
-                    &[("2", 2), heads, width("key width", op.qk_dim), (symbol, pairs)],
-                )?;
-                push(
-                    Component::AttentionValues,
-                    &[("2", 2), heads, width("value width", op.v_dim), (symbol, pairs)],
-                )?;
+                let mut of = |component, symbol_of_width, width: u64| {
+                    let width = (symbol_of_width, u128::from(width));
+                    let mut factors = vec![("2", 2), heads, width, (symbol, pairs)];
+                    if rectangles && op.runs_by_reference > 1 {
+                        factors.push(("runs", op.runs_by_reference.into()));
+                    }
+                    push(component, &factors)
+                };
+                of(Component::AttentionScores, "key width", op.qk_dim)?;
+                of(Component::AttentionValues, "value width", op.v_dim)?;
             }
             Op::Indexer(op) => {
-                let (symbol, pairs) = if rectangles {
-                    ("squares", passes.squares(Mask::Causal)?)
-                } else {
-                    ("pairs", passes.pairs(Mask::Causal)?)
-                };
-                let width = ("(width + 1 for the sum)", u128::from(op.dim) + 1);
-                let heads = ("heads", u128::from(op.heads));
-                push(Component::AttentionScores, &[("2", 2), heads, width, (symbol, pairs)])?;
+                push(Component::AttentionScores, &indexer_factors(op, passes, rectangles)?)?;
             }
             Op::Latent(op) => {
                 let form =

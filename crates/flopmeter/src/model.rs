@@ -229,6 +229,15 @@ impl<'c> Builder<'c> {
         Ok(Self { config, quantization, groups: vec![], members: vec![], first_layer_group: 0 })
     }
 
+    /// Modules that checkpoints of this type store whole whatever the scheme, and whose files do not say so.
+    ///
+    /// # Errors
+    ///
+    /// None for names that are no expressions.
+    pub(crate) fn keep(&mut self, modules: &[&str]) -> Result<()> {
+        self.quantization.keep(modules)
+    }
+
     /// Ops that occur once, before or after the layers.
     pub fn once(&mut self, name: &str, ops: impl IntoIterator<Item = Op>) {
         let mut ops: Vec<Op> = ops.into_iter().collect();
@@ -369,8 +378,12 @@ impl<'c> Builder<'c> {
             Op::Linear(op) if op.component == Component::Head && !op.shared_weights => {
                 op.storage = self.quantization.assign_head(op.module);
             }
-            // Routers are kept whole by every scheme, and so is the rest of what stands outside the layers.
-            Op::Linear(op) if layer.is_some() && op.component != Component::MoeRouter => {
+            // Routers and hyper-connections are kept whole by every scheme, and so is the rest of what stands
+            // outside the layers.
+            Op::Linear(op)
+                if layer.is_some()
+                    && !matches!(op.component, Component::MoeRouter | Component::Connections) =>
+            {
                 op.storage = self.linear_storage(layer, op.module, "");
             }
             Op::Idle(op) => self.store(op, layer),

@@ -3,29 +3,12 @@
 //! Nothing here loops over tokens: every sum has a formula, so a request of a million tokens costs
 //! what a request of ten costs.
 
+mod mask;
+
 use crate::exact::{divide, times};
 
-/// What a token may attend to, itself included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mask {
-    /// Everything before it.
-    Causal,
-    /// The last `window` positions.
-    Sliding {
-        /// Positions that a token sees, itself included.
-        window: u64,
-    },
-    /// What is before it in its own chunk.
-    Chunked {
-        /// Positions of a chunk.
-        chunk: u64,
-    },
-    /// The positions that an indexer chooses for it, or everything before it while that is fewer.
-    Selected {
-        /// Positions that are chosen, itself included.
-        most: u64,
-    },
-}
+pub use mask::Mask;
+use mask::sum_of_products;
 
 /// A run of forward passes over one sequence.
 ///
@@ -112,10 +95,13 @@ impl Passes {
     /// A windowed layer's cache keeps `window − 1` positions (`transformers`' sliding cache; a chunked
     /// layer's is one too, with the chunk as its window), and within a pass nothing is cut.
     pub fn squares(self, mask: Mask) -> Option<u128> {
+        if let Mask::Compressed { every, .. } = mask {
+            return self.entries(every);
+        }
         let kept = |past: u64| match mask {
-            // What is not chosen is only masked.
-            Mask::Causal | Mask::Selected { .. } => past,
             Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => past.min(size - 1),
+            // What is not chosen is only masked.
+            _ => past,
         };
         match self {
             Self::Prefill { past, new } => {
@@ -124,7 +110,7 @@ impl Passes {
             // One row each: as many columns as positions seen, a chunk being a window to the cache.
             Self::Decode { .. } => self.pairs(match mask {
                 Mask::Chunked { chunk } => Mask::Sliding { window: chunk },
-                Mask::Selected { .. } => Mask::Causal,
+                Mask::Selected { .. } | Mask::Blocks { .. } => Mask::Causal,
                 other => other,
             }),
             Self::Recompute { first, count } => {
@@ -133,7 +119,19 @@ impl Passes {
         }
     }
 
-    /// Positions whose keys and values the passes read, each once a pass, the new ones included.
+    /// Σ over passes of the new tokens times all entries that are there at its end, each of `every`
+    /// positions.
+    fn entries(self, every: u64) -> Option<u128> {
+        match self {
+            Self::Prefill { past, new } => times(new.into(), divide(end(past, new), every).0),
+            Self::Decode { .. } => self.pairs(Mask::Compressed { every, most: None }),
+            Self::Recompute { first, count } => sum_of_products(end(first, count), every)?
+                .checked_sub(sum_of_products(first.into(), every)?),
+        }
+    }
+
+    /// Positions whose keys and values the passes read, each once a pass, the new ones included; of a
+    /// compressed cache its entries.
     ///
     /// Of a prefill whose tokens choose their keys, the most that they can choose together.
     pub fn visible(self, mask: Mask) -> Option<u128> {
@@ -141,9 +139,9 @@ impl Passes {
             Self::Prefill { new: 0, .. } => Some(0),
             Self::Prefill { past, new } => {
                 let seen_before = match mask {
-                    Mask::Selected { most } => {
-                        let all = u128::from(past) + u128::from(new);
-                        return Some(all.min(times(new.into(), most.into())?));
+                    Mask::Selected { .. } | Mask::Blocks { .. } | Mask::Compressed { .. } => {
+                        let all = divide(end(past, new), mask.positions_an_entry()).0;
+                        return Some(all.min(self.pairs(mask)?));
                     }
                     Mask::Causal => past,
                     Mask::Sliding { window } => past.min(window - 1),
@@ -154,6 +152,19 @@ impl Passes {
             Self::Decode { .. } => self.pairs(mask),
             // Without a cache nothing is read from one.
             Self::Recompute { .. } => Some(0),
+        }
+    }
+
+    /// What the passes add to the cache: their tokens, or the entries that these complete.
+    pub fn written(self, mask: Mask) -> Option<u128> {
+        let every = mask.positions_an_entry();
+        match self {
+            Self::Prefill { past, new: count } | Self::Decode { past, count } if every > 1 => {
+                divide(end(past, count), every).0.checked_sub(divide(past.into(), every).0)
+            }
+            // Without a cache nothing is written to one.
+            Self::Recompute { .. } if every > 1 => Some(0),
+            _ => self.tokens(),
         }
     }
 
@@ -179,56 +190,6 @@ impl Passes {
     }
 }
 
-impl Mask {
-    /// Σ over the first `n` positions of what each sees.
-    fn seen_by_first(self, n: u128) -> Option<u128> {
-        match self {
-            Self::Causal => sum_to_and_with(n),
-            Self::Sliding { window } | Self::Selected { most: window } => {
-                let window = u128::from(window);
-                let rising = n.min(window);
-                sum_to_and_with(rising)?.checked_add(times(n - rising, window)?)
-            }
-            Self::Chunked { chunk } => {
-                let (whole, rest) = divide(n, chunk);
-                let chunk = u128::from(chunk);
-                whole.checked_mul(sum_to_and_with(chunk)?)?.checked_add(sum_to_and_with(rest)?)
-            }
-        }
-    }
-
-    /// Σ over the prefixes of 0, 1, …, n − 1 positions of what their positions see.
-    fn seen_by_prefixes(self, n: u128) -> Option<u128> {
-        match self {
-            Self::Causal => tetrahedral(n),
-            Self::Sliding { window } | Self::Selected { most: window } => {
-                let window = u128::from(window);
-                if n <= window + 1 {
-                    return tetrahedral(n);
-                }
-                // A prefix that is k positions longer than the window has k rows of full width more.
-                let longer = n - 1 - window;
-                tetrahedral(window + 1)?
-                    .checked_add(longer.checked_mul(sum_to_and_with(window)?)?)?
-                    .checked_add(window.checked_mul(sum_to_and_with(longer)?)?)
-            }
-            Self::Chunked { chunk } => {
-                let (whole, rest) = divide(n, chunk);
-                let chunk = u128::from(chunk);
-                let full = sum_to_and_with(chunk)?;
-                // Prefix q·chunk + r sees q full chunks and a rising piece of r.
-                let full_chunks = chunk
-                    .checked_mul(sum_to(whole)?)?
-                    .checked_add(whole.checked_mul(rest)?)?
-                    .checked_mul(full)?;
-                let pieces =
-                    whole.checked_mul(tetrahedral(chunk)?)?.checked_add(tetrahedral(rest)?)?;
-                full_chunks.checked_add(pieces)
-            }
-        }
-    }
-}
-
 /// One past the last position; two `u64` always fit.
 fn end(first: u64, count: u64) -> u128 {
     u128::from(first) + u128::from(count)
@@ -238,17 +199,6 @@ fn end(first: u64, count: u64) -> u128 {
 pub(crate) fn sum_to(n: u128) -> Option<u128> {
     let before = n.saturating_sub(1);
     if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
-}
-
-/// 1 + 2 + … + n.
-fn sum_to_and_with(n: u128) -> Option<u128> {
-    sum_to(n + 1)
-}
-
-/// Σ_{m<n} m(m + 1)/2 = (n − 1)·n·(n + 1)/6.
-fn tetrahedral(n: u128) -> Option<u128> {
-    // n(n + 1)/2 is exact, and of three neighbours one is a multiple of three.
-    Some(sum_to_and_with(n)?.checked_mul(n.saturating_sub(1))? / 3)
 }
 
 /// Σ_{m<n} m² = (n − 1)·n·(2n − 1)/6.
@@ -267,7 +217,20 @@ mod tests {
             Mask::Causal => i + 1,
             Mask::Sliding { window } | Mask::Selected { most: window } => (i + 1).min(window),
             Mask::Chunked { chunk } => i % chunk + 1,
+            Mask::Compressed { every, most } => {
+                let entries = (i + 1) / every;
+                most.map_or(entries, |most| entries.min(most))
+            }
+            Mask::Blocks { size, most, own: true } => (i / size).min(most) * size + i % size + 1,
+            Mask::Blocks { size, most, own: false } => {
+                ((i + 1) / size).min(most) * size + (i + 1) % size
+            }
         })
+    }
+
+    /// What is in the cache once `n` positions are, by the sentence that says what an entry is.
+    fn in_cache(mask: Mask, n: u64) -> u128 {
+        u128::from(n / mask.positions_an_entry())
     }
 
     fn masks() -> impl Strategy<Value = Mask> {
@@ -276,6 +239,14 @@ mod tests {
             (1u64..40).prop_map(|window| Mask::Sliding { window }),
             (1u64..40).prop_map(|chunk| Mask::Chunked { chunk }),
             (1u64..40).prop_map(|most| Mask::Selected { most }),
+            (1u64..9).prop_map(|every| Mask::Compressed { every, most: None }),
+            (1u64..9, 1u64..9)
+                .prop_map(|(every, most)| Mask::Compressed { every, most: Some(most) }),
+            (1u64..9, 1u64..9, any::<bool>()).prop_map(|(size, most, own)| Mask::Blocks {
+                size,
+                most,
+                own
+            }),
         ]
     }
 
@@ -288,6 +259,13 @@ mod tests {
         }
 
         #[test]
+        fn what_is_written_is_what_the_cache_has_more(mask in masks(), past in 0u64..90, new in 0u64..90) {
+            let more = in_cache(mask, past + new) - in_cache(mask, past);
+            prop_assert_eq!(Passes::Prefill { past, new }.written(mask), Some(more));
+            prop_assert_eq!(Passes::Decode { past, count: new }.written(mask), Some(more));
+        }
+
+        #[test]
         fn recomputing_is_a_prefill_for_each_pass(mask in masks(), first in 0u64..60, count in 0u64..60) {
             let run = Passes::Recompute { first, count };
             let each = || (first..first + count).map(|new| Passes::Prefill { past: 0, new });
@@ -295,7 +273,10 @@ mod tests {
             prop_assert_eq!(run.pairs(mask), sum(Passes::pairs));
             prop_assert_eq!(run.squares(mask), sum(Passes::squares));
             prop_assert_eq!(run.tokens(), each().map(Passes::tokens).sum());
-            prop_assert_eq!(run.context(mask), sum(Passes::context));
+            // Entries that stand for several positions are no latents.
+            if mask.positions_an_entry() == 1 {
+                prop_assert_eq!(run.context(mask), sum(Passes::context));
+            }
         }
 
         #[test]

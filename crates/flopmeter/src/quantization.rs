@@ -104,9 +104,18 @@ impl Quantization {
         };
         if let Some(scheme) = scheme {
             plan.apply(&scheme)?;
+            plan.apply_to_experts(config, &scheme)?;
         }
         plan.fixed = config.weights().is_some_and(|weights| weights.is_quantized());
         Ok(plan)
+    }
+
+    /// Modules that are stored as everything that is not quantised, whatever the scheme says.
+    pub(crate) fn keep(&mut self, modules: &[&str]) -> Result<()> {
+        if self.has_scheme() {
+            modules.iter().try_for_each(|name| self.kept.add(name))?;
+        }
+        Ok(())
     }
 
     /// How much work it is to look a module up: the length of all expressions together.

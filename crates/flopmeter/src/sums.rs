@@ -18,6 +18,11 @@ pub(crate) struct Sums {
     pub pairs: Vec<PairFlops>,
     /// FLOPs of one entry of a score matrix, by what the reference implementation's cache keeps.
     pub squares: Vec<PairFlops>,
+    /// FLOPs of one pair that the reference implementation multiplies where it makes no matrix of scores.
+    pub pairs_by_reference: Vec<PairFlops>,
+    /// FLOPs of one position that the reference implementation takes up again in every pass, by what its
+    /// cache keeps.
+    pub anew: Vec<(Mask, Component, u128)>,
     /// FLOPs of latent attentions, equal ones together.
     pub latents: Vec<LatentFlops>,
     /// Recurrences as the reference implementation runs them, equal ones together with their number.
@@ -70,9 +75,16 @@ impl Sums {
                         let add = |counts: &mut Counts, flops: u128| {
                             add_to(&mut counts[linear.component], flops.checked_mul(repeat)?)
                         };
-                        let rows = if linear.rows == Rows::All { &mut all } else { &mut sampled };
+                        let rows =
+                            if linear.rows == Rows::Sampled { &mut sampled } else { &mut all };
                         add(rows, linear.flops_per_row())?;
-                        add(&mut by_reference, linear.flops_per_row_by_reference())?;
+                        let flops = linear.flops_per_row_by_reference();
+                        if let Rows::Anew { cache } = linear.rows {
+                            let flops = flops.checked_mul(repeat)?;
+                            sums.anew.push((cache, linear.component, flops));
+                        } else {
+                            add(&mut by_reference, flops)?;
+                        }
                         sums.add_weights(linear, repeat)?;
                     }
                     Op::Attention(op) => {
@@ -82,7 +94,13 @@ impl Sums {
                             values: op.value_flops_per_pair().checked_mul(repeat)?,
                         };
                         add_pairs(&mut sums.pairs, flops)?;
-                        add_pairs(&mut sums.squares, PairFlops { mask: op.cache_mask, ..flops })?;
+                        let runs = u128::from(op.runs_by_reference);
+                        let squares = PairFlops {
+                            mask: op.cache_mask,
+                            scores: flops.scores.checked_mul(runs)?,
+                            values: flops.values.checked_mul(runs)?,
+                        };
+                        add_pairs(&mut sums.squares, squares)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
                         let caches =
                             if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
@@ -90,12 +108,19 @@ impl Sums {
                     }
                     Op::Indexer(op) => {
                         // It scores what it could choose.
-                        let scores = op.flops_per_pair().checked_mul(repeat)?;
-                        let flops = PairFlops { mask: Mask::Causal, scores, values: 0 };
-                        add_pairs(&mut sums.pairs, flops)?;
-                        add_pairs(&mut sums.squares, flops)?;
+                        let flops = |scores: u128| {
+                            let scores = scores.checked_mul(repeat)?;
+                            Some(PairFlops { mask: op.mask, scores, values: 0 })
+                        };
+                        add_pairs(&mut sums.pairs, flops(op.flops_per_pair())?)?;
+                        let reference = if op.only_pairs {
+                            &mut sums.pairs_by_reference
+                        } else {
+                            &mut sums.squares
+                        };
+                        add_pairs(reference, flops(op.flops_per_pair_by_reference())?)?;
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        add_cache(&mut sums.cache, Mask::Causal, position)?;
+                        add_cache(&mut sums.cache, op.mask, position)?;
                     }
                     Op::Latent(op) => {
                         match latents.iter_mut().find(|(other, _)| other == op) {
@@ -144,6 +169,7 @@ impl Sums {
         let has = move |component: Component| {
             let in_rows = if by_reference {
                 rows(&self.by_reference, component)
+                    || self.anew.iter().any(|(_, known, _)| *known == component)
             } else {
                 rows(&self.all, component) || rows(&self.sampled, component)
             };
@@ -164,8 +190,8 @@ impl Sums {
         };
         let bits = linear.stored_bits_per_copy().checked_add(table)?.checked_mul(repeat)?;
         match (linear.experts, linear.rows) {
-            (None, Rows::All) => add_to(&mut self.dense_bits, bits),
             (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
+            (None, Rows::All | Rows::Anew { .. }) => add_to(&mut self.dense_bits, bits),
             (Some(Experts { active, total, .. }), _) => {
                 let alike =
                     |known: &&mut RoutedBits| (known.active, known.total) == (active, total);

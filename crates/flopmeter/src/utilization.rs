@@ -258,7 +258,12 @@ impl Roofline<'_> {
             let Passes::Decode { past, count } = passes else { continue };
             for mask in self.model.masks() {
                 let (first, step) = match mask {
-                    Mask::Causal => continue,
+                    Mask::Causal | Mask::Compressed { most: None, .. } => continue,
+                    // Entries and blocks come by steps, which are bounded together.
+                    Mask::Compressed { every: size, most: Some(most) }
+                    | Mask::Blocks { size, most, .. } => {
+                        (size.saturating_mul(most).saturating_sub(past), u64::MAX)
+                    }
                     // Up to this pass the window still fills.
                     Mask::Sliding { window } | Mask::Selected { most: window } => {
                         (window.saturating_sub(past), u64::MAX)

@@ -2,6 +2,7 @@
 
 mod experts;
 mod feed_forward;
+mod hyper_connections;
 mod parts;
 mod recurrent;
 #[cfg(test)]
@@ -53,6 +54,9 @@ architectures! {
     dbrx,
     deepseek,
     deepseek_sparse,
+    deepseek_v4,
+    diffllama,
+    doge,
     dots,
     electra,
     ernie_moe,
@@ -85,10 +89,12 @@ architectures! {
     lfm2,
     llama,
     llama4,
+    longcat,
     mamba,
     mimo,
     minicpm3,
     minimax,
+    minimax_m3,
     mistral,
     mixtral,
     mllama,

@@ -1,7 +1,7 @@
 //! What the FLOPs of an op are a product of.
 
-use crate::op::{Form, Latent, Linear, Recurrent, Rows};
-use crate::passes::{Mask, Passes};
+use crate::op::{Form, HeadSum, Indexer, Latent, Linear, Recurrent, Rows};
+use crate::passes::Passes;
 
 pub(super) fn linear_factors(
     linear: &Linear,
@@ -18,10 +18,10 @@ pub(super) fn linear_factors(
             ("experts a token", experts.active.into())
         });
     }
-    factors.push(if linear.rows == Rows::Sampled && !by_reference {
-        ("sampled", sampled.into())
-    } else {
-        ("tokens", passes.tokens()?)
+    factors.push(match linear.rows {
+        Rows::Sampled if !by_reference => ("sampled", sampled.into()),
+        Rows::Anew { cache } if by_reference => ("cached and new tokens", passes.context(cache)?),
+        _ => ("tokens", passes.tokens()?),
     });
     Some(factors)
 }
@@ -46,6 +46,27 @@ pub(super) fn recurrent_factors(
     Some(terms)
 }
 
+/// The product of an indexer's scores.
+pub(super) fn indexer_factors(
+    op: &Indexer,
+    passes: Passes,
+    by_reference: bool,
+) -> Option<[(&'static str, u128); 4]> {
+    let summed = match op.sum {
+        HeadSum::Product => true,
+        HeadSum::Elements => !by_reference,
+        HeadSum::None => false,
+    };
+    let width = if summed { "(width + 1 for the sum)" } else { "width" };
+    let pairs = if by_reference && !op.only_pairs {
+        ("squares", passes.squares(op.mask)?)
+    } else {
+        ("pairs", passes.pairs(op.mask)?)
+    };
+    let width = (width, u128::from(op.dim) + u128::from(summed));
+    Some([("2", 2), ("heads", op.heads.into()), width, pairs])
+}
+
 pub(super) fn latent_factors(
     op: &Latent,
     form: Form,
@@ -53,7 +74,7 @@ pub(super) fn latent_factors(
     rectangles: bool,
 ) -> Option<[Vec<(&'static str, u128)>; 3]> {
     let heads = ("heads", u128::from(op.heads));
-    let mask = if rectangles { Mask::Causal } else { op.mask };
+    let mask = if rectangles { op.cache_mask() } else { op.mask };
     let (symbol, pairs) = if rectangles {
         ("squares", passes.squares(mask)?)
     } else {

@@ -33,10 +33,13 @@ pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option
     if rectangles {
         let squares = passes.squares(mask)?;
         let window = match mask {
-            Mask::Causal | Mask::Selected { .. } => None,
             Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => Some(size),
+            _ => None,
         };
         let name = format!("squares ({shown})");
+        if let Mask::Compressed { every, .. } = mask {
+            return Some(entries_line(name, passes, every, squares));
+        }
         return Some(match (passes, window) {
             (Passes::Prefill { past, new }, None) => Line::new(
                 name,
@@ -79,6 +82,24 @@ pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option
     })
 }
 
+/// New tokens times the entries that are there at the end of their pass.
+fn entries_line(name: String, passes: Passes, every: u64, squares: u128) -> Line {
+    match passes {
+        Passes::Prefill { past, new } => Line::new(
+            name,
+            "new · ⌊(cached + new) ÷ positions an entry⌋",
+            format!("{new} · ⌊({past} + {new}) ÷ {every}⌋"),
+            squares,
+        ),
+        Passes::Decode { past, count } | Passes::Recompute { first: past, count } => Line::new(
+            name,
+            "Σ over passes of new · ⌊(cached + new) ÷ positions an entry⌋",
+            format!("n = {count}, first = {past}, {every} positions an entry"),
+            squares,
+        ),
+    }
+}
+
 /// What `count` tokens after `past` others see.
 fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
     let rising = |past: u64, count: u64| format!("{count}·{past} + {count}·({count} + 1)/2");
@@ -93,6 +114,20 @@ fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
                 format!("{} + {full}·{window}", rising(past.min(window), inside)),
             )
         }
+        Mask::Compressed { every, most } => (
+            "Σ over i = before + 1 … before + n of ⌊i ÷ positions an entry⌋, or the most".into(),
+            format!(
+                "i = {past} + 1 … {past} + {count}, {every} positions{}",
+                most.map(|most| format!(", {most} entries")).unwrap_or_default()
+            ),
+        ),
+        Mask::Blocks { size, most, own } => (
+            format!(
+                "Σ over i = before + 1 … before + n of whole blocks{} · size, at most some, and the open one",
+                if own { " before its own" } else { "" }
+            ),
+            format!("i = {past} + 1 … {past} + {count}, {size} positions a block, {most} blocks"),
+        ),
         Mask::Chunked { chunk } => {
             let prefix = |n: u128| {
                 let (whole, rest) = (n / u128::from(chunk), n % u128::from(chunk));
@@ -118,5 +153,10 @@ pub(super) fn named(mask: Mask) -> String {
         Mask::Sliding { window } => format!("window {window}"),
         Mask::Chunked { chunk } => format!("chunks of {chunk}"),
         Mask::Selected { most } => format!("the best {most}"),
+        Mask::Compressed { every, most: None } => format!("entries of {every}"),
+        Mask::Compressed { every, most: Some(most) } => {
+            format!("the best {most} entries of {every}")
+        }
+        Mask::Blocks { size, most, .. } => format!("the best {most} blocks of {size}"),
     }
 }

@@ -32,6 +32,10 @@ pub struct Attention {
     pub cache_mask: Mask,
     /// Whether it reads the keys and values that an earlier layer keeps, and keeps none itself.
     pub shares_cache: bool,
+    /// Whether the values are the keys, kept once.
+    pub keys_are_values: bool,
+    /// How often the reference implementation multiplies all of it.
+    pub runs_by_reference: u64,
     /// How an element of the cache is stored.
     pub cache: Storage,
 }
@@ -74,6 +78,8 @@ impl Attention {
             mask,
             cache_mask: mask,
             shares_cache: false,
+            keys_are_values: false,
+            runs_by_reference: 1,
             cache: Storage::plain(crate::Dtype::Bf16),
         }
     }
@@ -85,9 +91,10 @@ impl Attention {
         self
     }
 
-    /// Elements that the cache keeps of a token, for this layer or the one that it shares with: a key and a value for each KV head.
+    /// Elements that the cache keeps of a token, for this layer or the one that it shares with: a key and a value for each KV head, or one vector that is both.
     pub fn cached_elements_per_token(&self) -> u128 {
-        u128::from(self.kv_heads) * (u128::from(self.qk_dim) + u128::from(self.v_dim))
+        let values = if self.keys_are_values { 0 } else { self.v_dim };
+        u128::from(self.kv_heads) * (u128::from(self.qk_dim) + u128::from(values))
     }
 
     /// Bits that the cache keeps of a token.

@@ -97,6 +97,14 @@ impl Latent {
         self
     }
 
+    /// What the reference implementation's cache keeps: a window, or everything.
+    pub fn cache_mask(&self) -> Mask {
+        match self.mask {
+            Mask::Sliding { .. } => self.mask,
+            _ => Mask::Causal,
+        }
+    }
+
     /// FLOPs of taking one token between the latent and the heads: the same in both forms.
     pub fn expansion_flops_per_token(&self) -> u128 {
         2 * u128::from(self.rank) * self.heads_of(self.nope + self.value)
@@ -124,6 +132,7 @@ impl Latent {
         let of_forms = |[expanded, absorbed]: [u128; 2]| Some([of(expanded)?, of(absorbed)?]);
         Some(LatentFlops {
             mask: self.mask,
+            cache_mask: self.cache_mask(),
             expansion: of(self.expansion_flops_per_token())?,
             scores: of_forms(Form::ALL.map(|form| self.score_flops_per_pair(form)))?,
             values: of_forms(Form::ALL.map(|form| self.value_flops_per_pair(form)))?,
@@ -160,6 +169,8 @@ impl Latent {
 pub struct LatentFlops {
     /// What a token sees.
     mask: Mask,
+    /// What the reference implementation's cache keeps.
+    cache_mask: Mask,
     /// Of a token that is taken between the latent and the heads.
     expansion: u128,
     /// Of a pair's score, in each form.
@@ -172,7 +183,7 @@ impl LatentFlops {
     /// FLOPs of (expansion, scores, values) as the reference implementation runs some passes: all latents
     /// expanded, whole score matrices.
     pub fn by_reference(&self, passes: Passes) -> Option<[u128; 3]> {
-        self.over(passes.squares(Mask::Causal)?, Form::Expanded, passes, Mask::Causal)
+        self.over(passes.squares(self.cache_mask)?, Form::Expanded, passes, self.cache_mask)
     }
 
     /// FLOPs of (expansion, scores, values) over some pairs, in a form.

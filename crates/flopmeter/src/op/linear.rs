@@ -3,6 +3,7 @@
 use super::{Op, Storage};
 use crate::component::Component;
 use crate::dtype::Dtype;
+use crate::passes::Mask;
 
 /// `y = x · Wᵀ`, `W` being `to` × `from`.
 ///
@@ -42,6 +43,11 @@ pub enum Rows {
     All,
     /// Those after which a token is sampled; the reference implementation runs every new one.
     Sampled,
+    /// Every new one; the reference implementation runs every one in its cache again, in every pass.
+    Anew {
+        /// What its cache keeps.
+        cache: Mask,
+    },
 }
 
 /// How many experts there are and how many a token runs through.

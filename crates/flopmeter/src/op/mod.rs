@@ -8,7 +8,7 @@ mod recurrent;
 mod storage;
 
 pub use attention::Attention;
-pub use indexer::Indexer;
+pub use indexer::{HeadSum, Indexer};
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
 pub use recurrent::{Factors, Kind as RecurrentKind, Recurrent};

@@ -98,6 +98,27 @@ impl Quantization {
         Ok(())
     }
 
+    /// `expert_dtype`, in the scheme or beside it: DeepSeek-V4's routed experts are narrower than the rest,
+    /// a scale for every 32 elements.
+    pub(super) fn apply_to_experts(&mut self, config: &Config, scheme: &Config) -> Result<()> {
+        let stated = match scheme.text("expert_dtype")? {
+            Some(stated) => Some(stated),
+            None => config.text("expert_dtype")?,
+        };
+        match stated {
+            None | Some("fp8") => Ok(()),
+            Some("fp4") => {
+                let targets = Modules::named(&["mlp.experts"])?;
+                self.push("expert_dtype".into(), targets, formats::MXFP4);
+                Ok(())
+            }
+            Some(other) => Err(unknown(
+                "expert_dtype",
+                &format!("is \"{}\", whose stored widths flopmeter does not know", shown(other)),
+            )),
+        }
+    }
+
     /// GPTQModel: `-:expression` leaves modules out, any other gives them widths of their own.
     fn apply_dynamic(&mut self, scheme: &Config) -> Result<()> {
         let (Some(dynamic), Some(Value::Object(values))) =

@@ -98,6 +98,17 @@ QWEN3_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_hea
 KIMI = {**LATENT_DENSE, **EXPERTS, "num_experts": 10, "num_shared_experts": 2, "linear_head_dim": 14,
         "linear_num_heads": 5, "linear_conv_kernel_dim": 3}
 GRIFFIN = {**SMALL, "num_hidden_layers": 5, "lru_width": 66, "attention_window_size": 7}
+V4 = {**SMALL, **WINDOW, **EXPERTS, "hidden_size": 60, "head_dim": 14, "q_lora_rank": 22, "n_routed_experts": 10,
+      "o_groups": 3, "o_lora_rank": 17, "index_n_heads": 5, "index_head_dim": 12, "index_topk": 3, "hc_mult": 3,
+      "compress_rates": {"compressed_sparse_attention": 2, "heavily_compressed_attention": 5},
+      "partial_rotary_factor": 4 / 14}
+M3 = {**WIDE, "num_experts_per_tok": 3, "num_local_experts": 7, "dense_intermediate_size": 106,
+      "shared_intermediate_size": 46, "index_n_heads": 3, "index_head_dim": 10, "index_block_size": 4,
+      "index_topk_blocks": 2, "rotary_dim": 8}
+LONGCAT = {**TOKENS, "vocab_size": 131, "hidden_size": 60, "num_layers": 2, "num_attention_heads": 6, "head_dim": 6,
+           "max_position_embeddings": 64, "q_lora_rank": 22, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
+           "qk_rope_head_dim": 6, "v_head_dim": 18, "ffn_hidden_size": 92, "expert_ffn_hidden_size": 34,
+           "n_routed_experts": 10, "moe_topk": 3, "zero_expert_num": 0}
 
 CASES = {
     "llama": WIDE,
@@ -415,6 +426,26 @@ CASES = {
                               "num_shared_experts": 1, "num_hidden_layers": 4, "num_expert_group": 5,
                               "linear_attn_config": {"full_attn_layers": [1, 4], "kda_layers": [2, 3], "head_dim": 14,
                                                      "num_heads": 5, "short_conv_kernel_size": 4}},
+    "deepseek_v4": {**V4, "num_hidden_layers": 6, "layer_types": ["sliding_attention",
+                    "heavily_compressed_attention", "compressed_sparse_attention"] * 2},
+    "deepseek_v4@default": {**V4, "num_hidden_layers": 5, "compress_rates": None, "mlp_bias": True,
+                            "mlp_layer_types": ["moe", "hash_moe", "moe", "moe", "moe"], "index_topk": 2},
+    "minimax_m3_vl_text": {**M3, "num_hidden_layers": 4, "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+                           "layer_types": ["full_attention", "minimax_m3_sparse"] * 2},
+    "minimax_m3_vl_text@published": {**{key: M3[key] for key in M3 if not key.startswith("index_")},
+                                     "moe_layer_freq": [0, 1, 1], "tie_word_embeddings": True,
+                                     "sparse_attention_config": {
+                                         "sparse_attention_freq": [0, 1, 1], "sparse_num_index_heads": 2,
+                                         "sparse_index_dim": 12, "sparse_block_size": 3, "sparse_topk_blocks": 3,
+                                         "sparse_local_block": 2}},
+    "longcat_flash": LONGCAT,
+    "longcat_flash@bias": {**LONGCAT, "attention_bias": True, "num_layers": 1},
+    "diffllama": {**SMALL, "num_key_value_heads": 2},
+    "diffllama@bias": {**SMALL, "num_key_value_heads": 6, "attention_bias": True, "head_dim": 14,
+                       "tie_word_embeddings": True},
+    "doge": GROUPED,
+    "doge@window": {**GROUPED, **WINDOW, "keep_window_size": 5, "attention_bias": True, "mlp_bias": True},
+    "doge@experts": {**GROUPED, "is_moe": True, "num_experts": 30, "num_experts_per_tok": 3, "keep_window_size": 5},
     "recurrent_gemma": GRIFFIN,
     "recurrent_gemma@grouped": {**GRIFFIN, "num_key_value_heads": 2, "attention_bias": True, "conv1d_width": 3,
                                 "block_types": ["attention", "recurrent"], "tie_word_embeddings": False},

@@ -50,7 +50,8 @@ BATCHES = [1, 2]
 ALONE = {"rwkv"}
 
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
-MLP = {"mlp", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output", "linear"}
+MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
+       "linear"}
 # Those that make no cache and go on with the one that they are given.
 GIVEN = {"granite4_vision", "recurrent_gemma"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
@@ -68,6 +69,9 @@ EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_lay
              "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
              "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent"}
+CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head"}
+# Projections that are batched, by groups of heads.
+GROUPED = {"o_a_proj"}
 # What recurs under a name of attention's, by its class; and a block that is either.
 RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
 VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
@@ -87,7 +91,13 @@ def kinds(model):
             names[path] = CLASSES[kind]
         elif any(part in kind for part in RECURRENCES):
             names[path] = "recurrent"
-        elif name == "temporal_block":
+        elif hasattr(module, "attn_hc"):
+            # A layer mixes the streams of its residual itself.
+            names[path] = "connections"
+        elif kind == "DogeCDMoE":
+            names |= {path: "experts", f"{path}.router_gate": "router"}
+            names |= {f"{path}.{part}": "shared_expert" for part in ["gate_proj", "up_proj", "down_proj"]}
+        elif name == "temporal_block" or kind == "LongcatFlashMLA":
             names[path] = "self_attn"
         elif name == "mixer":
             names[path] = next((name for part, name in MIXERS.items() if part in kind), "recurrent")
@@ -125,13 +135,13 @@ def is_batched_product_of(path, operation):
 def component(path, operation):
     """The component that an operation belongs to, attention's batched products aside."""
     names = set(path)
-    if path[-1] == "indexer" and operation in {"bmm", "baddbmm"}:
+    if path[-1] in {"indexer", "scorer"} and operation in {"bmm", "baddbmm"}:
         return "attention.scores"
     for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("recurrent", RECURRENT),
                         ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
-                        ("moe.experts", EXPERTS), ("mlp", MLP)]:
+                        ("moe.experts", EXPERTS), ("mlp", MLP), ("connections", CONNECTIONS)]:
         if names & parts:
-            if name == "attention.projections" and operation not in {"mm", "addmm"}:
+            if name == "attention.projections" and operation not in {"mm", "addmm"} and not names & GROUPED:
                 break
             return name
     if path[-2:-1] == ["layers"] and operation == "bmm":
@@ -249,7 +259,8 @@ def record(model_type, variant, given):
         "given": {"model_type": model_type, **given},
         "config": {**config, "architectures": [type(model).__name__]},
         "parameters": parameters(model),
-        "runs": [run(model, batch, lengths, vocabulary) for batch in BATCHES[:1 if model_type in ALONE else None] for lengths in SEQUENCES],
+        "runs": [run(model, batch, lengths, vocabulary) for batch in ([1] if model_type in ALONE else BATCHES)
+                 for lengths in SEQUENCES],
     }
     # As a file has it: keys in order, lists for tuples.
     return json.loads(json.dumps(counts, sort_keys=True))
