@@ -111,6 +111,21 @@ fn a_cached_config_stands_before_the_built_in_row() {
 }
 
 #[test]
+fn a_snapshot_without_a_config_leaves_the_built_in_row() {
+    let (id, cache) = ("meta-llama/Llama-3.1-8B", Cache::new());
+    cache.put(id, "refs/main", HASH);
+    cache.put(id, &format!("snapshots/{HASH}/tokenizer.json"), "{}");
+    let report: Report = cache.estimate(id).json();
+    assert_eq!(report.model.parameters.total, 8_030_261_248);
+    let aside = "the local cache is left aside: ";
+    let note = report.notes.iter().find(|note| note.starts_with(aside)).expect("a note");
+    assert!(note.ends_with("config.json is not in the snapshot"), "{note}");
+    // A revision is none of a built-in row's.
+    let (message, _) = cache.estimate(&format!("{id}@main")).failure();
+    assert!(message.contains("config.json: is not in the snapshot; fetch it: "), "{message}");
+}
+
+#[test]
 fn variables_say_where_the_cache_is() {
     let cache = Cache::new();
     cache.snapshot("org/name", HASH, LLAMA);

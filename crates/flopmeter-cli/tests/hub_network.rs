@@ -9,6 +9,7 @@ use server::{COMMIT, File, Hub, Reply, Seen, Server};
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -160,6 +161,9 @@ fn two_hundred_files_are_read_at_once() {
     // A description, two short files that are sent on once, and a request and its redirect for each.
     assert_eq!(hub.server.seen().len(), 1 + 2 + 2 + shards.len());
     assert_eq!((hub.cdn.seen().len(), shards.len()), (200, 200));
+    // Eight at once, each on a connection that is used again.
+    let connections = [hub.server.connections(), hub.cdn.connections()];
+    assert!(connections.iter().all(|count| *count <= 8), "{connections:?}");
     println!("{} files: {taken:?}, {}", shards.len(), report.notes[0]);
     assert!(taken < Duration::from_secs(10), "{taken:?}");
 }
@@ -386,31 +390,37 @@ fn repositories_without_a_config() {
     fails(&hub, "org/name", "`org/name`: has neither a config.json nor a GGUF file");
 }
 
+/// A Hub that describes its repository only after it has answered otherwise so many times.
+fn busy(times: usize, reply: Reply) -> Hub {
+    let count = AtomicUsize::new(0);
+    Hub::but(&whole(), move |seen| {
+        let first = seen.path.starts_with("/api/models");
+        let first = first && count.fetch_add(1, Ordering::Relaxed) < times;
+        first.then(|| reply.clone())
+    })
+}
+
+/// Without an end to its text, which is said to be longer.
+fn cut() -> Reply {
+    Reply { stated: Some(1000), ..Reply::json("{\"sha\":") }
+}
+
 #[test]
 fn it_is_asked_again_where_that_may_help() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let busy = |times: usize, reply: Reply| {
-        let count = AtomicUsize::new(0);
-        Hub::but(&whole(), move |seen| {
-            let first = seen.path.starts_with("/api/models")
-                && count.fetch_add(1, Ordering::Relaxed) < times;
-            first.then(|| reply.clone())
-        })
-    };
-    let cut = Reply { stated: Some(1000), ..Reply::json("{\"sha\":") };
-    for reply in [Reply::new(503, ""), Reply::new(429, "").with("Retry-After", "1"), cut.clone()] {
-        let hub = busy(1, reply.clone());
-        estimate(&hub, "org/name").ok();
-        let hub = busy(usize::MAX, reply);
-        estimate(&hub, "org/name").failure();
-        assert_eq!(hub.server.seen().len(), 3);
+    for reply in [Reply::new(503, ""), Reply::new(429, "").with("Retry-After", "1"), cut()] {
+        estimate(&busy(1, reply), "org/name").ok();
     }
-    let said = |reply: Reply| {
+}
+
+#[test]
+fn it_is_not_asked_for_ever() {
+    let said = |reply: Reply, requests: usize| {
         let hub = busy(usize::MAX, reply);
         let (said, _) = estimate(&hub, "org/name").failure();
-        (said.replace(hub.server.host(), "HOST"), hub.server.seen().len())
+        assert_eq!(hub.server.seen().len(), requests);
+        said.replace(hub.server.host(), "HOST")
     };
-    let (message, requests) = said(Reply::new(429, "").with("Retry-After", "287"));
+    let message = said(Reply::new(429, "").with("Retry-After", "287"), 1);
     assert!(
         message.starts_with(
             "`org/name`: HOST allows no more requests for now (status 429); try again in 287 s; with a token \
@@ -418,13 +428,14 @@ fn it_is_asked_again_where_that_may_help() {
         ),
         "{message}"
     );
-    assert_eq!(requests, 1);
-    let (message, _) = said(Reply::new(502, ""));
+    let message = said(Reply::new(429, "").with("RateLimit", "\"api\";r=0;t=55"), 1);
+    assert!(message.contains("; try again in 55 s; "), "{message}");
+    let message = said(Reply::new(502, ""), 3);
     assert!(
         message.starts_with("`org/name`: HOST answers with status 502; try again later"),
         "{message}"
     );
-    let (message, _) = said(cut);
+    let message = said(cut(), 3);
     assert!(message.starts_with("`org/name`: HOST breaks off its answer: "), "{message}");
 }
 
@@ -475,6 +486,52 @@ fn hubs_that_are_not_reached() {
         said("huggingface.co"),
         "HF_ENDPOINT: is \"huggingface.co\", no address of a Hub; give one such as https://huggingface.co"
     );
+}
+
+#[test]
+fn files_that_are_late() {
+    let minute = Duration::from_secs(60);
+    // Nothing comes, or nothing more.
+    let silent = Reply { delay: minute, ..Reply::new(200, "{") };
+    let stalled = Reply { stall: minute, stated: Some(1000), ..Reply::new(200, "{") };
+    for reply in [silent, stalled] {
+        let hub = refusing(true, reply);
+        let place = Place::new();
+        let mut command = command(&place, &hub.server, "org/name");
+        let run = Run::of(command.env("HF_HUB_DOWNLOAD_TIMEOUT", "1"));
+        assert!(run.taken < Duration::from_secs(5), "{:?}", run.taken);
+        assert_eq!(
+            run.failure().0,
+            format!(
+                "`org/name`: config.json: {} does not answer in time (1 s); check the network, or wait longer with \
+                 HF_HUB_DOWNLOAD_TIMEOUT",
+                hub.server.host()
+            )
+        );
+    }
+}
+
+#[test]
+fn a_proxy_is_used_where_the_variables_say_so() {
+    let inner = Hub::of(&[config()]);
+    let address = inner.server.address.clone();
+    // A proxy that is the Hub as soon as it is asked to connect to it.
+    let proxy =
+        Hub::but(&[config()], |seen| (seen.method == "CONNECT").then(|| Reply::new(200, "")));
+    let run = |variable: &str, endpoint: &str, without: &str| {
+        let place = Place::new();
+        let mut command = command(&place, &inner.server, "org/name");
+        command.env("HF_ENDPOINT", endpoint).env("NO_PROXY", without);
+        Run::of(command.env(variable, &proxy.server.address))
+    };
+    for variable in ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"] {
+        run(variable, "http://no-such-host.invalid", "").ok();
+        assert_eq!(proxy.server.seen()[0].path, "no-such-host.invalid:80");
+    }
+    let asked = proxy.server.seen().len();
+    run("HTTPS_PROXY", &address, "127.0.0.1").ok();
+    assert_eq!(proxy.server.seen().len(), asked);
+    assert!(!inner.server.seen().is_empty());
 }
 
 #[test]

@@ -33,8 +33,9 @@ pub struct Reply {
     pub stated: Option<u64>,
     /// How many zeros follow the body.
     pub zeros: u64,
-    /// How long it is waited before it is sent.
+    /// How long it is waited before it is sent, and after that.
     pub delay: Duration,
+    pub stall: Duration,
 }
 
 /// A listener on a port of its own. It lives as long as the tests.
@@ -43,13 +44,22 @@ pub struct Server {
     pub address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     sent: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Reply {
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref().to_vec();
         let stated = Some(body.len() as u64);
-        Self { status, headers: Vec::new(), body, stated, zeros: 0, delay: Duration::ZERO }
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
+            stated,
+            zeros: 0,
+            delay: Duration::ZERO,
+            stall: Duration::ZERO,
+        }
     }
 
     pub fn json(text: impl AsRef<[u8]>) -> Self {
@@ -105,11 +115,17 @@ impl Server {
     pub fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = Self { address, seen: Arc::default(), sent: Arc::default() };
+        let server = Self {
+            address,
+            seen: Arc::default(),
+            sent: Arc::default(),
+            connections: Arc::default(),
+        };
         let (kept, answer) = (server.clone(), Arc::new(answer));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (server, answer) = (kept.clone(), answer.clone());
+                server.connections.fetch_add(1, Ordering::Relaxed);
                 // A client that goes away ends its connection, and nothing else.
                 thread::spawn(move || server.serve(stream, &*answer));
             }
@@ -152,6 +168,7 @@ impl Server {
                 self.send(&mut out, &zeros[..usize::try_from(some).ok()?])?;
                 left -= some;
             }
+            thread::sleep(reply.stall);
             // What is less than stated ends with the connection, as does what is not stated.
             if reply.stated != Some(reply.body.len() as u64 + reply.zeros) {
                 return None;
@@ -176,6 +193,10 @@ impl Server {
     /// Bytes of texts that were sent.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Host and port, as an error names it.

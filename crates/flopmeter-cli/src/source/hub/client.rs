@@ -27,6 +27,8 @@ const MOST_REDIRECTS: usize = 10;
 const REDIRECT_TEXT: u64 = 16 << 10;
 /// How long it is waited before each further attempt.
 const WAITS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+/// A Hub that wants one to wait longer than this is not asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// An answer is whole within so many times the time in which it has to begin.
 const WHOLE: u32 = 6;
 
@@ -119,9 +121,8 @@ impl Client {
                 Err(failure) => failure,
             };
             match (failure.again, waits.next()) {
-                (Some(least), Some(wait)) if least <= WAITS[1] => sleep(wait.max(least)),
-                (Some(_), _) => return Err(failure.error),
-                (None, _) => return Err(failure.error),
+                (Some(least), Some(wait)) if least <= LONGEST_WAIT => sleep(wait.max(least)),
+                _ => return Err(failure.error),
             }
         }
     }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// What ends sooner is not worth a line.
 const SOON: Duration = Duration::from_millis(300);
 
+/// What is written over: no more than the narrowest terminal that is usual.
+const COLUMNS: usize = 79;
+
 /// How many of several files are read.
 pub struct Progress<'n> {
     name: &'n str,
@@ -30,7 +33,7 @@ impl<'n> Progress<'n> {
         state.0 += 1;
         if self.shown && self.start.elapsed() >= SOON {
             state.1 = true;
-            write(&format!("\r\u{1b}[K{}", line(self.name, state.0, self.count)));
+            write(&format!("\r{:<COLUMNS$}", line(self.name, state.0, self.count)));
         }
     }
 }
@@ -38,7 +41,7 @@ impl<'n> Progress<'n> {
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if self.state.get_mut().is_ok_and(|state| state.1) {
-            write("\r\u{1b}[K");
+            write(&format!("\r{:COLUMNS$}\r", ""));
         }
     }
 }
@@ -59,13 +62,13 @@ fn write(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{COLUMNS, line};
 
     #[test]
     fn the_line_fits_a_terminal() {
         assert_eq!(line("a/b", 0, 4), "a/b [                    ] 0 of 4 files");
         assert_eq!(line("a/b", 3, 4), "a/b [===============     ] 3 of 4 files");
         assert_eq!(line("a/b", 4, 4), "a/b [====================] 4 of 4 files");
-        assert!(line(&"é\n".repeat(99), 4096, 4096).chars().count() < 80);
+        assert!(line(&"é\n".repeat(99), 4096, 4096).chars().count() <= COLUMNS);
     }
 }

@@ -103,7 +103,8 @@ fn too_many(
     settings: &Settings,
 ) -> Failure {
     let host = settings.endpoint.host();
-    let wait: Option<u64> = text_of(response, "retry-after").trim().parse().ok();
+    let wait = reset(text_of(response, "ratelimit"))
+        .or_else(|| text_of(response, "retry-after").trim().parse().ok());
     let error =
         at(ErrorKind::Network, format!("{host} allows no more requests for now (status 429)"));
     let mut error = error.hint(match wait {
@@ -169,4 +170,27 @@ fn untrusted(at: impl Fn(String) -> Error, host: &str, cause: &dyn std::fmt::Dis
     at(format!("no secure connection to {host}: {}", shortened(&cause.to_string())))
         .hint("name certificates to trust, such as a proxy's, with SSL_CERT_FILE")
         .into()
+}
+
+/// The seconds until a limit that is reached is lifted: 55 of `"api";r=0;t=55`.
+fn reset(limit: &str) -> Option<u64> {
+    let value = |name: &str| {
+        let mut parts = limit.split(';').filter_map(|part| part.trim().split_once('='));
+        parts.find(|(key, _)| *key == name)?.1.trim().parse::<u64>().ok()
+    };
+    value("t").filter(|_| value("r") == Some(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reset;
+
+    #[test]
+    fn when_a_limit_is_lifted() {
+        assert_eq!(reset(r#""api";r=0;t=55"#), Some(55));
+        assert_eq!(reset(r#""api"; r=0; t=7"#), Some(7));
+        for none in ["", r#""api";r=3;t=55"#, r#""api";r=0"#, r#""api";r=0;t=-1"#, "r=0 t=1"] {
+            assert_eq!(reset(none), None, "{none}");
+        }
+    }
 }

@@ -20,8 +20,11 @@ const FIRST: u64 = 64 << 10;
 /// What a tensor takes in a header, its name aside, and what stands around them all.
 const BYTES_OF_A_TENSOR: u64 = 112;
 const BYTES_AROUND: u64 = 1 << 10;
+/// What is read first of a file that an index describes is not less, and not more, than this.
+const LEAST: u64 = 4 << 10;
+const MOST: u64 = 1 << 20;
 /// The longest description of a repository that is read.
-const LONGEST_DESCRIPTION: u64 = 16 << 20;
+const LONGEST_DESCRIPTION: u64 = 4 << 20;
 
 /// A repository at a commit.
 pub struct Repository<'c> {
@@ -165,14 +168,17 @@ impl<'c> Repository<'c> {
         let read = parallel::each(names.len(), |at| {
             let entry = |tensor: &str| tensor.len() as u64 + BYTES_OF_A_TENSOR;
             let expected = BYTES_AROUND + index.tensors(names[at]).map(entry).sum::<u64>();
-            let header = self.header(names[at], expected.clamp(4 << 10, 1 << 20))?;
+            let (tensors, bytes_read) = self.header(names[at], expected.clamp(LEAST, MOST))?;
+            // Here and not at the end: so no header holds more than its index has.
+            index
+                .check(names[at], &tensors)
+                .map_err(|error| error.within(&self.asked(names[at]).place()))?;
             progress.step();
-            Ok(header)
+            Ok((tensors, bytes_read))
         })?;
         drop(progress);
         let mut headers = Headers::after(text.len() as u64);
-        for (name, (tensors, bytes_read)) in names.iter().zip(read) {
-            index.check(name, &tensors).map_err(|error| error.within(&self.asked(name).place()))?;
+        for (tensors, bytes_read) in read {
             headers.add(tensors, bytes_read);
         }
         headers.found().map_err(within)
