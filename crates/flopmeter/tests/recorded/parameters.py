@@ -1,8 +1,8 @@
 """Counts the parameters of every model of data/models.jsonl with the reference implementation.
 
 Each row's config is built by transformers on the meta device, so nothing is downloaded and no memory is needed.
-Tied weights count once and buffers do not count. Of a multimodal config only the text part is built, which is the
-part that flopmeter counts. `record.py parameters` freezes them in parameters.json, which is what the Rust engine must
+Tied weights count once and buffers do not count. Of a multimodal config only the text part counts, which is the part
+that flopmeter counts: it is built alone if it has a class of its own, or with the towers, whose parameters are left out. `record.py parameters` freezes them in parameters.json, which is what the Rust engine must
 reproduce.
 """
 
@@ -10,7 +10,7 @@ import json
 import pathlib
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE / "../../data/models.jsonl"
@@ -21,19 +21,29 @@ SAME_AS = {"kimi_k2": "deepseek_v3"}
 NOT_SHAPE = {"quantization_config", "torch_dtype", "dtype"}
 
 
+# What the towers of a multimodal model, and what joins them to its text part, are called.
+TOWERS = {"visual", "vision_tower", "vision_model", "multi_modal_projector"}
+
+
+def read(config):
+    """A config of transformers."""
+    model_type = SAME_AS.get(config["model_type"], config["model_type"])
+    keys = {key: value for key, value in config.items() if key not in {*NOT_SHAPE, "model_type"}}
+    return AutoConfig.for_model(model_type, **keys)
+
+
 def count(config):
     """The number of parameters of one config."""
-    outer = config
-    config = dict(config.get("text_config", config))
-    if "tie_word_embeddings" in outer:
-        config["tie_word_embeddings"] = outer["tie_word_embeddings"]
-    model_type = config.pop("model_type")
-    keys = {key: value for key, value in config.items() if key not in NOT_SHAPE}
-    built = AutoConfig.for_model(SAME_AS.get(model_type, model_type), **keys)
+    text = dict(config.get("text_config", config))
+    if "tie_word_embeddings" in config:
+        text["tie_word_embeddings"] = config["tie_word_embeddings"]
+    kind, built = AutoModelForCausalLM, read(text)
+    if type(built) not in kind._model_mapping:
+        kind, built = AutoModelForImageTextToText, read(config)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(built)
+        model = kind.from_config(built)
     model.tie_weights()
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(it.numel() for name, it in model.named_parameters() if not TOWERS & set(name.split(".")))
 
 
 def counts():
