@@ -1,0 +1,201 @@
+//! What a fuzzer's bytes go through, one function for each kind of input, and everything that can be asked of what they
+//! become. A panic is a finding: whatever the bytes are, they end in an answer or in an error that is fit to read.
+//!
+//! `fuzz/` calls these with bytes of its own, `tests/hostile.rs` with the seeds.
+
+use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
+use flopmeter::weights::gguf::{Header, Parsed};
+use flopmeter::weights::ollama::Manifest;
+use flopmeter::weights::safetensors::{self, Index};
+use flopmeter::weights::{Tensor, Weights};
+use flopmeter::{
+    Bound, Builtin, Config, Convention, Error, ErrorKind, Hardware, Model, Phase, Sequence,
+    Workload, device, flops,
+};
+use std::sync::Arc;
+
+/// A function that takes a fuzzer's bytes and says whether they are answered, not refused.
+pub type Entry = fn(&[u8]) -> bool;
+
+/// Every target, by the name of its folder of seeds.
+pub const ALL: &[(&str, Entry)] = &[
+    ("config", config),
+    ("device", device),
+    ("gguf", gguf),
+    ("index", index),
+    ("ollama", ollama),
+    ("safetensors", safetensors),
+];
+
+/// A config.json.
+pub fn config(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    counted(Config::parse(text))
+}
+
+/// The name of a device, or of a model.
+pub fn device(bytes: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(bytes) else { return false };
+    let (total, each) = flops::estimate_flops(name, 3, 4);
+    assert_eq!(total, 7.0 * each);
+    let model = match Builtin::find(name) {
+        Ok(_) => true,
+        Err(error) => refused(&error) || Builtin::find_variant(name).is_some(),
+    };
+    match device::find(name) {
+        Ok(device) => device.peaks().all(|(_, peak)| peak.0 > 0.0 && peak.0.is_finite()),
+        Err(error) => {
+            assert!([ErrorKind::Device, ErrorKind::Ambiguous].contains(&error.kind()), "{error}");
+            refused(&error) || model
+        }
+    }
+}
+
+/// The first bytes of a GGUF file, read piece by piece as from a disk.
+pub fn gguf(bytes: &[u8]) -> bool {
+    let mut wanted = 0;
+    let header = loop {
+        let start = &bytes[..wanted];
+        match Header::parse(start, bytes.len() as u64) {
+            Ok(Parsed::Header(header)) => break header,
+            Ok(Parsed::More(end)) => {
+                let end = usize::try_from(end).expect("a length that was read");
+                assert!(end > wanted && end <= bytes.len(), "{end} after {wanted}");
+                // By doubling, as a reader would.
+                wanted = end.max(wanted * 2).min(bytes.len());
+            }
+            Err(error) => return refused(&error),
+        }
+    };
+    assert!(header.bytes <= bytes.len() as u64);
+    let tensors = header.tensors.clone();
+    counted(header.config(tensors))
+}
+
+/// `model.safetensors.index.json`.
+pub fn index(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let index = match Index::parse(text) {
+        Ok(index) => index,
+        Err(error) => return refused(&error),
+    };
+    for file in index.files() {
+        assert!(!file.contains(['/', '\\']), "{file} lies elsewhere");
+        assert!(index.tensors(file).count() > 0);
+        is_readable(&index.check(file, &[]).expect_err("a file without its tensors"));
+    }
+    true
+}
+
+/// A manifest of Ollama's store.
+pub fn ollama(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    match Manifest::parse(text) {
+        Ok(manifest) => {
+            assert!(!manifest.blobs.is_empty());
+            let is_name = |name: &str| name.bytes().all(|c| c == b'-' || c.is_ascii_alphanumeric());
+            assert!(manifest.blobs.iter().all(|(name, _)| is_name(name)), "{manifest:?}");
+            true
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// A safetensors file, its tensors held against a small model.
+pub fn safetensors(bytes: &[u8]) -> bool {
+    match safetensors_tensors(bytes).and_then(Weights::new) {
+        Ok(weights) => {
+            counted(Config::parse(LLAMA).map(|config| config.with_weights(Arc::new(weights))))
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn safetensors_tensors(bytes: &[u8]) -> Result<Vec<Tensor>, Error> {
+    let file = bytes.len() as u64;
+    let length = safetensors::header_length(bytes, file)?;
+    let end = usize::try_from(safetensors::PREFIX + length).expect("a length within the file");
+    let tensors = safetensors::tensors(&bytes[8..end], file)?;
+    let held: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
+    assert_eq!(end as u64 + held, file);
+    Ok(tensors)
+}
+
+/// The model of the seeds of safetensors: 108 parameters.
+const LLAMA: &str = r#"{"model_type": "llama", "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "intermediate_size": 3, "vocab_size": 3, "tie_word_embeddings": true,
+    "torch_dtype": "bfloat16"}"#;
+
+fn counted(config: Result<Config, Error>) -> bool {
+    match config.and_then(|config| Model::from_config(&config)) {
+        Ok(model) => {
+            let answers = ask(&model);
+            assert!(answers >= 8, "a small request always has an answer: {answers}");
+            true
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &Error) -> bool {
+    is_readable(error);
+    false
+}
+
+/// Everything that can be asked of a model; the number of answers, or an error that is fit to read.
+pub fn ask(model: &Model) -> usize {
+    let rates = (FlopsPerSecond(1e12), Some(BytesPerSecond(1e10)));
+    let hardware = Hardware::new(rates.0, rates.1, 2).expect("hardware");
+    let mut answers = 0;
+    let mut check = |result: Result<(), Error>| match result {
+        Ok(()) => answers += 1,
+        // The config was believed, so only a request may be too large for it.
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Overflow, "{error}"),
+    };
+    for workload in workloads() {
+        for convention in Convention::ALL {
+            check(model.flops(&workload, convention).map(|flops| {
+                let parts = flops.prefill.total().zip(flops.decode.total());
+                assert_eq!(parts.map(|(prefill, decode)| prefill + decode), Some(flops.total));
+                assert_eq!(flops.components().total(), Some(flops.total));
+            }));
+            check(model.explain(&workload, convention).map(drop));
+        }
+        check(model.bytes(&workload).map(drop));
+        check(model.explain_bytes(&workload).map(drop));
+        for phase in Phase::ALL {
+            check(model.ideal(&workload, phase, &hardware).map(|ideal| {
+                let ideal = ideal.expect("the bandwidth is known");
+                assert!(ideal.seconds.is_finite() && ideal.seconds >= ideal.compute_seconds);
+                assert_eq!(ideal.seconds == 0.0, ideal.bound().is_none());
+                assert!(matches!(ideal.bound(), None | Some(Bound::Compute | Bound::Memory)));
+            }));
+        }
+    }
+    answers
+}
+
+/// Requests of every kind.
+fn workloads() -> Vec<Workload> {
+    let batch = |sequences| Workload::batch(sequences).expect("a batch");
+    vec![
+        Workload::request(100, 20),
+        Workload::request(1, 1),
+        Workload::request(0, 0),
+        Workload::request(1 << 40, 1 << 20),
+        Workload::request(u64::MAX, 1),
+        Workload::request(7, 5).without_kv_cache().expect("nothing is cached"),
+        batch(vec![
+            Sequence { prompt: 90, cached: 30, generate: 4, count: 3 },
+            Sequence::new(5, 9),
+        ]),
+        batch(vec![Sequence { prompt: 9, cached: 9, generate: 2, count: u64::MAX }]),
+    ]
+}
+
+/// An error has a place and a fact, and a stranger's text in them stays on its line.
+pub fn is_readable(error: &Error) {
+    assert!(!error.place().is_empty() && !error.fact().is_empty(), "{error:?}");
+    let text = error.place().chars().chain(error.fact().chars());
+    assert!(text.filter(|c| c.is_control()).count() == 0, "{error:?}");
+}
