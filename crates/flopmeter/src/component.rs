@@ -5,8 +5,6 @@ use std::ops::{Index, IndexMut};
 /// A part of the work of a forward pass. Components sum to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
-    /// An encoder that a decoder attends to, as a whole.
-    Encoder,
     /// Projections between an embedding width and the model's width.
     EmbeddingProjections,
     /// Hyper-connections: what mixes the parallel streams of the residual, with each other and with a layer.
@@ -38,8 +36,7 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 13] = [
-        Self::Encoder,
+    pub const ALL: [Self; 12] = [
         Self::EmbeddingProjections,
         Self::Connections,
         Self::AttentionProjections,
@@ -57,7 +54,6 @@ impl Component {
     /// The key in every output.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Encoder => "encoder",
             Self::EmbeddingProjections => "embedding.projections",
             Self::Connections => "connections",
             Self::AttentionProjections => "attention.projections",

@@ -192,6 +192,25 @@ impl ErrorKind {
     ];
 }
 
+/// What serde_json says is wrong, without the place: its words may quote a stranger's, so they are made fit to stand in
+/// a one-line message as well.
+pub(crate) fn cause(error: &serde_json::Error) -> String {
+    const LONGEST: usize = 240;
+    let text = error.to_string();
+    let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
+    let mut out = String::new();
+    for c in cause.chars().take(LONGEST) {
+        match c {
+            '\'' | '"' | '\\' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
+    if cause.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 /// A stranger's text, fit to stand in a one-line message: shortened, control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 80;

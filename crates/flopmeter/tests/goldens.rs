@@ -33,7 +33,6 @@ struct Requests {
     sequences: Vec<Request>,
     #[serde(default = "yes")]
     kv_cache: bool,
-    decoder_prompt: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -199,10 +198,7 @@ fn workload(requests: &Requests) -> Workload {
         let Request { prompt, cached, generate, count } = *request;
         Sequence { prompt, cached, generate, count }
     });
-    let mut workload = known(Workload::batch(sequences.collect()));
-    if let Some(tokens) = requests.decoder_prompt {
-        workload = workload.with_decoder_prompt(tokens);
-    }
+    let workload = known(Workload::batch(sequences.collect()));
     if requests.kv_cache { workload } else { known(workload.without_kv_cache()) }
 }
 

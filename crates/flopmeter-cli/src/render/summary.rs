@@ -29,10 +29,7 @@ pub fn of(report: &Report) -> Document {
 }
 
 fn workload(workload: &WorkloadReport) -> String {
-    let mut cache = if workload.kv_cache { "" } else { ", no KV cache" }.to_owned();
-    if let Some(tokens) = workload.decoder_prompt {
-        cache = format!(", decoder prompt {tokens}{cache}");
-    }
+    let cache = if workload.kv_cache { "" } else { ", no KV cache" };
     let batch = workload.batch;
     match (workload.prompt, workload.cached, workload.generate) {
         (Some(prompt), Some(cached), Some(generate)) => {

@@ -1,7 +1,7 @@
 //! JSON text → value, more strictly than serde_json reads it: bounded in its number of values, and
 //! without keys that contradict each other. Numbers that are none, which Python writes bare, are texts.
 
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::error::{Error, ErrorKind, Result, cause, shown};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
@@ -54,12 +54,6 @@ fn quoted(text: &str) -> Cow<'_, str> {
         rest = after;
     }
     quoted.into()
-}
-
-/// serde_json's message without the position, which is the place already.
-fn cause(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause).to_owned()
 }
 
 /// Reads a value, and may read so many more.

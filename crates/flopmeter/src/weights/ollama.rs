@@ -5,7 +5,7 @@
 //! blobs/sha256-…                                      a GGUF file
 //! ```
 
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::error::{Error, ErrorKind, Result, cause, shown};
 use serde::Deserialize;
 
 /// The longest manifest that is read; real ones have a kilobyte.
@@ -62,10 +62,8 @@ impl Manifest {
             return Err(Error::new(ErrorKind::Weights, "manifest", fact));
         }
         let json: Json = serde_json::from_str(text).map_err(|error| {
-            let text = error.to_string();
-            let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
             let place = format!("line {}, column {}", error.line(), error.column());
-            Error::new(ErrorKind::Weights, place, format!("is no manifest: {cause}"))
+            Error::new(ErrorKind::Weights, place, format!("is no manifest: {}", cause(&error)))
         })?;
         let (mut blobs, mut others) = (Vec::new(), Vec::new());
         for (at, layer) in json.layers.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! `model.safetensors.index.json`: which tensor lies in which file.
 
 use super::json::IndexJson;
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::error::{Error, ErrorKind, Result, cause, shown};
 use crate::weights::{Tensor, at_tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,11 +33,13 @@ impl Index {
     /// [`ErrorKind::Weights`] for text that is none, and for files that do not lie beside it.
     pub fn parse(text: &str) -> Result<Self> {
         let json: IndexJson = serde_json::from_str(text).map_err(|error| {
-            let text = error.to_string();
-            let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
             let place = format!("line {}, column {}", error.line(), error.column());
-            Error::new(ErrorKind::Weights, place, format!("is no index of tensors: {cause}"))
-                .hint("give the folder's own model.safetensors.index.json")
+            Error::new(
+                ErrorKind::Weights,
+                place,
+                format!("is no index of tensors: {}", cause(&error)),
+            )
+            .hint("give the folder's own model.safetensors.index.json")
         })?;
         let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, file) in json.weight_map {

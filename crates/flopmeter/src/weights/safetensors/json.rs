@@ -1,7 +1,7 @@
 //! The JSON of a header, read in bounded memory.
 
 use super::{PREFIX, at_byte};
-use crate::error::{Result, shown};
+use crate::error::{Result, cause, shown};
 use serde::Deserialize;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -39,11 +39,9 @@ pub(super) fn entries(json: &[u8]) -> Result<Vec<Entry>> {
         .deserialize_map(Entries)
         .and_then(|entries| deserializer.end().map(|()| entries));
     entries.map_err(|error| {
-        let text = error.to_string();
-        let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
         at_byte(
             PREFIX + position(json, error.line(), error.column()),
-            format!("the header {cause}"),
+            format!("the header {}", cause(&error)),
         )
         .hint("is it a safetensors file, and whole?")
     })

@@ -23,6 +23,16 @@ fn headers_that_are_whole() {
 }
 
 #[test]
+fn a_text_that_the_parser_quotes_is_short_and_on_its_line() {
+    let long = "x".repeat(5000);
+    for key in [r"data\f", r"\u001b[31m", r"\n", &long] {
+        let error = read(&format!(r#"{{"a": {{"{key}": 0}}}}"#), 0).expect_err("refused");
+        assert!(error.contains("unknown field"), "{error}");
+        assert!(!error.contains(char::is_control) && error.len() < 400, "{error:?}");
+    }
+}
+
+#[test]
 fn tensors_that_are_not_where_they_should_be() {
     let a = entry("a", "U8", "[4]", "[0, 4]");
     let with = |other: &str, data| read(&format!("{{{a}, {other}}}"), data).expect_err("refused");
