@@ -358,11 +358,12 @@ fn repositories_that_are_refused() {
     let missing = run(false, (401, "RepoNotFound", "Invalid username or password."), false);
     let start = format!(
         "`org/name`: does not exist on HOST, or is private; check the name; if it is private, {log_in}; \
-         nearest: "
+         there is no such folder here either; nearest: "
     );
     assert!(missing.starts_with(&start), "{missing}");
     let missing = run(false, (404, "RepoNotFound", "Repository not found"), true);
-    let start = "`org/name`: does not exist on HOST, or the token may not see it; check the name; nearest: ";
+    let start = "`org/name`: does not exist on HOST, or the token may not see it; check the name; there is no \
+                 such folder here either; nearest: ";
     assert!(missing.starts_with(start), "{missing}");
     assert_eq!(
         run(false, (401, "", "Invalid credentials in Authorization header"), true),
@@ -638,8 +639,13 @@ fn ranges_that_are_not_kept() {
         &format!("{place}: CDN says that it sends 65536 bytes and sends 100; {NOT_THE_HUB}"),
     );
     let expired = large(|_| Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"));
-    let (said, _) = estimate(&expired, "org/name").failure();
-    assert!(said.starts_with(&format!("{place}: may not be read from ")), "{said}");
+    fails(
+        &expired,
+        "org/name",
+        &format!(
+            "{place}: CDN answers with status 403; try again: the Hub gave an address there, which may have expired"
+        ),
+    );
 }
 
 #[test]

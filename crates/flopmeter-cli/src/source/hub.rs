@@ -96,13 +96,8 @@ impl<'n> Id<'n> {
             (Err(unknown), Some(variable)) => return Err(self.offline(lacking, unknown, variable)),
             (Err(unknown), None) => {
                 let client = Client::new(Settings::read(&environment)?)?;
-                let found =
-                    Repository::look_up(&client, self).map_err(|error| match error.kind() {
-                        ErrorKind::Access => error,
-                        // A name that is not found is often one that is mistyped.
-                        _ => unknown.hints().iter().fold(error, |error, hint| error.hint(hint)),
-                    })?;
-                found.model()?
+                let found = Repository::look_up(&client, self);
+                found.map_err(|error| self.perhaps_mistyped(error, &unknown))?.model()?
             }
         };
         if let Some(lacking) = lacking {
@@ -123,6 +118,18 @@ impl<'n> Id<'n> {
             (ErrorKind::Model, Some(_)) => tag.not_installed(error),
             _ => error,
         })
+    }
+
+    /// Why the Hub does not describe it, and what else may have been meant.
+    fn perhaps_mistyped(&self, error: Error, unknown: &Error) -> Error {
+        let error = match error.kind() {
+            ErrorKind::Access => return error,
+            ErrorKind::Place if self.revision.is_none() => {
+                error.hint("there is no such folder here either")
+            }
+            _ => error,
+        };
+        unknown.hints().iter().fold(error, |error, hint| error.hint(hint))
     }
 
     /// Why there is nothing, when the Hub may not be asked.

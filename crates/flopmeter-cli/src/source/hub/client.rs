@@ -144,10 +144,12 @@ impl Client {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let status = response.status();
             if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
-                return if status.is_success() {
-                    self.receive(response, &uri, asked, part)
-                } else {
-                    Err(refusal::of_status(&response, asked, &self.settings))
+                return match status.is_success() {
+                    true => self.receive(response, &uri, asked, part),
+                    false if self.settings.endpoint.is_of(&uri) => {
+                        Err(refusal::of_status(&response, asked, &self.settings))
+                    }
+                    false => Err(refusal::of_another(status, asked, &host(&uri))),
                 };
             }
             let location = text_of(&response, header::LOCATION.as_str());

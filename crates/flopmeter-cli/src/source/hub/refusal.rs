@@ -97,6 +97,15 @@ pub fn of_status(response: &Response<Body>, asked: Asked<'_>, settings: &Setting
     error.into()
 }
 
+/// What the status of another host says, to which the Hub sent one on: it knows neither repository nor
+/// token.
+pub fn of_another(status: StatusCode, asked: Asked<'_>, host: &str) -> Failure {
+    let fact = format!("{host} answers with status {}", status.as_u16());
+    let error = Error::new(ErrorKind::Network, asked.place(), fact)
+        .hint("try again: the Hub gave an address there, which may have expired");
+    if status.is_server_error() { Failure::for_now(error) } else { error.into() }
+}
+
 fn too_many(
     response: &Response<Body>,
     at: impl Fn(ErrorKind, String) -> Error,
