@@ -177,6 +177,17 @@ pub struct WorkArgs {
         help_heading = "Workload"
     )]
     pub cached: u64,
+    /// The decoder's, where an encoder reads the prompt
+    ///
+    /// Tokens that an encoder-decoder's decoder starts from. 1 if left out: the start token.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        help_heading = "Workload"
+    )]
+    pub decoder_prompt: Option<u64>,
     /// Equal sequences that run together
     #[arg(
         long,

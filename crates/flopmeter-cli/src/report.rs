@@ -1,7 +1,7 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
 use crate::source::Source;
-use flopmeter::{Bytes, Component, Counts, Flops, Ideal, Sequence, Traffic, Workload};
+use flopmeter::{Bytes, Component, Counts, Flops, Ideal, Model, Sequence, Traffic, Workload};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The JSON of `estimate` and `utilization`.
@@ -40,6 +40,9 @@ pub struct WorkloadReport {
     pub prompt: Option<u64>,
     pub cached: Option<u64>,
     pub generate: Option<u64>,
+    /// Of an encoder-decoder alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder_prompt: Option<u64>,
     pub batch: u128,
     pub kv_cache: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -153,7 +156,7 @@ impl ModelReport {
 }
 
 impl WorkloadReport {
-    pub fn of(workload: &Workload) -> Self {
+    pub fn of(model: &Model, workload: &Workload) -> Self {
         let sequences = workload.sequences();
         let common = |of: fn(&Sequence) -> u64| {
             let first = of(&sequences[0]);
@@ -166,6 +169,7 @@ impl WorkloadReport {
             prompt: common(|sequence| sequence.prompt),
             cached: common(|sequence| sequence.cached),
             generate: common(|sequence| sequence.generate),
+            decoder_prompt: model.decoder_prompt(workload),
             batch: workload.batch_size(),
             kv_cache: workload.kv_cache(),
             sequences: if sequences.len() > 1 { each.collect() } else { Vec::new() },

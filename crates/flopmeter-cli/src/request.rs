@@ -69,7 +69,7 @@ impl Request {
         }
         Ok(Report {
             model: ModelReport::of(&self.source),
-            workload: WorkloadReport::of(&self.workload),
+            workload: WorkloadReport::of(model, &self.workload),
             convention: self.convention.id,
             flops: FlopsReport::of(&flops, &model.components(&self.convention)),
             bytes: BytesReport::of(&bytes),
@@ -96,7 +96,10 @@ fn workload(work: &WorkArgs) -> Result<Workload> {
             .map(|&(prompt, generate)| Sequence { prompt, cached: 0, generate, count: work.batch })
             .collect(),
     };
-    let workload = Workload::batch(sequences)?;
+    let mut workload = Workload::batch(sequences)?;
+    if let Some(tokens) = work.decoder_prompt {
+        workload = workload.with_decoder_prompt(tokens);
+    }
     if work.no_kv_cache { workload.without_kv_cache() } else { Ok(workload) }
 }
 
@@ -152,6 +155,10 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
         notes.push(format!("keys that look like shapes and were not read: {}", keys(unread)));
     }
     let sequences = workload.sequences();
+    // An encoder reads its prompt whole, and a decoder that attends to it starts from a token.
+    if source.model.encodes_only() || !source.model.stacks().is_empty() {
+        return notes;
+    }
     if sequences.iter().any(|sequence| sequence.prompt == 0) {
         notes.push(
             "a prompt of 0 tokens: no prefill pass runs, and the first token is given".into(),

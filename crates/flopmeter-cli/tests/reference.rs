@@ -463,6 +463,10 @@ fn every_kind_of_error_is_listed() {
 
 // ── json.md ─────────────────────────────────────────────────────────────────────────────────────────
 
+/// An encoder-decoder.
+const T5: &str = r#"{"model_type": "t5", "d_model": 36, "d_kv": 10, "d_ff": 52, "num_layers": 3,
+    "num_heads": 6, "vocab_size": 131}"#;
+
 /// Every path of `estimate` and `utilization`, and what it says.
 const PATHS: &[(&str, &str)] = &[
     (
@@ -483,6 +487,10 @@ const PATHS: &[(&str, &str)] = &[
     ("workload.prompt", "tokens of the prompt, cached ones included"),
     ("workload.cached", "those of them that are cached"),
     ("workload.generate", "tokens that are generated"),
+    (
+        "workload.decoder_prompt",
+        "of an encoder-decoder alone: tokens that its decoder starts from; its encoder reads `prompt`",
+    ),
     (
         "workload.sequences",
         "in the place of these three where `--sequences` gives several: a list of `prompt`, `cached`, `generate`, `batch`",
@@ -550,6 +558,8 @@ fn json() {
     let sequences: Value =
         place.run("estimate llama.json --sequences 1:1,2:2 --format json").json();
     leaves("", &sequences, &mut paths);
+    place.put("t5.json", T5);
+    leaves("", &place.run("estimate t5.json -p 4 --format json").json(), &mut paths);
     let described: BTreeSet<String> = PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(paths, described, "the paths of the JSON, and those that PATHS describes");
 
@@ -577,7 +587,8 @@ fn json() {
     let model = place.run("models llama.json --format json").ok();
     let _ = write!(out, "```json\n{model}```\n");
     out += "\n## explain\n\n`sections`, each a `title` and `lines` of `name`, `formula`, `numbers` and `result` as text. In \
-            the sections of prefill and decode, results of lines whose name begins with a component sum to it.\n";
+            the sections of an encoder, of prefill and of decode, results of lines whose name begins with a component sum \
+            to it.\n";
     page("json.md", &out);
 }
 

@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::exact::{divide, times};
 use crate::model::{Model, too_large};
 use crate::passes::{Mask, Passes};
+use crate::stack::Stack;
 use crate::sums::RoutedBits;
-use crate::workload::{Phase, Sequence, Workload};
+use crate::workload::{Phase, Run, Sequence, Workload};
 
 /// Bytes of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Bytes {
     /// for several.
     pub kv_cache_per_token: u128,
     /// The KV cache at its largest: every sequence at its end, windows full. The states of recurrent
-    /// layers, of one size whatever the length, are held, read and written with it.
+    /// layers, of one size whatever the length, and the keys and values of a source are held, read and written with it.
     pub kv_cache: u128,
     /// What the passes over the prompts move.
     pub prefill: Traffic,
@@ -85,14 +86,14 @@ impl Stretch {
     }
 
     /// The sequences that take part, with their passes within the stretch.
-    pub fn members<'w>(
-        &self,
-        workload: &'w Workload,
-    ) -> impl Iterator<Item = (&'w Sequence, Passes)> {
+    pub fn members<'w>(&self, workload: &'w Workload) -> impl Iterator<Item = (&'w Sequence, Run)> {
         let (phase, from, to) = (self.phase, self.from, self.to);
-        workload.sequences().iter().filter_map(move |sequence| {
-            let passes = workload.passes(sequence, phase);
-            (passes.count() >= to).then(|| (sequence, passes.slice(from, to)))
+        workload.with_sources().filter_map(move |(sequence, source)| {
+            let run = workload.run(sequence, source, phase);
+            (run.passes.count() >= to).then(|| {
+                let (passes, sampled) = (run.passes.slice(from, to), run.sampled.min(to - from));
+                (sequence, Run { passes, sampled, ..run })
+            })
         })
     }
 
@@ -110,7 +111,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
+    /// As [`flops`](Self::flops).
     ///
     /// # Example
     ///
@@ -129,29 +130,33 @@ impl Model {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn bytes(&self, workload: &Workload) -> Result<Bytes> {
-        self.checked_bytes(workload).ok_or_else(too_large)
+        workload.numbered().ok_or_else(too_large)?;
+        self.checked_bytes(&*self.requests(workload)?).ok_or_else(too_large)
     }
 
     fn checked_bytes(&self, workload: &Workload) -> Option<Bytes> {
-        workload.numbered()?;
         let mut traffic = [Traffic::default(); 2];
         for (phase, sum) in Phase::ALL.into_iter().zip(&mut traffic) {
             let (mut read, mut written) = (Bits::default(), Bits::default());
+            if phase == Phase::Prefill {
+                self.visit_stacks(workload, |_, term| read.add_read(term))?;
+            }
             for stretch in Stretch::of(workload, phase) {
                 self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
             }
             let positions = |purpose| move |mask| cache_positions(workload, purpose, mask);
-            let state = |purpose| times(self.sums.state_bits, states(workload, purpose)?);
             let (sees, keeps) = (CacheUse::Read(phase), CacheUse::Written(phase));
-            read.add(self.cache_bits_read(positions(sees))?.checked_add(state(sees)?)?, 1)?;
-            written.add(self.cache_bits(positions(keeps))?.checked_add(state(keeps)?)?, 1)?;
+            read.add(self.cache_bits_read(positions(sees))?, 1)?;
+            read.add(self.other_cache_bits(workload, sees)?, 1)?;
+            written.add(self.cache_bits(positions(keeps))?, 1)?;
+            written.add(self.other_cache_bits(workload, keeps)?, 1)?;
             *sum = Traffic { read: read.bytes()?, written: written.bytes()? };
         }
         let [prefill, decode] = traffic;
         let mut held = Bits::default();
         let positions = |mask| cache_positions(workload, CacheUse::Held, mask);
         held.add(self.cache_bits(positions)?, 1)?;
-        held.add(times(self.sums.state_bits, states(workload, CacheUse::Held)?)?, 1)?;
+        held.add(self.other_cache_bits(workload, CacheUse::Held)?, 1)?;
         let mut weights = Bits::default();
         for (op, repeat) in self.ops() {
             weights.add(op.stored_bits(), repeat)?;
@@ -173,8 +178,11 @@ impl Model {
     pub(crate) fn moved(&self, stretch: &Stretch, workload: &Workload) -> Option<f64> {
         let mut bits = Bits::default();
         self.visit_weights(stretch, workload, |term| bits.add_read(term))?;
-        for (sequence, passes) in stretch.members(workload) {
+        for (sequence, Run { passes, source, .. }) in stretch.members(workload) {
             if workload.kv_cache() {
+                let of_source = times(self.sums.source_cache, source.into())?;
+                let moved = u128::from(passes.count()) + u128::from(passes.sources());
+                bits.add(times(of_source, moved)?, sequence.count)?;
                 bits.add(self.cache_bits_read(|mask| passes.visible(mask))?, sequence.count)?;
                 bits.add(self.cache_bits(|mask| passes.written(mask))?, sequence.count)?;
                 // Read and written.
@@ -193,23 +201,28 @@ impl Model {
         mut visit: impl FnMut(Read) -> Option<()>,
     ) -> Option<()> {
         let passes = stretch.to - stretch.from;
-        let (mut first, mut growth, mut tokens, mut samples) = (0_u128, 0_u128, 0_u128, false);
+        let (mut first, mut growth, mut tokens) = (0_u128, 0_u128, 0_u128);
+        let (mut samples, mut sources) = (false, 0);
         for (sequence, run) in stretch.members(workload) {
             let count = u128::from(sequence.count);
-            let (of_first_pass, more_in_each) = match run {
+            let (of_first_pass, more_in_each) = match run.passes {
                 Passes::Prefill { new, .. } => (u128::from(new), 0),
                 Passes::Decode { .. } => (1, 0),
                 Passes::Recompute { first, .. } => (u128::from(first), 1),
             };
             first = first.checked_add(count.checked_mul(of_first_pass)?)?;
             growth = growth.checked_add(count * more_in_each)?;
-            tokens = tokens.checked_add(count.checked_mul(run.tokens()?)?)?;
-            samples |= workload.sampled(sequence, stretch.phase) > 0;
+            tokens = tokens.checked_add(count.checked_mul(run.passes.tokens()?)?)?;
+            samples |= run.sampled > 0;
+            sources = sources.max(if run.source > 0 { run.passes.sources() } else { 0 });
         }
         let exact = |what, times, bits| Read { what, times: Times::Exact(times), bits };
         visit(exact("layers", passes.into(), self.sums.dense_bits))?;
         if samples {
             visit(exact("head", passes.into(), self.sums.sampled_bits))?;
+        }
+        if sources > 0 && self.sums.source_bits > 0 {
+            visit(exact("projections of the source", sources.into(), self.sums.source_bits))?;
         }
         visit(exact("rows looked up", tokens, self.sums.looked_up_bits))?;
         for routed in &self.sums.experts {
@@ -217,6 +230,51 @@ impl Model {
             visit(Read { what: "experts", times: Times::Expected(distinct), bits: routed.bits })?;
         }
         Some(())
+    }
+
+    /// Visits what is read of the weights before the prefill: those of each stack once for the whole batch.
+    pub(crate) fn visit_stacks(
+        &self,
+        workload: &Workload,
+        mut visit: impl FnMut(&Stack, Read) -> Option<()>,
+    ) -> Option<()> {
+        for stack in &self.stacks {
+            let mut rows = 0_u128;
+            for (sequence, source) in workload.with_sources() {
+                if let Some(run) = stack.run(sequence, source) {
+                    let more = times(run.passes.tokens()?, sequence.count.into())?;
+                    rows = rows.checked_add(more)?;
+                }
+            }
+            if rows == 0 {
+                continue;
+            }
+            let exact = |what, times, bits| Read { what, times: Times::Exact(times), bits };
+            visit(stack, exact("layers", 1, stack.sums.dense_bits))?;
+            visit(stack, exact("rows looked up", rows, stack.sums.looked_up_bits))?;
+            for routed in &stack.sums.experts {
+                let times = Times::Expected(distinct_experts(routed, 1, rows, 0));
+                visit(stack, Read { what: "experts", times, bits: routed.bits })?;
+            }
+        }
+        Some(())
+    }
+
+    /// Bytes that the stacks read before the prefill.
+    pub(crate) fn moved_by_stacks(&self, workload: &Workload) -> Option<f64> {
+        let mut bits = Bits::default();
+        self.visit_stacks(workload, |_, term| bits.add_read(term))?;
+        Some((bits.exact as f64 + bits.expected) / 8.0)
+    }
+
+    /// Bits of what the cache keeps beside positions of tokens: states, and keys and values of a source.
+    fn other_cache_bits(&self, workload: &Workload, purpose: CacheUse) -> Option<u128> {
+        let states = times(self.sums.state_bits, states(workload, purpose)?)?;
+        if self.sums.source_cache == 0 {
+            return Some(states);
+        }
+        let positions = source_positions(workload, purpose)?;
+        states.checked_add(times(self.sums.source_cache, positions)?)
     }
 
     /// Bits that the cache keeps of a number of positions that depends on the mask.
@@ -299,11 +357,28 @@ pub(crate) fn states(workload: &Workload, purpose: CacheUse) -> Option<u128> {
     })
 }
 
+/// Positions of sources that a use takes, over all sequences: written once, and read by every pass.
+pub(crate) fn source_positions(workload: &Workload, purpose: CacheUse) -> Option<u128> {
+    if !workload.kv_cache() {
+        return Some(0);
+    }
+    workload.with_sources().try_fold(0_u128, |sum, (sequence, source)| {
+        let times_used = match purpose {
+            CacheUse::Held => 1,
+            CacheUse::Read(phase) => workload.passes(sequence, phase).count(),
+            CacheUse::Written(phase) => workload.passes(sequence, phase).sources(),
+        };
+        let positions = times(source.into(), times_used.into())?;
+        sum.checked_add(times(positions, sequence.count.into())?)
+    })
+}
+
 /// Positions that a layer has to keep of a sequence.
 fn kept(mask: Mask, tokens: u128) -> u128 {
     match mask {
         Mask::Causal | Mask::Selected { .. } | Mask::Blocks { .. } => tokens,
         Mask::Compressed { every, .. } => divide(tokens, every).0,
+        Mask::Full | Mask::Around { .. } => 0,
         Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => tokens.min(size.into()),
     }
 }

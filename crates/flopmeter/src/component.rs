@@ -5,6 +5,8 @@ use std::ops::{Index, IndexMut};
 /// A part of the work of a forward pass. Components sum to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
+    /// An encoder that a decoder attends to, as a whole.
+    Encoder,
     /// Projections between an embedding width and the model's width.
     EmbeddingProjections,
     /// Hyper-connections: what mixes the parallel streams of the residual, with each other and with a layer.
@@ -36,7 +38,8 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Encoder,
         Self::EmbeddingProjections,
         Self::Connections,
         Self::AttentionProjections,
@@ -54,6 +57,7 @@ impl Component {
     /// The key in every output.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Encoder => "encoder",
             Self::EmbeddingProjections => "embedding.projections",
             Self::Connections => "connections",
             Self::AttentionProjections => "attention.projections",

@@ -5,8 +5,9 @@ use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::exact::times;
 use crate::model::{Model, too_large};
-use crate::passes::Passes;
-use crate::workload::{Phase, Workload};
+use crate::stack::Stack;
+use crate::sums::Sums;
+use crate::workload::{Phase, Run, Sequence, Workload};
 
 /// FLOPs of a workload, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
+    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits,
+    /// [`ErrorKind::Workload`](crate::ErrorKind::Workload) for what a model with an encoder cannot do.
     ///
     /// # Example
     ///
@@ -64,39 +66,47 @@ impl Model {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn flops(&self, workload: &Workload, convention: &Convention) -> Result<Flops> {
+        workload.numbered().ok_or_else(too_large)?;
+        let requests = self.requests(workload)?;
+        // A convention that knows parameters alone knows no encoder either: the request is taken as it is.
+        let workload = if convention.rule == Rule::PerParameter { workload } else { &*requests };
         self.checked_flops(workload, convention).ok_or_else(too_large)
     }
 
     /// The components that a count of this model has, be they zero: in the order of a pass.
     pub fn components(&self, convention: &Convention) -> Vec<Component> {
-        match convention.rule {
-            Rule::PerParameter => vec![Component::Parameters],
-            Rule::Needed => self.sums.components(false).collect(),
-            Rule::ByReference => self.sums.components(true).collect(),
-        }
+        let by_reference = match convention.rule {
+            Rule::PerParameter => return vec![Component::Parameters],
+            Rule::Needed => false,
+            Rule::ByReference => true,
+        };
+        let mut all: Vec<Component> = self.stacks.iter().map(Stack::component).collect();
+        all.dedup();
+        all.extend(self.sums.components(by_reference));
+        all
     }
 
     fn checked_flops(&self, workload: &Workload, convention: &Convention) -> Option<Flops> {
-        workload.numbered()?;
         let mut phases = [Counts::default(); 2];
         let mut total = 0_u128;
-        for sequence in workload.sequences() {
+        for (sequence, source) in workload.with_sources() {
             for (phase, sum) in Phase::ALL.into_iter().zip(&mut phases) {
-                let passes = workload.passes(sequence, phase);
                 let mut add = |component: Component, flops: u128| {
                     let flops = times(flops, sequence.count.into())?;
                     sum[component] = sum[component].checked_add(flops)?;
                     total = total.checked_add(flops)?;
                     Some(())
                 };
+                if phase == Phase::Prefill {
+                    self.add_stacks(sequence, source, convention.rule, &mut add)?;
+                }
+                let run = workload.run(sequence, source, phase);
                 match convention.rule {
-                    Rule::Needed => {
-                        self.add_needed(passes, workload.sampled(sequence, phase), &mut add)?;
-                    }
-                    Rule::ByReference => self.add_by_reference(passes, &mut add)?,
+                    Rule::Needed => self.sums.add_needed(&run, &mut add)?,
+                    Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
                     Rule::PerParameter => {
-                        let tokens =
-                            per_parameter(sequence.prompt, sequence.generate, phase, workload)?;
+                        let Sequence { prompt, generate, .. } = *sequence;
+                        let tokens = per_parameter(prompt, generate, phase, workload)?;
                         add(Component::Parameters, times(self.nominal_parameters(), tokens)?)?;
                     }
                 }
@@ -106,60 +116,106 @@ impl Model {
         Some(Flops { convention: *convention, prefill, decode, total })
     }
 
-    /// Visible pairs, the head for sampled tokens, routed experts, latents in the cheaper form.
-    pub(crate) fn add_needed(
+    /// What runs once before the prefill of a sequence, each stack under its one component.
+    pub(crate) fn add_stacks(
         &self,
-        passes: Passes,
-        sampled: u64,
+        sequence: &Sequence,
+        source: u64,
+        rule: Rule,
         add: &mut impl FnMut(Component, u128) -> Option<()>,
     ) -> Option<()> {
+        for stack in &self.stacks {
+            let Some(run) = stack.run(sequence, source) else { continue };
+            let mut add = |_, flops| add(stack.component(), flops);
+            match rule {
+                Rule::Needed => stack.sums.add_needed(&run, &mut add)?,
+                Rule::ByReference => stack.sums.add_by_reference(&run, &mut add)?,
+                // The model's parameters are counted as a whole.
+                Rule::PerParameter => {}
+            }
+        }
+        Some(())
+    }
+}
+
+impl Sums {
+    /// Visible pairs, the head for sampled tokens, routed experts, latents in the cheaper form.
+    pub fn add_needed(
+        &self,
+        run: &Run,
+        add: &mut impl FnMut(Component, u128) -> Option<()>,
+    ) -> Option<()> {
+        let passes = run.passes;
         let tokens = passes.tokens()?;
-        for &(component, flops) in &self.sums.all {
+        for &(component, flops) in &self.all {
             add(component, times(flops, tokens)?)?;
         }
-        for &(component, flops) in &self.sums.sampled {
-            add(component, times(flops, sampled.into())?)?;
+        for &(component, flops) in &self.sampled {
+            add(component, times(flops, run.sampled.into())?)?;
         }
-        for flops in &self.sums.pairs {
+        for flops in &self.pairs {
             let pairs = passes.pairs(flops.mask)?;
             add(Component::AttentionScores, times(flops.scores, pairs)?)?;
             add(Component::AttentionValues, times(flops.values, pairs)?)?;
         }
-        for latent in &self.sums.latents {
+        for latent in &self.latents {
             add_latent(latent.cheapest(passes)?.1, add)?;
         }
-        Some(())
+        self.add_common(run, tokens, add)
     }
 
     /// Whole score matrices, the head for every token, every latent in sight expanded in every pass,
     /// recurrences in padded chunks.
-    fn add_by_reference(
+    pub fn add_by_reference(
         &self,
-        passes: Passes,
+        run: &Run,
         add: &mut impl FnMut(Component, u128) -> Option<()>,
     ) -> Option<()> {
+        let passes = run.passes;
         let tokens = passes.tokens()?;
-        for &(component, flops) in &self.sums.by_reference {
+        for &(component, flops) in &self.by_reference {
             add(component, times(flops, tokens)?)?;
         }
-        for flops in &self.sums.squares {
+        for flops in &self.squares {
             let squares = passes.squares(flops.mask)?;
             add(Component::AttentionScores, times(flops.scores, squares)?)?;
             add(Component::AttentionValues, times(flops.values, squares)?)?;
         }
-        for flops in &self.sums.pairs_by_reference {
+        for flops in &self.pairs_by_reference {
             add(Component::AttentionScores, times(flops.scores, passes.pairs(flops.mask)?)?)?;
         }
-        for &(cache, component, flops) in &self.sums.anew {
+        for &(cache, component, flops) in &self.anew {
             add(component, times(flops, passes.context(cache)?)?)?;
         }
-        for &(kind, repeat) in &self.sums.recurrences {
+        for &(kind, repeat) in &self.recurrences {
             add(Component::Recurrent, times(kind.flops_by_reference(passes)?, repeat.into())?)?;
         }
-        for latent in &self.sums.latents {
+        for latent in &self.latents {
             add_latent(latent.by_reference(passes)?, add)?;
         }
-        Some(())
+        self.add_common(run, tokens, add)
+    }
+
+    /// What the work needs as the reference implementation does it: one row a pass, and attention to a source.
+    fn add_common(
+        &self,
+        run: &Run,
+        tokens: u128,
+        add: &mut impl FnMut(Component, u128) -> Option<()>,
+    ) -> Option<()> {
+        for &(component, flops) in &self.of_pass {
+            add(component, times(flops, run.passes.count().into())?)?;
+        }
+        if run.source == 0 {
+            return Some(());
+        }
+        for &(component, flops) in &self.of_source {
+            add(component, times(flops, run.source_rows())?)?;
+        }
+        let pairs = times(tokens, run.source.into())?;
+        let [scores, values] = self.cross;
+        add(Component::AttentionScores, times(scores, pairs)?)?;
+        add(Component::AttentionValues, times(values, pairs)?)
     }
 }
 

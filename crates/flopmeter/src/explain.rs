@@ -2,18 +2,16 @@
 
 mod bytes;
 mod factors;
+mod run;
 mod tokens;
 mod utilization;
 
 use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
-use crate::model::{Group, Model, too_large};
-use crate::op::{Form, Op};
-use crate::passes::{Mask, Passes};
+use crate::model::{Model, too_large};
 use crate::workload::{Phase, Sequence, Workload};
-use factors::{indexer_factors, latent_factors, linear_factors, recurrent_factors};
-use tokens::{pairs_line, tokens_line};
+use run::Lines;
 
 pub use utilization::utilization_section;
 
@@ -73,6 +71,11 @@ impl Line {
     }
 }
 
+/// The title of a section of one sequence among several.
+fn in_batch(many: bool, index: usize, title: &str) -> String {
+    if many { format!("sequence {} · {title}", index + 1) } else { title.to_owned() }
+}
+
 impl Model {
     /// The arithmetic of [`flops`](Self::flops), one section a sequence and phase.
     ///
@@ -81,27 +84,60 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
         workload.numbered().ok_or_else(too_large)?;
+        let requests = self.requests(workload)?;
         let mut sections = vec![self.config_section()];
+        if convention.rule == Rule::PerParameter {
+            self.per_parameter_sections(workload, &mut sections).ok_or_else(too_large)?;
+        } else {
+            self.run_sections(&requests, convention.rule, &mut sections).ok_or_else(too_large)?;
+        }
+        Ok(sections)
+    }
+
+    /// What runs before the prefill, the prefill and the decode phase of each sequence.
+    fn run_sections(
+        &self,
+        workload: &Workload,
+        rule: Rule,
+        sections: &mut Vec<Section>,
+    ) -> Option<()> {
         let many = workload.sequences().len() > 1;
-        for (index, sequence) in workload.sequences().iter().enumerate() {
+        for (index, (sequence, source)) in workload.with_sources().enumerate() {
+            let named = |title| in_batch(many, index, title);
+            let count = sequence.count;
+            for stack in self.stacks() {
+                if let Some(run) = stack.run(sequence, source) {
+                    let component = Some(stack.component());
+                    let lines = Lines { run, count, rule, component }.of(stack.groups())?;
+                    sections.push(Section { title: named(stack.name()), lines });
+                }
+            }
             for phase in Phase::ALL {
-                let lines = match convention.rule {
-                    Rule::PerParameter => self.per_parameter_lines(workload, sequence, phase),
-                    Rule::Needed | Rule::ByReference => {
-                        self.phase_lines(workload, sequence, phase, convention.rule)
-                    }
-                };
-                let lines = lines.ok_or_else(too_large)?;
-                if !lines.is_empty() {
-                    let mut title = phase.name().to_owned();
-                    if many {
-                        title = format!("sequence {} · {title}", index + 1);
-                    }
-                    sections.push(Section { title, lines });
+                let run = workload.run(sequence, source, phase);
+                if run.passes.count() > 0 {
+                    let lines = Lines { run, count, rule, component: None }.of(self.groups())?;
+                    sections.push(Section { title: named(phase.name()), lines });
                 }
             }
         }
-        Ok(sections)
+        Some(())
+    }
+
+    fn per_parameter_sections(
+        &self,
+        workload: &Workload,
+        sections: &mut Vec<Section>,
+    ) -> Option<()> {
+        let many = workload.sequences().len() > 1;
+        for (index, sequence) in workload.sequences().iter().enumerate() {
+            for phase in Phase::ALL {
+                let lines = self.per_parameter_lines(workload, sequence, phase)?;
+                if !lines.is_empty() {
+                    sections.push(Section { title: in_batch(many, index, phase.name()), lines });
+                }
+            }
+        }
+        Some(())
     }
 
     /// The keys that the sizes below come from.
@@ -114,125 +150,6 @@ impl Model {
         let parameters = self.parameters().total;
         lines.push(Line::new("all parameters", "sum over all ops", "", parameters));
         Section { title: "config".into(), lines }
-    }
-
-    fn phase_lines(
-        &self,
-        workload: &Workload,
-        sequence: &Sequence,
-        phase: Phase,
-        rule: Rule,
-    ) -> Option<Vec<Line>> {
-        let passes = workload.passes(sequence, phase);
-        if passes.count() == 0 {
-            return Some(Vec::new());
-        }
-        let mut lines = vec![tokens_line(passes)?];
-        let rectangles = rule == Rule::ByReference;
-        let sampled = workload.sampled(sequence, phase);
-        if !rectangles {
-            lines.push(Line::new(
-                "sampled",
-                "passes after which a token is sampled",
-                sampled.to_string(),
-                sampled,
-            ));
-        }
-        let mut masks: Vec<(Mask, bool)> = Vec::new();
-        for (op, _) in self.ops() {
-            let mask = match op {
-                Op::Attention(op) if rectangles => (op.cache_mask, true),
-                Op::Attention(op) => (op.mask, false),
-                Op::Indexer(op) => (op.mask, rectangles && !op.only_pairs),
-                Op::Latent(op) if rectangles => (op.cache_mask(), true),
-                Op::Latent(op) => (op.mask, false),
-                _ => continue,
-            };
-            if !masks.contains(&mask) {
-                masks.push(mask);
-                lines.push(pairs_line(passes, mask.0, mask.1)?);
-            }
-        }
-        for group in self.groups() {
-            for op in &group.ops {
-                self.op_lines(op, group, passes, sampled, sequence.count, rule, &mut lines)?;
-            }
-        }
-        Some(lines)
-    }
-
-    #[allow(clippy::too_many_arguments)] // the seven facts that one product depends on
-    fn op_lines(
-        &self,
-        op: &Op,
-        group: &Group,
-        passes: Passes,
-        sampled: u64,
-        count: u64,
-        rule: Rule,
-        lines: &mut Vec<Line>,
-    ) -> Option<()> {
-        let name = |component: Component| {
-            format!("{} · {} · {}", component.name(), group.name, op.module())
-        };
-        let mut push = |component: Component, factors: &[(&str, u128)]| {
-            let mut factors = factors.to_vec();
-            for (symbol, times) in [("layers", group.repeat), ("sequences", count)] {
-                if times > 1 {
-                    factors.push((symbol, times.into()));
-                }
-            }
-            lines.push(Line::flops(name(component), &factors)?);
-            Some(())
-        };
-        let rectangles = rule == Rule::ByReference;
-        match op {
-            Op::Table(_) | Op::Vector(_) | Op::Idle(_) => {}
-            Op::Product(op) => {
-                let width = |symbol, width: u64| (symbol, u128::from(width));
-                let tokens = ("tokens", passes.tokens()?);
-                push(op.component, &[("2", 2), width("in", op.from), width("out", op.to), tokens])?;
-            }
-            Op::Linear(linear) => {
-                push(linear.component, &linear_factors(linear, passes, sampled, rectangles)?)?;
-            }
-            Op::Recurrent(op) => {
-                for factors in recurrent_factors(op, passes, rectangles)? {
-                    push(Component::Recurrent, &factors)?;
-                }
-            }
-            Op::Attention(op) => {
-                let (symbol, pairs) = if rectangles {
-                    ("squares", passes.squares(op.cache_mask)?)
-                } else {
-                    ("pairs", passes.pairs(op.mask)?)
-                };
-                let heads = ("heads", u128::from(op.heads));
-                let mut of = |component, symbol_of_width, width: u64| {
-                    let width = (symbol_of_width, u128::from(width));
-                    let mut factors = vec![("2", 2), heads, width, (symbol, pairs)];
-                    if rectangles && op.runs_by_reference > 1 {
-                        factors.push(("runs", op.runs_by_reference.into()));
-                    }
-                    push(component, &factors)
-                };
-                of(Component::AttentionScores, "key width", op.qk_dim)?;
-                of(Component::AttentionValues, "value width", op.v_dim)?;
-            }
-            Op::Indexer(op) => {
-                push(Component::AttentionScores, &indexer_factors(op, passes, rectangles)?)?;
-            }
-            Op::Latent(op) => {
-                let form =
-                    if rectangles { Form::Expanded } else { op.flops(1)?.cheapest(passes)?.0 };
-                let parts = latent_factors(op, form, passes, rectangles)?;
-                let [expansion, scores, values] = parts;
-                push(Component::AttentionProjections, &expansion)?;
-                push(Component::AttentionScores, &scores)?;
-                push(Component::AttentionValues, &values)?;
-            }
-        }
-        Some(())
     }
 
     fn per_parameter_lines(

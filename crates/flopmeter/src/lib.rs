@@ -49,6 +49,7 @@ mod quantization;
 pub mod op;
 
 mod model;
+mod stack;
 mod sums;
 
 mod builtin;
@@ -89,6 +90,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};
 pub use model::{Builder, Group, Model, Parameters};
 pub use quantization::Quantization;
+pub use stack::{Reads, Stack};
 pub use utilization::{Bound, Hardware, Ideal, Utilization};
 pub use workload::{Phase, Sequence, Workload};
 

@@ -6,6 +6,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::{Op, Storage};
 use crate::quantization::Quantization;
+use crate::stack::{Reads, Stack};
 use crate::sums::Sums;
 use crate::weights::Wanted;
 
@@ -35,6 +36,8 @@ const MOST_LOOKING_UP: u128 = 1 << 21;
 #[derive(Debug, Clone)]
 pub struct Model {
     model_type: String,
+    encodes_only: bool,
+    pub(crate) stacks: Vec<Stack>,
     groups: Vec<Group>,
     quantization: Quantization,
     notes: Vec<String>,
@@ -103,14 +106,28 @@ impl Model {
         &self.model_type
     }
 
-    /// Groups of equal layers, in the order of a pass.
+    /// Groups of equal layers of the decoder, or of an encoder that is the whole model, in the order of a pass.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// Every op with how often it occurs, in the order of a pass.
+    /// Every op with how often it occurs, those that run before the prefill first.
     pub fn ops(&self) -> impl Iterator<Item = (&Op, u64)> {
-        self.groups.iter().flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
+        ops(self.all_groups())
+    }
+
+    fn all_groups(&self) -> impl Iterator<Item = &Group> {
+        self.stacks.iter().flat_map(Stack::groups).chain(&self.groups)
+    }
+
+    fn all_ops_mut(&mut self) -> impl Iterator<Item = &mut Op> {
+        let groups = self.stacks.iter_mut().flat_map(Stack::groups_mut).chain(&mut self.groups);
+        groups.flat_map(|group| &mut group.ops)
+    }
+
+    /// Whether the whole model is an encoder: its tokens see what follows them, and it generates nothing.
+    pub fn encodes_only(&self) -> bool {
+        self.encodes_only
     }
 
     /// Numbers of parameters.
@@ -172,8 +189,7 @@ impl Model {
         if self.quantization.is_quantized() {
             return self;
         }
-        let ops = self.groups.iter_mut().flat_map(|group| &mut group.ops);
-        ops.for_each(|op| op.store(dtype));
+        self.all_ops_mut().for_each(|op| op.store(dtype));
         self.quantization.dtype = dtype;
         let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
@@ -187,9 +203,9 @@ impl Model {
 
     fn with_cache(mut self, cache: Storage) -> Self {
         self.quantization.cache = cache;
-        for op in self.groups.iter_mut().flat_map(|group| &mut group.ops) {
+        for op in self.all_ops_mut() {
             match op {
-                Op::Attention(op) => op.cache = cache,
+                Op::Attention(op) | Op::Cross(op) => op.cache = cache,
                 Op::Indexer(op) => op.cache = cache,
                 Op::Latent(op) => op.cache = cache,
                 Op::Recurrent(op) => op.state = cache,
@@ -197,8 +213,16 @@ impl Model {
             }
         }
         self.sums = Sums::of(&self.groups).unwrap_or(self.sums);
+        for stack in &mut self.stacks {
+            stack.add_up();
+        }
         self
     }
+}
+
+/// Every op of some groups with how often it occurs.
+fn ops<'g>(groups: impl Iterator<Item = &'g Group>) -> impl Iterator<Item = (&'g Op, u64)> {
+    groups.flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
 }
 
 impl From<Dtype> for Storage {
@@ -212,10 +236,13 @@ impl From<Dtype> for Storage {
 pub struct Builder<'c> {
     config: &'c Config,
     quantization: Quantization,
+    /// The stacks that are done.
+    stacks: Vec<(Stack, Vec<Vec<u64>>)>,
     groups: Vec<Group>,
-    /// Which layers each group of layers stands for.
+    /// Which layers each group stands for; none where it is no layer.
     members: Vec<Vec<u64>>,
-    first_layer_group: usize,
+    /// Where the layers' modules are.
+    path: &'static str,
 }
 
 impl<'c> Builder<'c> {
@@ -226,7 +253,34 @@ impl<'c> Builder<'c> {
     /// As [`Quantization::read`].
     pub fn new(config: &'c Config) -> Result<Self> {
         let quantization = Quantization::read(config)?;
-        Ok(Self { config, quantization, groups: vec![], members: vec![], first_layer_group: 0 })
+        let path = "model.layers";
+        Ok(Self { config, quantization, stacks: vec![], groups: vec![], members: vec![], path })
+    }
+
+    /// What runs once before the prefill, `path` being where the modules of its layers are: `fill` puts its groups into
+    /// the builder that it is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overflow`] if a sum does not fit 128 bits, and whatever `fill` returns.
+    pub fn stack(
+        &mut self,
+        (name, path): (&'static str, &'static str),
+        component: Component,
+        reads: Reads,
+        fill: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let around =
+            (std::mem::take(&mut self.groups), std::mem::take(&mut self.members), self.path);
+        self.path = path;
+        let filled = fill(self);
+        let groups = std::mem::replace(&mut self.groups, around.0);
+        let members = std::mem::replace(&mut self.members, around.1);
+        self.path = around.2;
+        filled?;
+        let stack = Stack::new(name, component, reads, groups).ok_or_else(too_large)?;
+        self.stacks.push((stack, members));
+        Ok(())
     }
 
     /// Modules that checkpoints of this type store whole whatever the scheme, and whose files do not say so.
@@ -243,6 +297,7 @@ impl<'c> Builder<'c> {
         let mut ops: Vec<Op> = ops.into_iter().collect();
         ops.iter_mut().for_each(|op| self.store(op, None));
         self.groups.push(Group { name: name.into(), repeat: 1, ops });
+        self.members.push(vec![]);
     }
 
     /// `count` layers; equal ones are kept once.
@@ -273,17 +328,15 @@ impl<'c> Builder<'c> {
             )
             .hint("name the modules that are not quantised instead of describing them"));
         }
-        self.first_layer_group = self.groups.len();
-        self.members.clear();
+        let first = self.groups.len();
         for index in 0..count {
             let mut ops = layer(index)?;
             ops.iter_mut().for_each(|op| self.store(op, Some(index)));
-            let known =
-                self.groups[self.first_layer_group..].iter().position(|group| group.ops == ops);
+            let known = self.groups[first..].iter().position(|group| group.ops == ops);
             match known {
                 Some(at) => {
-                    self.groups[self.first_layer_group + at].repeat += 1;
-                    self.members[at].push(index);
+                    self.groups[first + at].repeat += 1;
+                    self.members[first + at].push(index);
                 }
                 None => {
                     self.groups.push(Group { name: String::new(), repeat: 1, ops });
@@ -291,8 +344,7 @@ impl<'c> Builder<'c> {
                 }
             }
         }
-        for (group, members) in self.groups[self.first_layer_group..].iter_mut().zip(&self.members)
-        {
+        for (group, members) in self.groups.iter_mut().zip(&self.members).skip(first) {
             group.name = layer_names(members);
         }
         Ok(())
@@ -308,11 +360,18 @@ impl<'c> Builder<'c> {
         self.quantization.check()?;
         self.check_weights();
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
-        let parameters = Parameters::of(&self.groups).ok_or_else(too_large)?;
+        let stacks: Vec<Stack> = self.stacks.into_iter().map(|(stack, _)| stack).collect();
+        let all = stacks.iter().flat_map(Stack::groups).chain(&self.groups);
+        let parameters = Parameters::of(all).ok_or_else(too_large)?;
+        let sees_what_follows =
+            |(op, _): (&Op, u64)| matches!(op, Op::Attention(op) if !op.mask.keeps_cache());
+        let encodes_only = ops(self.groups.iter()).any(sees_what_follows);
         let mut unread = self.config.unread();
         unread.extend_from_slice(self.quantization.unread());
         Ok(Model {
             model_type: self.config.model_type().to_owned(),
+            encodes_only,
+            stacks,
             groups: self.groups,
             quantization: self.quantization,
             notes: self.config.notes(),
@@ -328,9 +387,9 @@ impl<'c> Builder<'c> {
     fn check_weights(&self) {
         let Some(weights) = self.config.weights() else { return };
         if self.quantization.has_scheme() {
-            let bits = self.groups.iter().flat_map(|group| {
-                group.ops.iter().map(|op| op.stored_bits().saturating_mul(group.repeat.into()))
-            });
+            let stacks = self.stacks.iter().flat_map(|(stack, _)| stack.groups());
+            let bits = ops(stacks.chain(&self.groups))
+                .map(|(op, repeat)| op.stored_bits().saturating_mul(repeat.into()));
             let bytes = bits.fold(0_u128, u128::saturating_add).div_ceil(8);
             if bytes != weights.bytes() {
                 let stored = weights.bytes();
@@ -340,14 +399,15 @@ impl<'c> Builder<'c> {
             }
             return;
         }
-        let layers = self.first_layer_group..self.first_layer_group + self.members.len();
-        let wanted = self.groups.iter().enumerate().flat_map(|(at, group)| {
-            let members = if layers.contains(&at) {
-                self.members[at - layers.start].iter().map(|index| Some(*index)).collect()
-            } else {
-                vec![None]
+        let stacks =
+            self.stacks.iter().flat_map(|(stack, members)| stack.groups().iter().zip(members));
+        let placed = stacks.chain(self.groups.iter().zip(&self.members));
+        let wanted = placed.flat_map(|(group, members)| {
+            let layers: Vec<Option<u64>> = match members.is_empty() {
+                true => vec![None],
+                false => members.iter().copied().map(Some).collect(),
             };
-            members
+            layers
                 .into_iter()
                 .flat_map(|layer| group.ops.iter().map(move |op| Wanted { layer, op }))
         });
@@ -368,7 +428,7 @@ impl<'c> Builder<'c> {
     fn store_by_config(&mut self, op: &mut Op, layer: Option<u64>) {
         op.store(self.quantization.dtype);
         match op {
-            Op::Attention(op) => op.cache = self.quantization.cache,
+            Op::Attention(op) | Op::Cross(op) => op.cache = self.quantization.cache,
             Op::Indexer(op) => op.cache = self.quantization.cache,
             Op::Recurrent(op) => op.state = self.quantization.cache,
             Op::Latent(op) => {
@@ -396,23 +456,21 @@ impl<'c> Builder<'c> {
             return storage;
         }
         self.quantization.assign(&match layer {
-            Some(index) => format!("model.layers.{index}.{module}{end}"),
+            Some(index) => format!("{}.{index}.{module}{end}", self.path),
             None => format!("{module}{end}"),
         })
     }
 }
 
 impl Parameters {
-    fn of(groups: &[Group]) -> Option<Self> {
+    fn of<'g>(groups: impl Iterator<Item = &'g Group>) -> Option<Self> {
         let mut sum = Self { total: 0, active: 0, embedding: 0 };
-        for group in groups {
-            let times = |count: u128| count.checked_mul(group.repeat.into());
-            for op in &group.ops {
-                sum.total = sum.total.checked_add(times(op.parameters())?)?;
-                sum.active = sum.active.checked_add(times(op.active_parameters())?)?;
-                if let Op::Table(_) = op {
-                    sum.embedding = sum.embedding.checked_add(times(op.parameters())?)?;
-                }
+        for (op, repeat) in ops(groups) {
+            let times = |count: u128| count.checked_mul(repeat.into());
+            sum.total = sum.total.checked_add(times(op.parameters())?)?;
+            sum.active = sum.active.checked_add(times(op.active_parameters())?)?;
+            if let Op::Table(_) = op {
+                sum.embedding = sum.embedding.checked_add(times(op.parameters())?)?;
             }
         }
         Some(sum)

@@ -77,8 +77,23 @@ impl Passes {
         }
     }
 
+    /// Passes that compute the keys and values of a source anew: the first over a sequence, after which the
+    /// cache has them, and every one that keeps no cache.
+    pub fn sources(self) -> u64 {
+        match self {
+            Self::Prefill { past, new } => u64::from(past == 0 && new > 0),
+            Self::Decode { .. } => 0,
+            Self::Recompute { count, .. } => count,
+        }
+    }
+
     /// Pairs of a token and a position that it sees.
     pub fn pairs(self, mask: Mask) -> Option<u128> {
+        match mask {
+            Mask::Full => return self.rectangles(),
+            Mask::Around { before, after } => return self.pairs_around(before, after),
+            _ => {}
+        }
         match self {
             Self::Prefill { past, new: count } | Self::Decode { past, count } => {
                 mask.seen_by_first(end(past, count))?.checked_sub(mask.seen_by_first(past.into())?)
@@ -87,6 +102,33 @@ impl Passes {
                 .seen_by_prefixes(end(first, count))?
                 .checked_sub(mask.seen_by_prefixes(first.into())?),
         }
+    }
+
+    /// Pairs of a token and any position of its pass or before it.
+    fn rectangles(self) -> Option<u128> {
+        match self {
+            Self::Prefill { past, new } => times(new.into(), end(past, new)),
+            Self::Decode { .. } => self.pairs(Mask::Causal),
+            Self::Recompute { first, count } => {
+                squares_to(end(first, count))?.checked_sub(squares_to(first.into())?)
+            }
+        }
+    }
+
+    /// Pairs of a token and the positions around it, itself included.
+    ///
+    /// What it sees before it is a sliding window, and so is, read from the last token of a pass to its first, what
+    /// it sees after it; either window has the token itself, which counts once.
+    fn pairs_around(self, before: u64, after: u64) -> Option<u128> {
+        let window = |others: u64| Mask::Sliding { window: others.saturating_add(1) };
+        let backwards = match self {
+            Self::Prefill { new, .. } => Self::Prefill { past: 0, new },
+            // The last token of a pass of one has nothing after it.
+            Self::Decode { .. } => return self.pairs(window(before)),
+            Self::Recompute { .. } => self,
+        };
+        let both = self.pairs(window(before))?.checked_add(backwards.pairs(window(after))?)?;
+        both.checked_sub(self.tokens()?)
     }
 
     /// Entries of the score matrices that eager attention multiplies out: `new` rows each pass, and a
@@ -110,12 +152,10 @@ impl Passes {
             // One row each: as many columns as positions seen, a chunk being a window to the cache.
             Self::Decode { .. } => self.pairs(match mask {
                 Mask::Chunked { chunk } => Mask::Sliding { window: chunk },
-                Mask::Selected { .. } | Mask::Blocks { .. } => Mask::Causal,
+                Mask::Selected { .. } | Mask::Blocks { .. } | Mask::Around { .. } => Mask::Causal,
                 other => other,
             }),
-            Self::Recompute { first, count } => {
-                squares_to(end(first, count))?.checked_sub(squares_to(first.into())?)
-            }
+            Self::Recompute { .. } => self.rectangles(),
         }
     }
 
@@ -143,8 +183,9 @@ impl Passes {
                         let all = divide(end(past, new), mask.positions_an_entry()).0;
                         return Some(all.min(self.pairs(mask)?));
                     }
-                    Mask::Causal => past,
+                    Mask::Causal | Mask::Full => past,
                     Mask::Sliding { window } => past.min(window - 1),
+                    Mask::Around { before, .. } => past.min(before),
                     Mask::Chunked { chunk } => past % chunk,
                 };
                 Some(u128::from(seen_before) + u128::from(new))
@@ -211,9 +252,11 @@ mod tests {
     use super::{Mask, Passes};
     use proptest::prelude::*;
 
-    /// What position `i` (from 0) sees, by the sentence that defines the mask.
-    fn seen(mask: Mask, i: u64) -> u128 {
+    /// What position `i` (from 0) sees in a pass that ends before `end`, by the sentence that defines the mask.
+    fn seen(mask: Mask, i: u64, end: u64) -> u128 {
         u128::from(match mask {
+            Mask::Full => end,
+            Mask::Around { before, after } => i.min(before) + 1 + (end - 1 - i).min(after),
             Mask::Causal => i + 1,
             Mask::Sliding { window } | Mask::Selected { most: window } => (i + 1).min(window),
             Mask::Chunked { chunk } => i % chunk + 1,
@@ -247,15 +290,19 @@ mod tests {
                 most,
                 own
             }),
+            Just(Mask::Full),
+            (0u64..40, 0u64..40).prop_map(|(before, after)| Mask::Around { before, after }),
         ]
     }
 
     proptest! {
         #[test]
         fn pairs_are_the_sum_over_tokens(mask in masks(), past in 0u64..90, new in 0u64..90) {
-            let by_token = (past..past + new).map(|i| seen(mask, i)).sum::<u128>();
-            prop_assert_eq!(Passes::Prefill { past, new }.pairs(mask), Some(by_token));
-            prop_assert_eq!(Passes::Decode { past, count: new }.pairs(mask), Some(by_token));
+            let end = past + new;
+            let in_one_pass = (past..end).map(|i| seen(mask, i, end)).sum::<u128>();
+            prop_assert_eq!(Passes::Prefill { past, new }.pairs(mask), Some(in_one_pass));
+            let in_a_pass_each = (past..end).map(|i| seen(mask, i, i + 1)).sum::<u128>();
+            prop_assert_eq!(Passes::Decode { past, count: new }.pairs(mask), Some(in_a_pass_each));
         }
 
         #[test]
@@ -277,6 +324,8 @@ mod tests {
             if mask.positions_an_entry() == 1 {
                 prop_assert_eq!(run.context(mask), sum(Passes::context));
             }
+            // A pass over nothing would need none.
+            prop_assert!(first == 0 || run.sources() == each().map(Passes::sources).sum::<u64>());
         }
 
         #[test]

@@ -14,6 +14,12 @@ pub(crate) struct Sums {
     pub sampled: Vec<(Component, u128)>,
     /// FLOPs of one row as the reference implementation runs it, for every token.
     pub by_reference: Vec<(Component, u128)>,
+    /// FLOPs of the one row that a pass of a sequence has.
+    pub of_pass: Vec<(Component, u128)>,
+    /// FLOPs of one position of the source.
+    pub of_source: Vec<(Component, u128)>,
+    /// FLOPs of a token and a position of the source that it attends to: scores and values.
+    pub cross: [u128; 2],
     /// FLOPs of one visible pair, by what a token sees.
     pub pairs: Vec<PairFlops>,
     /// FLOPs of one entry of a score matrix, by what the reference implementation's cache keeps.
@@ -33,6 +39,10 @@ pub(crate) struct Sums {
     pub cache: Vec<(Mask, u128)>,
     /// The same of layers that read another layer's cache and keep none.
     pub shared_cache: Vec<(Mask, u128)>,
+    /// Bits that the cache keeps of one position of the source.
+    pub source_cache: u128,
+    /// Bits of weights that are read where the source's keys and values are computed.
+    pub source_bits: u128,
     /// Bits of weights that every pass reads whole.
     pub dense_bits: u128,
     /// Bits of weights that only passes that sample read.
@@ -66,6 +76,7 @@ impl Sums {
         let mut sums = Self::default();
         let mut latents: Vec<(Latent, u64)> = Vec::new();
         let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
+        let [mut of_pass, mut of_source] = [Counts::default(); 2];
         for group in groups {
             let repeat = u128::from(group.repeat);
             for op in &group.ops {
@@ -75,17 +86,30 @@ impl Sums {
                         let add = |counts: &mut Counts, flops: u128| {
                             add_to(&mut counts[linear.component], flops.checked_mul(repeat)?)
                         };
-                        let rows =
-                            if linear.rows == Rows::Sampled { &mut sampled } else { &mut all };
+                        let rows = match linear.rows {
+                            Rows::All | Rows::Anew { .. } => &mut all,
+                            Rows::Sampled => &mut sampled,
+                            Rows::Pass => &mut of_pass,
+                            Rows::Source => &mut of_source,
+                        };
                         add(rows, linear.flops_per_row())?;
                         let flops = linear.flops_per_row_by_reference();
-                        if let Rows::Anew { cache } = linear.rows {
-                            let flops = flops.checked_mul(repeat)?;
-                            sums.anew.push((cache, linear.component, flops));
-                        } else {
-                            add(&mut by_reference, flops)?;
+                        match linear.rows {
+                            Rows::All | Rows::Sampled => add(&mut by_reference, flops)?,
+                            Rows::Anew { cache } => {
+                                let flops = flops.checked_mul(repeat)?;
+                                sums.anew.push((cache, linear.component, flops));
+                            }
+                            Rows::Pass | Rows::Source => {}
                         }
                         sums.add_weights(linear, repeat)?;
+                    }
+                    Op::Cross(op) => {
+                        let [scores, values] = &mut sums.cross;
+                        add_to(scores, op.score_flops_per_pair().checked_mul(repeat)?)?;
+                        add_to(values, op.value_flops_per_pair().checked_mul(repeat)?)?;
+                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
+                        add_to(&mut sums.source_cache, position)?;
                     }
                     Op::Attention(op) => {
                         let flops = PairFlops {
@@ -101,6 +125,9 @@ impl Sums {
                             values: flops.values.checked_mul(runs)?,
                         };
                         add_pairs(&mut sums.squares, squares)?;
+                        if !op.mask.keeps_cache() {
+                            continue;
+                        }
                         let position = op.cached_bits_per_token().checked_mul(repeat)?;
                         let caches =
                             if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
@@ -157,6 +184,8 @@ impl Sums {
         sums.all = all.present().collect();
         sums.sampled = sampled.present().collect();
         sums.by_reference = by_reference.present().collect();
+        sums.of_pass = of_pass.present().collect();
+        sums.of_source = of_source.present().collect();
         Some(sums)
     }
 
@@ -165,7 +194,7 @@ impl Sums {
         let rows = |rows: &[(Component, u128)], component| {
             rows.iter().any(|(known, _)| *known == component)
         };
-        let attends = !self.pairs.is_empty() || !self.latents.is_empty();
+        let attends = !self.pairs.is_empty() || !self.latents.is_empty() || self.cross != [0, 0];
         let has = move |component: Component| {
             let in_rows = if by_reference {
                 rows(&self.by_reference, component)
@@ -176,7 +205,11 @@ impl Sums {
             let in_attention =
                 matches!(component, Component::AttentionScores | Component::AttentionValues);
             let recurs = component == Component::Recurrent && !self.recurrences.is_empty();
-            in_rows || recurs || (in_attention && attends)
+            in_rows
+                || rows(&self.of_pass, component)
+                || rows(&self.of_source, component)
+                || recurs
+                || (in_attention && attends)
         };
         Component::ALL.into_iter().filter(move |component| has(*component))
     }
@@ -190,8 +223,11 @@ impl Sums {
         };
         let bits = linear.stored_bits_per_copy().checked_add(table)?.checked_mul(repeat)?;
         match (linear.experts, linear.rows) {
+            (None, Rows::Source) => add_to(&mut self.source_bits, bits),
             (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
-            (None, Rows::All | Rows::Anew { .. }) => add_to(&mut self.dense_bits, bits),
+            (None, Rows::All | Rows::Pass | Rows::Anew { .. }) => {
+                add_to(&mut self.dense_bits, bits)
+            }
             (Some(Experts { active, total, .. }), _) => {
                 let alike =
                     |known: &&mut RoutedBits| (known.active, known.total) == (active, total);

@@ -2,6 +2,7 @@
 
 use crate::bytes::{Bytes, Stretch};
 use crate::component::Counts;
+use crate::convention::Rule;
 use crate::cost::Flops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
@@ -179,6 +180,7 @@ impl Model {
     ) -> Result<Option<Ideal>> {
         let Some(bytes_per_second) = hardware.bytes_per_second() else { return Ok(None) };
         workload.numbered().ok_or_else(too_large)?;
+        let workload = &*self.requests(workload)?;
         let roofline = Roofline {
             model: self,
             workload,
@@ -186,6 +188,9 @@ impl Model {
             bytes_per_second,
         };
         let mut sum = Ideal { seconds: 0.0, compute_seconds: 0.0 };
+        if phase == Phase::Prefill {
+            sum = sum.and(roofline.of_stacks().ok_or_else(too_large)?);
+        }
         for stretch in Stretch::of(workload, phase) {
             sum = sum.and(roofline.of(&stretch).ok_or_else(too_large)?);
         }
@@ -209,6 +214,22 @@ struct Roofline<'m> {
 }
 
 impl Roofline<'_> {
+    /// What runs before the prefill is one pass more.
+    fn of_stacks(&self) -> Option<Ideal> {
+        if self.model.stacks.is_empty() {
+            return Some(Ideal { seconds: 0.0, compute_seconds: 0.0 });
+        }
+        let mut flops = 0_u128;
+        for (sequence, source) in self.workload.with_sources() {
+            self.model.add_stacks(sequence, source, Rule::Needed, &mut |_, more| {
+                flops = flops.checked_add(more.checked_mul(sequence.count.into())?)?;
+                Some(())
+            })?;
+        }
+        let bytes = self.model.moved_by_stacks(self.workload)?;
+        Some(longer(flops as f64 / self.flops_per_second, bytes / self.bytes_per_second))
+    }
+
     /// Between two cuts FLOPs and bytes of a pass grow by the same amount from one to the next, so at
     /// most once does the other side begin to bind, and the sums on either side have closed forms.
     fn of(&self, stretch: &Stretch) -> Option<Ideal> {
@@ -221,8 +242,7 @@ impl Roofline<'_> {
             for (from, to) in [(from, change), (change, to)] {
                 if from < to {
                     let (compute, memory) = self.seconds(&stretch.part(from, to))?;
-                    sum.seconds += compute.max(memory);
-                    sum.compute_seconds += if compute > memory { compute } else { 0.0 };
+                    sum = sum.and(longer(compute, memory));
                 }
             }
             from = to;
@@ -254,11 +274,14 @@ impl Roofline<'_> {
     /// Passes at which a sequence fills a window or begins a chunk, inside the stretch.
     fn cuts(&self, stretch: &Stretch) -> Vec<u64> {
         let mut cuts = Vec::new();
-        for (_, passes) in stretch.members(self.workload) {
-            let Passes::Decode { past, count } = passes else { continue };
+        for (_, run) in stretch.members(self.workload) {
+            let Passes::Decode { past, count } = run.passes else { continue };
             for mask in self.model.masks() {
                 let (first, step) = match mask {
-                    Mask::Causal | Mask::Compressed { most: None, .. } => continue,
+                    Mask::Causal
+                    | Mask::Full
+                    | Mask::Around { .. }
+                    | Mask::Compressed { most: None, .. } => continue,
                     // Entries and blocks come by steps, which are bounded together.
                     Mask::Compressed { every: size, most: Some(most) }
                     | Mask::Blocks { size, most, .. } => {
@@ -285,10 +308,8 @@ impl Roofline<'_> {
     /// Seconds that the passes of a stretch take on each side, if that side alone bound them.
     fn seconds(&self, stretch: &Stretch) -> Option<(f64, f64)> {
         let mut counts = Counts::default();
-        for (sequence, passes) in stretch.members(self.workload) {
-            let sampled =
-                self.workload.sampled(sequence, stretch.phase).min(stretch.to - stretch.from);
-            self.model.add_needed(passes, sampled, &mut |component, flops| {
+        for (sequence, run) in stretch.members(self.workload) {
+            self.model.sums.add_needed(&run, &mut |component, flops| {
                 let flops = flops.checked_mul(sequence.count.into())?;
                 counts[component] = counts[component].checked_add(flops)?;
                 Some(())
@@ -298,6 +319,12 @@ impl Roofline<'_> {
         let bytes = self.model.moved(stretch, self.workload)?;
         Some((flops / self.flops_per_second, bytes / self.bytes_per_second))
     }
+}
+
+/// What passes take that are all bound by one side.
+fn longer(compute: f64, memory: f64) -> Ideal {
+    let compute_seconds = if compute > memory { compute } else { 0.0 };
+    Ideal { seconds: compute.max(memory), compute_seconds }
 }
 
 /// A ratio or a time that is beyond every measurement. Unknown would be a lie, and so would zero.

@@ -168,10 +168,14 @@ impl Weights {
     pub(crate) fn check<'m>(&self, wanted: impl Iterator<Item = Wanted<'m>>) -> Option<String> {
         let mut expected: BTreeMap<Key, (u128, bool)> = BTreeMap::new();
         for Wanted { layer, op } in wanted {
-            let shared = matches!(op, Op::Linear(op) if op.shared_weights);
+            let shared = match op {
+                Op::Linear(op) => op.shared_weights,
+                Op::Table(op) => op.shared,
+                _ => false,
+            };
             let buffer = matches!(op, Op::Vector(op) if op.buffer);
             let key = self.key(layer, op);
-            if !matches!(op, Op::Attention(_)) && !key.is_in_metadata() {
+            if !matches!(op, Op::Attention(_) | Op::Cross(_)) && !key.is_in_metadata() {
                 let entry = expected.entry(key).or_default();
                 entry.0 += op.parameters();
                 entry.1 |= shared || buffer;

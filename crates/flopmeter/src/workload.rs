@@ -44,6 +44,31 @@ impl Sequence {
 pub struct Workload {
     sequences: Vec<Sequence>,
     kv_cache: bool,
+    decoder_prompt: Option<u64>,
+    /// Positions that each sequence attends to beside its own, where a model has an encoder.
+    sources: Vec<u64>,
+}
+
+/// The passes of one sequence in a phase, and what they work on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub passes: Passes,
+    /// Tokens that are sampled.
+    pub sampled: u64,
+    /// Positions of the source, 0 where there is none.
+    pub source: u64,
+}
+
+impl Run {
+    /// One pass over `rows` positions, of which nothing is sampled.
+    pub const fn once(rows: u64) -> Self {
+        Self { passes: Passes::Prefill { past: 0, new: rows }, sampled: 0, source: 0 }
+    }
+
+    /// Positions of the source whose keys and values the passes compute.
+    pub fn source_rows(&self) -> u128 {
+        u128::from(self.source) * u128::from(self.passes.sources())
+    }
 }
 
 /// Which part of a request's work.
@@ -71,7 +96,7 @@ impl Phase {
 impl Workload {
     /// One request with a KV cache, nothing of it cached before.
     pub fn request(prompt: u64, generate: u64) -> Self {
-        Self { sequences: vec![Sequence::new(prompt, generate)], kv_cache: true }
+        Self::of(vec![Sequence::new(prompt, generate)])
     }
 
     /// Requests that run together.
@@ -101,7 +126,43 @@ impl Workload {
                 .hint("the prompt counts every token, cached ones included"));
             }
         }
-        Ok(Self { sequences, kv_cache: true })
+        Ok(Self::of(sequences))
+    }
+
+    fn of(sequences: Vec<Sequence>) -> Self {
+        Self { sequences, kv_cache: true, decoder_prompt: None, sources: Vec::new() }
+    }
+
+    /// The same requests of an encoder-decoder whose decoder starts from `tokens` each.
+    ///
+    /// What such a model's encoder reads is the request's prompt. Its decoder starts from one token if nothing else
+    /// is said, and the prefill is its pass over these.
+    ///
+    /// ```
+    /// use flopmeter::Workload;
+    ///
+    /// let translation = Workload::request(40, 30).with_decoder_prompt(2);
+    /// assert_eq!(translation.decoder_prompt(), Some(2));
+    /// ```
+    #[must_use]
+    pub fn with_decoder_prompt(mut self, tokens: u64) -> Self {
+        self.decoder_prompt = Some(tokens);
+        self
+    }
+
+    /// The tokens that a decoder starts from, if they were said.
+    pub fn decoder_prompt(&self) -> Option<u64> {
+        self.decoder_prompt
+    }
+
+    /// The same requests as a decoder sees them that attends to what `sources` give: with prompts of its own.
+    pub(crate) fn decoded(&self, decoder_prompt: Option<u64>, source: impl Fn(u64) -> u64) -> Self {
+        let sequences = self.sequences.iter().map(|sequence| Sequence {
+            prompt: decoder_prompt.unwrap_or(sequence.prompt),
+            ..*sequence
+        });
+        let sources = self.sequences.iter().map(|sequence| source(sequence.prompt)).collect();
+        Self { sequences: sequences.collect(), sources, ..*self }
     }
 
     /// The same requests without a KV cache.
@@ -125,6 +186,12 @@ impl Workload {
     /// The requests.
     pub fn sequences(&self) -> &[Sequence] {
         &self.sequences
+    }
+
+    /// The requests, each with the number of positions of its source.
+    pub(crate) fn with_sources(&self) -> impl Iterator<Item = (&Sequence, u64)> {
+        let sources = self.sources.iter().copied().chain(std::iter::repeat(0));
+        self.sequences.iter().zip(sources)
     }
 
     /// Whether keys and values are kept.
@@ -156,6 +223,12 @@ impl Workload {
                 count: generate.saturating_sub(1),
             },
         }
+    }
+
+    /// The passes of one sequence in a phase, with what they work on.
+    pub(crate) fn run(&self, sequence: &Sequence, source: u64, phase: Phase) -> Run {
+        let passes = self.passes(sequence, phase);
+        Run { passes, sampled: self.sampled(sequence, phase), source }
     }
 
     /// Tokens that a phase of one sequence samples, one for each pass that generates.

@@ -33,6 +33,7 @@ struct Requests {
     sequences: Vec<Request>,
     #[serde(default = "yes")]
     kv_cache: bool,
+    decoder_prompt: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -198,7 +199,10 @@ fn workload(requests: &Requests) -> Workload {
         let Request { prompt, cached, generate, count } = *request;
         Sequence { prompt, cached, generate, count }
     });
-    let workload = known(Workload::batch(sequences.collect()));
+    let mut workload = known(Workload::batch(sequences.collect()));
+    if let Some(tokens) = requests.decoder_prompt {
+        workload = workload.with_decoder_prompt(tokens);
+    }
     if requests.kv_cache { workload } else { known(workload.without_kv_cache()) }
 }
 

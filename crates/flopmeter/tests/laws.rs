@@ -38,6 +38,43 @@ fn models() -> Vec<(&'static str, Model)> {
     .collect()
 }
 
+/// And one of each kind that has an encoder: of a prompt, of a window of sound, and nothing else.
+fn all_models() -> Vec<(&'static str, Model)> {
+    let t5 = r#""model_type": "t5", "d_model": 36, "d_kv": 10, "d_ff": 52, "num_layers": 3, "num_heads": 6,
+        "num_decoder_layers": 2, "vocab_size": 131, "torch_dtype": "bfloat16""#;
+    let whisper = r#""model_type": "whisper", "d_model": 36, "encoder_layers": 3, "decoder_layers": 2,
+        "encoder_attention_heads": 6, "decoder_attention_heads": 4, "encoder_ffn_dim": 52, "vocab_size": 131,
+        "decoder_ffn_dim": 40, "num_mel_bins": 7, "max_source_positions": 9, "max_target_positions": 64,
+        "torch_dtype": "bfloat16""#;
+    let encoders = [
+        ("encoder-decoder", format!("{{{t5}}}")),
+        ("sound", format!("{{{whisper}}}")),
+        ("encoder", format!(r#"{{{t5}, "architectures": ["T5EncoderModel"]}}"#)),
+    ];
+    let encoders = encoders.into_iter().map(|(name, text)| {
+        let config = Config::parse(&text).expect("a config");
+        (name, Model::from_config(&config).expect("a model"))
+    });
+    models().into_iter().chain(encoders).collect()
+}
+
+/// The requests that a model with an encoder can do in the place of any.
+fn fitting(model: &Model, mut sequences: Vec<Sequence>) -> Vec<Sequence> {
+    let reads_whole =
+        model.decoder_prompt(&Workload::request(1, 1)).is_some() || model.encodes_only();
+    for sequence in &mut sequences {
+        if reads_whole {
+            sequence.cached = 0;
+        } else if !model.stacks().is_empty() {
+            sequence.prompt = sequence.prompt.max(1);
+        }
+        if model.encodes_only() {
+            sequence.generate = sequence.generate.min(1);
+        }
+    }
+    sequences
+}
+
 fn workload(sequences: Vec<Sequence>) -> Workload {
     Workload::batch(sequences).expect("a workload")
 }
@@ -86,7 +123,8 @@ proptest! {
     #[test]
     fn a_batch_is_the_sum_of_its_sequences(batch in prop::collection::vec(sequences(), 1..5)) {
         for convention in Convention::ALL {
-            for (name, model) in models() {
+            for (name, model) in all_models() {
+                let batch = fitting(&model, batch.clone());
                 let count = |sequences| model.flops(&workload(sequences), convention).expect("it fits").total;
                 let each = batch.iter().flat_map(|sequence| {
                     (0..sequence.count).map(|_| Sequence { count: 1, ..*sequence })
@@ -100,12 +138,12 @@ proptest! {
     #[test]
     fn components_and_explained_lines_sum_to_the_total(batch in prop::collection::vec(sequences(), 1..4), kv_cache: bool) {
         for convention in Convention::ALL {
-            for (name, model) in models() {
+            for (name, model) in all_models() {
                 let mut work = batch.clone();
                 if !kv_cache {
                     work.iter_mut().for_each(|sequence| sequence.cached = 0);
                 }
-                let mut work = workload(work);
+                let mut work = workload(fitting(&model, work));
                 if !kv_cache {
                     work = work.without_kv_cache().expect("nothing is cached");
                 }
@@ -121,8 +159,8 @@ proptest! {
 
     #[test]
     fn a_dtype_moves_bytes_and_never_flops(sequence in sequences()) {
-        for (name, model) in models() {
-            let work = workload(vec![sequence]);
+        for (name, model) in all_models() {
+            let work = workload(fitting(&model, vec![sequence]));
             let narrow = model.clone().with_dtype(Dtype::Fp8).with_cache_dtype(Dtype::Fp8);
             for convention in Convention::ALL {
                 prop_assert_eq!(model.flops(&work, convention), narrow.flops(&work, convention));
@@ -135,8 +173,8 @@ proptest! {
 
     #[test]
     fn what_the_counter_counts_is_never_less_than_what_the_work_needs(sequence in sequences()) {
-        for (name, model) in models() {
-            let work = workload(vec![sequence]);
+        for (name, model) in all_models() {
+            let work = workload(fitting(&model, vec![sequence]));
             // Of a recurrence the counter sees the matrix products only.
             let count = |convention| {
                 let flops = model.flops(&work, convention).expect("it fits");
@@ -150,8 +188,8 @@ proptest! {
     fn the_ideal_time_is_bounded_by_each_side_and_by_their_sum(batch in prop::collection::vec(sequences(), 1..4), peak in 1e3f64..1e9) {
         use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
         let hardware = flopmeter::Hardware::new(FlopsPerSecond(peak), Some(BytesPerSecond(1e6)), 1).expect("hardware");
-        for (name, model) in models() {
-            let work = workload(batch.clone());
+        for (name, model) in all_models() {
+            let work = workload(fitting(&model, batch.clone()));
             let flops = model.flops(&work, &Convention::MODEL).expect("it fits");
             let bytes = model.bytes(&work).expect("it fits");
             for (phase, traffic) in Phase::ALL.into_iter().zip([bytes.prefill, bytes.decode]) {
@@ -166,9 +204,39 @@ proptest! {
     }
 
     #[test]
+    fn an_encoder_decoder_is_its_encoder_and_a_decoder(prompt in 0u64..60, decoder_prompt in 1u64..20, generate in 0u64..20) {
+        let [.., (_, whole), (_, _), (_, encoder)] = &all_models()[..] else { panic!("three encoders") };
+        for convention in [Convention::MODEL, Convention::TORCH] {
+            let alone = encoder.flops(&Workload::request(prompt, 1), &convention).expect("it fits").total;
+            let count = |generate| {
+                let request = Workload::request(prompt, generate).with_decoder_prompt(decoder_prompt);
+                whole.flops(&request, &convention).expect("it fits")
+            };
+            let flops = count(generate);
+            prop_assert_eq!(flops.components()[flopmeter::Component::Encoder], alone);
+            // Each token more attends to the source and to one position more of its own: 2 layers of 6 heads of 10.
+            let more = count(generate + 2).total - count(generate + 1).total;
+            let then = count(generate + 3).total - count(generate + 2).total;
+            prop_assert_eq!(then - more, 2 * 2 * 2 * 6 * 10);
+        }
+    }
+
+    #[test]
+    fn a_source_costs_each_token_the_same(prompt in 1u64..60, more in 0u64..60, generate in 1u64..20) {
+        let [.., (_, whole), (_, _), (_, _)] = &all_models()[..] else { panic!("three encoders") };
+        let count = |prompt| {
+            whole.flops(&Workload::request(prompt, generate), &Convention::MODEL).expect("it fits").decode
+        };
+        let longer = count(prompt + more).total().expect("it fits") - count(prompt).total().expect("it fits");
+        // Scores and values of 2 layers, 6 heads of 10, for each pass after the first.
+        prop_assert_eq!(longer, u128::from(more * (generate - 1)) * 2 * 2 * 2 * 6 * 10);
+    }
+
+    #[test]
     fn the_largest_requests_end_in_a_count_or_an_error(prompt: u64, generate: u64, count in 1u64..) {
-        for (_, model) in models() {
-            let work = workload(vec![Sequence { prompt, cached: 0, generate, count }]);
+        for (_, model) in all_models() {
+            let sequences = vec![Sequence { prompt, cached: 0, generate, count }];
+            let work = workload(fitting(&model, sequences));
             for convention in Convention::ALL {
                 let _ = model.flops(&work, convention);
                 let _ = model.explain(&work, convention);

@@ -6,7 +6,7 @@ use crate::report::ModelReport;
 use crate::source;
 use flopmeter::op::Op;
 use flopmeter::units::Si;
-use flopmeter::{Builtin, Result, Workload};
+use flopmeter::{Builtin, Group, Model, Result, Workload};
 use serde::Serialize;
 
 /// The JSON of `models` without a name.
@@ -106,22 +106,29 @@ fn one(name: &str, args: &ModelsArgs) -> Result<String> {
         dtype: model.quantization().dtype.name(),
         weight_bytes: bytes.weights,
         kv_cache_bytes_per_token: bytes.kv_cache_per_token,
-        layers: model
-            .groups()
-            .iter()
-            .map(|group| Layers {
-                name: group.name.clone(),
-                repeat: group.repeat,
-                parameters: group.ops.iter().map(Op::parameters).sum(),
-                ops: group.ops.iter().map(Op::module).collect(),
-            })
-            .collect(),
+        layers: layers(model),
         ollama: row.map(|row| row.ollama.clone()).unwrap_or_default(),
         aliases: row.map(|row| row.aliases.clone()).unwrap_or_default(),
         source: row.map(|row| row.source),
         notes,
     };
     render::document(&document(&one), &one, args.output.format)
+}
+
+/// Every group of layers; of those that run before the decoder with what they are called.
+fn layers(model: &Model) -> Vec<Layers> {
+    let described = |name: String, group: &Group| Layers {
+        name,
+        repeat: group.repeat,
+        parameters: group.ops.iter().map(Op::parameters).sum(),
+        ops: group.ops.iter().map(Op::module).collect(),
+    };
+    let before = model.stacks().iter().flat_map(|stack| {
+        let name = |group: &Group| format!("{} · {}", stack.name(), group.name);
+        stack.groups().iter().map(move |group| described(name(group), group))
+    });
+    let decoder = model.groups().iter().map(|group| described(group.name.clone(), group));
+    before.chain(decoder).collect()
 }
 
 fn document(one: &One) -> Document {

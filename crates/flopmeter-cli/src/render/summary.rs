@@ -29,7 +29,10 @@ pub fn of(report: &Report) -> Document {
 }
 
 fn workload(workload: &WorkloadReport) -> String {
-    let cache = if workload.kv_cache { "" } else { ", no KV cache" };
+    let mut cache = if workload.kv_cache { "" } else { ", no KV cache" }.to_owned();
+    if let Some(tokens) = workload.decoder_prompt {
+        cache = format!(", decoder prompt {tokens}{cache}");
+    }
     let batch = workload.batch;
     match (workload.prompt, workload.cached, workload.generate) {
         (Some(prompt), Some(cached), Some(generate)) => {

@@ -1,25 +1,30 @@
-//! BART and its kin as decoders on their own (`…ForCausalLM`), without the encoder.
+//! BART and its kin: an encoder and a decoder that attends to it, or the decoder on its own (`…ForCausalLM`).
 //!
 //! ```text
-//! embed + positions (→ norm) → L × [ q, k, v → attend → out, norm ] [ fc1 → fc2, norm ] (→ norm) → head
+//! encoder  embed + positions (→ norm) → L × [ q, k, v → attend to all → out, norm ] [ fc1 → fc2, norm ] (→ norm)
+//! decoder  embed + positions (→ norm) → L × [ q, k, v → attend → out, norm ]
+//!              [ q, k and v of the encoder's output → attend to it → out, norm ] [ fc1 → fc2, norm ] (→ norm) → head
 //! ```
 //!
-//! Whether a norm stands before its half or behind it changes no count. Layers hold cross-attention as well, which
-//! nothing passes where there is no encoder: its weights are stored, and take part in nothing. Configs of the whole
-//! encoder-decoder are refused.
+//! Whether a norm stands before its half or behind it changes no count. Of a decoder on its own the layers hold
+//! cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. Whisper's encoder
+//! reads a window of sound, which two convolutions make positions of, filled up however short the sound is.
 
-use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied};
+use super::parts::{Heads, head, layer_norm, mlp, projection, shared_table, table, tied};
+use crate::component::Component;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Result, shown};
 use crate::model::{Builder, Model};
-use crate::op::Op;
+use crate::op::{Linear, Op};
 use crate::passes::Mask;
+use crate::stack::Reads;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
     "bart",
     "bigbird_pegasus",
     "blenderbot",
     "blenderbot-small",
+    "m2m_100",
     "marian",
     "mbart",
     "mvp",
@@ -31,10 +36,9 @@ pub(super) const MODEL_TYPES: &[&str] = &[
 
 /// What sets one apart from another.
 struct Kind {
-    /// Positions of the table where the key is absent.
-    positions: u64,
-    /// Rows that stand before the first position.
-    offset: u64,
+    /// Positions of the table where the key is absent, and rows that stand before the first one; `None` where sines
+    /// are computed.
+    positions: Option<(u64, u64)>,
     /// Whether the embedding is normed.
     norm_first: bool,
     /// Whether what comes out of the layers is normed.
@@ -44,8 +48,7 @@ struct Kind {
 impl Kind {
     fn of(c: &Config) -> Result<Self> {
         let kind = |positions, offset, norm_first, norm_last| Self {
-            positions,
-            offset,
+            positions: Some((positions, offset)),
             norm_first,
             norm_last,
         };
@@ -53,94 +56,165 @@ impl Kind {
             "bigbird_pegasus" => kind(4096, 0, true, false),
             "blenderbot" => kind(128, 0, false, true),
             "blenderbot-small" => kind(512, 0, true, false),
+            "m2m_100" => Self { positions: None, norm_first: false, norm_last: true },
             "marian" => kind(1024, 0, false, false),
             "mbart" => kind(1024, 2, true, true),
             "pegasus" => kind(1024, 0, false, true),
-            "trocr" => kind(512, 2, c.flag("layernorm_embedding", true)?, false),
+            "trocr" => Self {
+                positions: c.flag("use_learned_position_embeddings", true)?.then_some((512, 2)),
+                norm_first: c.flag("layernorm_embedding", true)?,
+                norm_last: false,
+            },
             "whisper" => kind(448, 0, false, true),
             _ => kind(1024, 2, true, false),
         })
     }
+
+    /// What stands before the layers of either side, its table first.
+    fn first(&self, c: &Config, table_of_tokens: Op, d: u64) -> Result<Vec<Op>> {
+        let key = match c.model_type() {
+            "whisper" => "max_target_positions",
+            _ => "max_position_embeddings",
+        };
+        let mut first = vec![table_of_tokens];
+        match self.positions {
+            Some((default, offset)) => {
+                first.push(table("embed_positions", c.size_or(key, default)? + offset, d));
+            }
+            None => drop(c.raw(key)),
+        }
+        if self.norm_first {
+            first.push(layer_norm("layernorm_embedding", d, true));
+        }
+        Ok(first)
+    }
+
+    /// What stands behind them.
+    fn last(&self, d: u64) -> Vec<Op> {
+        if self.norm_last { vec![layer_norm("layer_norm", d, true)] } else { Vec::new() }
+    }
 }
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    alone(c)?;
     let kind = Kind::of(c)?;
     let d = c.size_of(&["d_model", "hidden_size"])?;
-    let heads = Heads::equal(c, d, &["decoder_attention_heads"])?;
-    let f = c.size("decoder_ffn_dim")?;
-    let layers = c.size("decoder_layers")?;
     let vocab = c.size("vocab_size")?;
-    let rows = match c.model_type() {
-        "marian" => c.maybe("decoder_vocab_size")?.unwrap_or(vocab),
-        _ => vocab,
-    };
-    let key = match c.model_type() {
-        "whisper" => "max_target_positions",
-        _ => "max_position_embeddings",
-    };
-    let learned = c.model_type() != "trocr" || c.flag("use_learned_position_embeddings", true)?;
-    // Of the encoder's sizes none is the decoder's.
-    for key in [
-        "classifier_proj_size",
-        "encoder_attention_heads",
-        "encoder_ffn_dim",
-        "encoder_layers",
-        "max_source_positions",
-        "num_mel_bins",
-    ] {
-        c.raw(key);
-    }
-
+    let whole = is_whole(c)?;
     let mut model = Builder::new(c)?;
-    let mut first = vec![table("model.decoder.embed_tokens", rows, d)];
-    if learned {
-        let positions = c.size_or(key, kind.positions)? + kind.offset;
-        first.push(table("model.decoder.embed_positions", positions, d));
-    }
-    if kind.norm_first {
-        first.push(layer_norm("model.decoder.layernorm_embedding", d, true));
-    }
-    model.once("embedding", first);
-    let bias = Biases::of(c)?;
-    model.layers(layers, |_| {
-        let [q, k, v, out] = matrices(d, bias, SELF);
-        let mut ops = vec![q, k, v, heads.attend(Mask::Causal), out];
-        ops.push(layer_norm("self_attn_layer_norm", d, true));
-        let norm = layer_norm("encoder_attn_layer_norm", d, true);
-        let cross = matrices(d, bias, CROSS).into_iter().chain([norm]);
-        ops.extend(cross.map(|op| Op::Idle(Box::new(op))));
-        ops.extend([
-            mlp("fc1", d, f).bias(true).into(),
-            mlp("fc2", f, d).bias(true).into(),
-            layer_norm("final_layer_norm", d, true),
-        ]);
+    let rows = if !whole {
+        // Of the encoder's sizes none is the decoder's.
+        for key in ENCODER_KEYS {
+            c.raw(key);
+        }
+        match c.model_type() {
+            "marian" => c.maybe("decoder_vocab_size")?.unwrap_or(vocab),
+            _ => vocab,
+        }
+    } else if c.model_type() == "whisper" {
+        hear(c, &mut model, d)?;
+        vocab
+    } else {
+        read(c, &mut model, &kind, vocab, d)?
+    };
+    // Tokens of two vocabularies are in two tables.
+    let same_table = whole && c.model_type() != "whisper" && rows == vocab;
+    let tokens = if same_table { shared_table } else { table }("embed_tokens", rows, d);
+    model.once("embedding", kind.first(c, tokens, d)?);
+    let layer = Layer::read(c, d, "decoder_attention_heads", "decoder_ffn_dim")?;
+    model.layers(c.size("decoder_layers")?, |_| {
+        let mut ops = layer.self_attention(Mask::Causal);
+        let cross = layer.cross_attention();
+        match whole {
+            true => ops.extend(cross),
+            false => ops.extend(
+                cross.filter(|op| !matches!(op, Op::Cross(_))).map(|op| Op::Idle(Box::new(op))),
+            ),
+        }
+        ops.extend(layer.feed_forward());
         Ok(ops)
     })?;
-    let mut last = Vec::new();
-    if kind.norm_last {
-        last.push(layer_norm("model.decoder.layer_norm", d, true));
-    }
-    // This one's decoder has an embedding that no head shares, whatever the config says.
-    let tied = tied(c, true)? && c.model_type() != "bigbird_pegasus";
-    last.push(head(d, vocab, tied).into());
+    let mut last = kind.last(d);
+    // This one's decoder on its own has an embedding that no head shares, whatever the config says.
+    let alone = !whole && c.model_type() == "bigbird_pegasus";
+    let rows = if c.model_type() == "marian" && whole { rows } else { vocab };
+    last.push(head(d, rows, tied(c, true)? && !alone).into());
     model.once("head", last);
     model.finish()
 }
 
-/// The whole has an encoder, whose share in a request no count here knows.
-fn alone(c: &Config) -> Result<()> {
+const ENCODER_KEYS: [&str; 6] = [
+    "classifier_proj_size",
+    "encoder_attention_heads",
+    "encoder_ffn_dim",
+    "encoder_layers",
+    "max_source_positions",
+    "num_mel_bins",
+];
+
+/// Whether a config is that of an encoder-decoder that generates.
+fn is_whole(c: &Config) -> Result<bool> {
     let named = c.texts("architectures")?.unwrap_or_default();
-    let causal = named.iter().any(|name| name.ends_with("ForCausalLM"));
-    let whole = c.flag("is_encoder_decoder", c.model_type() != "trocr")?;
-    if whole && !causal {
-        let fact = "is that of an encoder-decoder; only its decoder on its own is counted";
+    if let Some(other) = named.iter().find(|name| OTHER_HEADS.iter().any(|end| name.ends_with(end))) {
+        let fact = format!("names `{}`, whose head is not counted", shown(other));
         return Err(c
-            .contradiction("model_type", fact)
-            .hint("a decoder alone names a class that ends with ForCausalLM in `architectures`"));
+            .contradiction("architectures", &fact)
+            .hint("the whole generates as …ForConditionalGeneration, the decoder alone as …ForCausalLM"));
     }
-    Ok(())
+    let causal = named.iter().any(|name| name.ends_with("ForCausalLM"));
+    Ok(c.flag("is_encoder_decoder", c.model_type() != "trocr")? && !causal)
 }
+
+const OTHER_HEADS: [&str; 3] =
+    ["ForSequenceClassification", "ForQuestionAnswering", "ForAudioClassification"];
+
+/// The encoder of a text, and how many tokens the decoder knows.
+fn read(c: &Config, model: &mut Builder<'_>, kind: &Kind, vocab: u64, d: u64) -> Result<u64> {
+    c.raw("classifier_proj_size");
+    if c.model_type() == "mvp" && c.flag("use_prompt", false)? {
+        return Err(c.contradiction("use_prompt", "is true, and prompts of layers are not counted"));
+    }
+    if c.model_type() == "bigbird_pegasus" && c.text("attention_type")? != Some("original_full") {
+        return Err(c
+            .contradiction("attention_type", "is block_sparse, which is not counted")
+            .hint("short prompts run as `original_full`: state that"));
+    }
+    let layer = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
+    model.stack(ENCODER, Component::Encoder, Reads::Prompt, |model| {
+        model.once("embedding", kind.first(c, table("shared", vocab, d), d)?);
+        model.layers(c.size("encoder_layers")?, |_| Ok(layer.encoding()))?;
+        model.once("norm", kind.last(d));
+        Ok(())
+    })?;
+    let shared = c.model_type() != "marian" || c.flag("share_encoder_decoder_embeddings", true)?;
+    match c.maybe("decoder_vocab_size")? {
+        Some(rows) if !shared => Ok(rows),
+        _ => Ok(vocab),
+    }
+}
+
+/// The encoder of a window of sound: two convolutions of three positions each, the second over every other one.
+fn hear(c: &Config, model: &mut Builder<'_>, d: u64) -> Result<()> {
+    c.raw("classifier_proj_size");
+    let positions = c.size_or("max_source_positions", 1500)?;
+    let bins = c.size_or("num_mel_bins", 80)?;
+    let layer = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
+    let convolution = |module, from| {
+        Linear::new(module, Component::EmbeddingProjections, 3 * from, d).bias(true).into()
+    };
+    model.stack(ENCODER, Component::Encoder, Reads::Window(2 * positions), |model| {
+        model.once("first convolution", [convolution("conv1", bins)]);
+        Ok(())
+    })?;
+    model.stack(ENCODER, Component::Encoder, Reads::Window(positions), |model| {
+        let table = table("model.encoder.embed_positions", positions, d);
+        model.once("second convolution", [convolution("conv2", d), table]);
+        model.layers(c.size("encoder_layers")?, |_| Ok(layer.encoding()))?;
+        model.once("norm", [layer_norm("layer_norm", d, true)]);
+        Ok(())
+    })
+}
+
+const ENCODER: (&str, &str) = ("encoder", "model.encoder.layers");
 
 /// Modules of queries, keys, values and of what comes out.
 type Names = [&'static str; 4];
@@ -155,25 +229,64 @@ const CROSS: Names = [
     "encoder_attn.out_proj",
 ];
 
-/// Which projections of attention have one.
+/// The sizes of a layer of either side.
 #[derive(Clone, Copy)]
-struct Biases {
-    all: bool,
-    keys: bool,
+struct Layer {
+    d: u64,
+    heads: Heads,
+    f: u64,
+    bias: bool,
+    key_bias: bool,
 }
 
-impl Biases {
-    fn of(c: &Config) -> Result<Self> {
-        let all = c.model_type() != "bigbird_pegasus" || c.flag("use_bias", false)?;
-        Ok(Self { all, keys: all && c.model_type() != "whisper" })
+impl Layer {
+    fn read(c: &Config, d: u64, heads: &'static str, f: &'static str) -> Result<Self> {
+        let bias = c.model_type() != "bigbird_pegasus" || c.flag("use_bias", false)?;
+        let key_bias = bias && c.model_type() != "whisper";
+        let heads = Heads::equal(c, d, &[heads])?;
+        Ok(Self { d, heads, f: c.size(f)?, bias, key_bias })
     }
-}
 
-/// The four projections of an attention.
-fn matrices(d: u64, bias: Biases, names: Names) -> [Op; 4] {
-    let [q, k, v, out] = names;
-    let square = |name, bias| projection(name, d, d).bias(bias).into();
-    [square(q, bias.all), square(k, bias.keys), square(v, bias.all), square(out, bias.all)]
+    /// The four projections of an attention.
+    fn matrices(&self, names: Names) -> [Linear; 4] {
+        let [q, k, v, out] = names;
+        let square = |name, bias| projection(name, self.d, self.d).bias(bias);
+        [
+            square(q, self.bias),
+            square(k, self.key_bias),
+            square(v, self.bias),
+            square(out, self.bias),
+        ]
+    }
+
+    fn self_attention(&self, mask: Mask) -> Vec<Op> {
+        let [q, k, v, out] = self.matrices(SELF).map(Op::from);
+        let norm = layer_norm("self_attn_layer_norm", self.d, true);
+        vec![q, k, v, self.heads.attend(mask), out, norm]
+    }
+
+    fn cross_attention(&self) -> impl Iterator<Item = Op> {
+        let [q, k, v, out] = self.matrices(CROSS);
+        let norm = layer_norm("encoder_attn_layer_norm", self.d, true);
+        let attend = self.heads.attend_across("encoder_attn");
+        let (k, v) = (k.of_source(), v.of_source());
+        [q.into(), k.into(), v.into(), attend, out.into(), norm].into_iter()
+    }
+
+    fn feed_forward(&self) -> [Op; 3] {
+        [
+            mlp("fc1", self.d, self.f).bias(true).into(),
+            mlp("fc2", self.f, self.d).bias(true).into(),
+            layer_norm("final_layer_norm", self.d, true),
+        ]
+    }
+
+    /// A layer of the encoder.
+    fn encoding(&self) -> Vec<Op> {
+        let mut ops = self.self_attention(Mask::Full);
+        ops.extend(self.feed_forward());
+        ops
+    }
 }
 
 #[cfg(test)]
@@ -195,13 +308,24 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_encoder_decoder_is_refused() {
-        let whole = SMALL.replace("ForCausalLM", "ForConditionalGeneration");
-        assert_eq!(
-            fact(&whole),
-            "`model_type`: is that of an encoder-decoder; only its decoder on its own is counted"
-        );
+    fn a_whole_has_an_encoder_and_a_decoder_that_attends_to_it() {
+        let sizes = r#"{"encoder_layers": 2, "encoder_attention_heads": 5, "encoder_ffn_dim": 70, "#;
+        let whole = SMALL.replacen('{', sizes, 1).replace("ForCausalLM", "ForConditionalGeneration");
+        let bart = model(&whole);
+        // Beside the decoder's: positions and a norm once more, layers of attention 4·(60² + 60), mlp
+        // 2·60·70 + 70 + 60, two norms of 120.
+        let encoder = 66 * 60 + 120 + 2 * (4 * 3660 + 8530 + 240);
+        assert_eq!(bart.parameters().total, model(SMALL).parameters().total + encoder);
+        assert_eq!(bart.parameters().active, bart.parameters().total);
         let told = whole.replacen('{', r#"{"is_encoder_decoder": false, "#, 1);
         assert_eq!(model(&told).parameters(), model(SMALL).parameters());
+    }
+
+    #[test]
+    fn heads_that_classify_are_refused() {
+        assert_eq!(
+            fact(&SMALL.replace("CausalLM", "SequenceClassification")),
+            "`architectures`: names `BartForSequenceClassification`, whose head is not counted"
+        );
     }
 }

@@ -122,6 +122,7 @@ architectures! {
     smollm3,
     stablelm,
     starcoder2,
+    t5,
     xlstm,
     xmod,
     zamba,
@@ -375,7 +376,7 @@ mod tests {
         };
         assert_eq!(hint("LLaMA"), "the nearest that is: \"llama\"");
         assert_eq!(hint("qwen3_mo"), "the nearest that is: \"qwen3_moe\"");
-        for far in ["fnet", "t5", "wav2vec", "模型"] {
+        for far in ["fnet", "esm", "wav2vec", "模型"] {
             assert_eq!(hint(far), "the reference page `architectures` lists every type that is");
         }
     }

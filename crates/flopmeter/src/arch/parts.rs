@@ -133,6 +133,11 @@ impl Heads {
         Attention::new(module, self.query, self.kv, self.dim, self.dim, mask).into()
     }
 
+    /// Attention of these heads to a source.
+    pub fn attend_across(&self, module: &'static str) -> Op {
+        Op::Cross(Attention::new(module, self.query, self.kv, self.dim, self.dim, Mask::Full))
+    }
+
     /// `q_proj`, `k_proj`, `v_proj`, attention and `o_proj` under `self_attn`.
     pub fn attention(&self, hidden: u64, qkv_bias: bool, out_bias: bool, mask: Mask) -> Vec<Op> {
         let (q, kv) = (self.query_width(), self.kv_width());
@@ -234,7 +239,12 @@ pub(super) fn rms_norm(module: &'static str, width: u64) -> Op {
 
 /// A look-up table.
 pub(super) fn table(module: &'static str, rows: u64, width: u64) -> Op {
-    Op::Table(Table { module, rows, width, storage: Storage::plain(Dtype::Bf16) })
+    Op::Table(Table { module, rows, width, shared: false, storage: Storage::plain(Dtype::Bf16) })
+}
+
+/// A look-up table that another part of the model has already.
+pub(super) fn shared_table(module: &'static str, rows: u64, width: u64) -> Op {
+    Op::Table(Table { module, rows, width, shared: true, storage: Storage::plain(Dtype::Bf16) })
 }
 
 /// The output head: `hidden` × `vocab`, run where a token is sampled.

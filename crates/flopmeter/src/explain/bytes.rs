@@ -2,7 +2,7 @@
 
 use super::tokens::named;
 use super::{Line, Section};
-use crate::bytes::{CacheUse, Stretch, Times, cache_positions, states};
+use crate::bytes::{CacheUse, Read, Stretch, Times, cache_positions, source_positions, states};
 use crate::error::Result;
 use crate::model::{Group, Model, too_large};
 use crate::op::{Op, Recurrent};
@@ -17,6 +17,7 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain_bytes(&self, workload: &Workload) -> Result<Section> {
         let bytes = self.bytes(workload)?;
+        let workload = &*self.requests(workload)?;
         let mut stored: Vec<(&str, u128, u128)> = Vec::new();
         for (op, repeat) in self.ops() {
             let Some(storage) = op.storage() else { continue };
@@ -50,7 +51,13 @@ impl Model {
             self.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)))
         {
             let (formula, numbers, bits, cache) = match op {
-                Op::Attention(op) if op.shares_cache => continue,
+                Op::Attention(op) if op.shares_cache || !op.mask.keeps_cache() => continue,
+                Op::Cross(op) => (
+                    "layers · KV heads · (key + value width) · bits ÷ 8, of a position of the source",
+                    format!("{} · {} · ({} + {})", group.repeat, op.kv_heads, op.qk_dim, op.v_dim),
+                    op.cached_bits_per_token(),
+                    op.cache,
+                ),
                 Op::Attention(op) => (
                     "layers · KV heads · (key + value width) · bits ÷ 8",
                     format!("{} · {} · ({} + {})", group.repeat, op.kv_heads, op.qk_dim, op.v_dim),
@@ -78,8 +85,9 @@ impl Model {
             };
             let width = cache.matrix_bits(1, 1);
             let bits = bits.checked_mul(group.repeat.into()).ok_or_else(too_large)?;
+            let of = if matches!(op, Op::Cross(_)) { "of the source" } else { "a token" };
             lines.push(Line::new(
-                format!("KV cache, a token · {}", group.name),
+                format!("KV cache, {of} · {}", group.name),
                 formula,
                 format!("{numbers} · {width} ÷ 8"),
                 bits.div_ceil(8),
@@ -119,22 +127,16 @@ impl Model {
         phase: Phase,
         lines: &mut Vec<Line>,
     ) -> Option<()> {
+        if phase == Phase::Prefill {
+            self.visit_stacks(workload, |stack, read| {
+                lines.push(read_line(phase, stack.name(), &read)?);
+                Some(())
+            })?;
+        }
         for stretch in Stretch::of(workload, phase) {
             let passes = format!("passes {}–{}", stretch.from + 1, stretch.to);
             self.visit_weights(&stretch, workload, |read| {
-                let (formula, times, bytes) = match read.times {
-                    Times::Exact(times) => {
-                        let bits = read.bits.checked_mul(times)?;
-                        ("times read · bits ÷ 8", times.to_string(), bits.div_ceil(8).to_string())
-                    }
-                    Times::Expected(times) => (
-                        "Σ over passes of E·(1 − (1 − k/E)^tokens) · bits of one ÷ 8",
-                        format!("{times:.4}"),
-                        format!("{:.0}", times * read.bits as f64 / 8.0),
-                    ),
-                };
-                let name = format!("read, {} · {passes} · {}", phase.name(), read.what);
-                lines.push(Line::new(name, formula, format!("{times} · {} ÷ 8", read.bits), bytes));
+                lines.push(read_line(phase, &passes, &read)?);
                 Some(())
             })?;
         }
@@ -164,6 +166,16 @@ impl Model {
                 positions.checked_mul(bits)?.div_ceil(8),
             ));
         }
+        let bits = self.sums.source_cache;
+        if bits > 0 {
+            let positions = source_positions(workload, purpose)?;
+            lines.push(Line::new(
+                format!("{name} · source"),
+                "positions of the source, for reading times the passes · bits of one ÷ 8",
+                format!("{positions} · {bits} ÷ 8"),
+                positions.checked_mul(bits)?.div_ceil(8),
+            ));
+        }
         let bits = self.sums.state_bits;
         if bits > 0 {
             let states = states(workload, purpose)?;
@@ -176,6 +188,23 @@ impl Model {
         }
         Some(())
     }
+}
+
+/// A part of the weights that a phase reads.
+fn read_line(phase: Phase, passes: &str, read: &Read) -> Option<Line> {
+    let (formula, times, bytes) = match read.times {
+        Times::Exact(times) => {
+            let bits = read.bits.checked_mul(times)?;
+            ("times read · bits ÷ 8", times.to_string(), bits.div_ceil(8).to_string())
+        }
+        Times::Expected(times) => (
+            "Σ over passes of E·(1 − (1 − k/E)^tokens) · bits of one ÷ 8",
+            format!("{times:.4}"),
+            format!("{:.0}", times * read.bits as f64 / 8.0),
+        ),
+    };
+    let name = format!("read, {} · {passes} · {}", phase.name(), read.what);
+    Some(Line::new(name, formula, format!("{times} · {} ÷ 8", read.bits), bytes))
 }
 
 /// The state of a sequence in equal layers.

@@ -2,11 +2,11 @@
 
 use crate::op::{Form, HeadSum, Indexer, Latent, Linear, Recurrent, Rows};
 use crate::passes::Passes;
+use crate::workload::Run;
 
 pub(super) fn linear_factors(
     linear: &Linear,
-    passes: Passes,
-    sampled: u64,
+    run: &Run,
     by_reference: bool,
 ) -> Option<Vec<(&'static str, u128)>> {
     let mut factors =
@@ -19,9 +19,13 @@ pub(super) fn linear_factors(
         });
     }
     factors.push(match linear.rows {
-        Rows::Sampled if !by_reference => ("sampled", sampled.into()),
-        Rows::Anew { cache } if by_reference => ("cached and new tokens", passes.context(cache)?),
-        _ => ("tokens", passes.tokens()?),
+        Rows::Sampled if !by_reference => ("sampled", run.sampled.into()),
+        Rows::Anew { cache } if by_reference => {
+            ("cached and new tokens", run.passes.context(cache)?)
+        }
+        Rows::All | Rows::Sampled | Rows::Anew { .. } => ("tokens", run.passes.tokens()?),
+        Rows::Pass => ("passes", run.passes.count().into()),
+        Rows::Source => ("positions of the source, where it is computed", run.source_rows()),
     });
     Some(factors)
 }

@@ -2,10 +2,13 @@
 
 use super::Line;
 use crate::passes::{Mask, Passes};
+use crate::workload::Run;
 
-pub(super) fn tokens_line(passes: Passes) -> Option<Line> {
-    let tokens = passes.tokens()?;
-    Some(match passes {
+/// `before` is for what runs before the prefill, over positions that are not the decoder's.
+pub(super) fn tokens_line(run: Run, before: bool) -> Option<Line> {
+    let tokens = run.passes.tokens()?;
+    Some(match run.passes {
+        _ if before => Line::new("tokens", "positions of the one pass", tokens.to_string(), tokens),
         Passes::Prefill { past, new } => Line::new(
             "tokens",
             "prompt − cached",
@@ -69,6 +72,10 @@ pub(super) fn pairs_line(passes: Passes, mask: Mask, rectangles: bool) -> Option
     let pairs = passes.pairs(mask)?;
     let name = format!("pairs ({shown})");
     Some(match passes {
+        Passes::Prefill { past, new } if !mask.keeps_cache() => {
+            let (formula, numbers) = seen_by_all(past, new, mask);
+            Line::new(name, formula, numbers, pairs)
+        }
         Passes::Prefill { past, new: count } | Passes::Decode { past, count } => {
             let (formula, numbers) = seen(past, count, mask);
             Line::new(name, formula, numbers, pairs)
@@ -100,11 +107,30 @@ fn entries_line(name: String, passes: Passes, every: u64, squares: u128) -> Line
     }
 }
 
+/// What `new` tokens of one pass after `past` others see, those after them included.
+fn seen_by_all(past: u64, new: u64, mask: Mask) -> (String, String) {
+    match mask {
+        Mask::Around { before, after } => {
+            let rising =
+                |others| seen(0, new, Mask::Sliding { window: u64::saturating_add(others, 1) }).1;
+            (
+                "before and itself + itself and after − itself, each a window".into(),
+                format!("({}) + ({}) − {new}", rising(before), rising(after)),
+            )
+        }
+        _ => ("n·(before + n)".into(), format!("{new}·({past} + {new})")),
+    }
+}
+
 /// What `count` tokens after `past` others see.
 fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
     let rising = |past: u64, count: u64| format!("{count}·{past} + {count}·({count} + 1)/2");
     match mask {
-        Mask::Causal => ("n·before + n·(n + 1)/2".into(), rising(past, count)),
+        // In passes of one token there is none after it.
+        Mask::Causal | Mask::Full => ("n·before + n·(n + 1)/2".into(), rising(past, count)),
+        Mask::Around { before, .. } => {
+            seen(past, count, Mask::Sliding { window: before.saturating_add(1) })
+        }
         Mask::Sliding { window } | Mask::Selected { most: window } => {
             // Tokens that still see everything, then tokens that see a full window.
             let inside = window.saturating_sub(past).min(count);
@@ -158,5 +184,7 @@ pub(super) fn named(mask: Mask) -> String {
             format!("the best {most} entries of {every}")
         }
         Mask::Blocks { size, most, .. } => format!("the best {most} blocks of {size}"),
+        Mask::Full => "all".to_owned(),
+        Mask::Around { before, after } => format!("{before} before, {after} after"),
     }
 }

@@ -48,6 +48,10 @@ pub enum Rows {
         /// What its cache keeps.
         cache: Mask,
     },
+    /// One a pass of each sequence (a pooler).
+    Pass,
+    /// None: the positions of the source that cross-attention attends to, once while a cache keeps what comes out.
+    Source,
 }
 
 /// How many experts there are and how many a token runs through.
@@ -103,6 +107,20 @@ impl Linear {
     #[must_use]
     pub const fn sampled(mut self) -> Self {
         self.rows = Rows::Sampled;
+        self
+    }
+
+    /// Run for one row a pass of each sequence.
+    #[must_use]
+    pub const fn once_a_pass(mut self) -> Self {
+        self.rows = Rows::Pass;
+        self
+    }
+
+    /// Run over the source instead of the tokens.
+    #[must_use]
+    pub const fn of_source(mut self) -> Self {
+        self.rows = Rows::Source;
         self
     }
 

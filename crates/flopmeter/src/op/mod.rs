@@ -24,6 +24,9 @@ pub enum Op {
     Linear(Linear),
     /// Scores and values of attention over cached keys and values.
     Attention(Attention),
+    /// Scores and values of attention to a source, an encoder's output: every new token sees every position of it.
+    /// Keys and values come of products over [`Rows::Source`]; the cache keeps them as they are.
+    Cross(Attention),
     /// Scores that choose the keys which sparse attention looks at.
     Indexer(Indexer),
     /// Scores and values of attention over cached latents, and what expands them.
@@ -73,8 +76,17 @@ pub struct Table {
     pub rows: u64,
     /// Elements of a vector.
     pub width: u64,
+    /// Whether it is another op's table, which is stored once.
+    pub shared: bool,
     /// How an element is stored.
     pub storage: Storage,
+}
+
+impl Table {
+    /// Vectors that are stored here.
+    fn stored_rows(&self) -> u64 {
+        if self.shared { 0 } else { self.rows }
+    }
 }
 
 /// Parameters that act element by element.
@@ -96,7 +108,7 @@ impl Op {
     pub fn module(&self) -> &'static str {
         match self {
             Self::Linear(op) => op.module,
-            Self::Attention(op) => op.module,
+            Self::Attention(op) | Self::Cross(op) => op.module,
             Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
             Self::Product(op) => op.module,
@@ -111,10 +123,10 @@ impl Op {
     pub fn parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.parameters(),
-            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
+            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Recurrent(op) => op.kind.parameters(),
-            Self::Table(op) => u128::from(op.rows) * u128::from(op.width),
+            Self::Table(op) => u128::from(op.stored_rows()) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
             Self::Idle(op) => op.parameters(),
         }
@@ -133,11 +145,11 @@ impl Op {
     pub fn stored_bits(&self) -> u128 {
         match self {
             Self::Linear(op) => op.stored_bits(),
-            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => 0,
+            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
             Self::Recurrent(op) => op.stored_bits(),
-            Self::Table(op) => op.storage.matrix_bits(op.width, op.rows),
+            Self::Table(op) => op.storage.matrix_bits(op.width, op.stored_rows()),
             Self::Vector(op) => op.storage.matrix_bits(op.elements, 1),
         }
     }
@@ -146,7 +158,7 @@ impl Op {
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::Linear(op) => Some(op.storage),
-            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => None,
+            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => None,
             Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
             Self::Recurrent(op) => Some(op.storage),
@@ -159,7 +171,7 @@ impl Op {
     pub(crate) fn store_as(&mut self, storage: Storage) {
         match self {
             Self::Linear(op) => op.storage = storage,
-            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => {}
+            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => {}
             Self::Idle(op) => op.store_as(storage),
             Self::Recurrent(op) => op.storage = storage,
             Self::Latent(op) => op.storage = storage,
@@ -176,7 +188,7 @@ impl Op {
                 op.storage = plain;
                 op.bias_bits = dtype.bits();
             }
-            Self::Attention(_) | Self::Indexer(_) | Self::Product(_) => {}
+            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => {}
             Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,
             Self::Recurrent(op) => op.storage = plain,

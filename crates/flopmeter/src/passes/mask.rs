@@ -41,13 +41,29 @@ pub enum Mask {
         /// Whether a token sees the block that it makes whole beside these.
         own: bool,
     },
+    /// Every position of its pass and everything before the pass: what an encoder's tokens see.
+    Full,
+    /// Positions near it on either side: an encoder's window.
+    Around {
+        /// Positions before it that it sees.
+        before: u64,
+        /// Positions after it that it sees.
+        after: u64,
+    },
 }
 
 impl Mask {
+    /// Whether later passes read what a pass leaves: tokens that see what follows them see it in one pass.
+    pub fn keeps_cache(self) -> bool {
+        !matches!(self, Self::Full | Self::Around { .. })
+    }
+
     /// Σ over the first `n` positions of what each sees.
     pub(super) fn seen_by_first(self, n: u128) -> Option<u128> {
         match self {
             Self::Causal => sum_to_and_with(n),
+            // What these see depends on where their pass ends: `Passes::pairs` asks for none of them.
+            Self::Full | Self::Around { .. } => None,
             Self::Sliding { window } | Self::Selected { most: window } => {
                 let window = u128::from(window);
                 let rising = n.min(window);
@@ -86,6 +102,7 @@ impl Mask {
     pub(super) fn seen_by_prefixes(self, n: u128) -> Option<u128> {
         match self {
             Self::Causal => tetrahedral(n),
+            Self::Full | Self::Around { .. } => None,
             Self::Sliding { window } | Self::Selected { most: window } => {
                 let window = u128::from(window);
                 if n <= window + 1 {

@@ -47,6 +47,11 @@ MLLAMA_IMAGES = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers"
 BART = {"vocab_size": 131, "d_model": 60, "decoder_layers": 3, "decoder_attention_heads": 6, "decoder_ffn_dim": 92,
         "encoder_layers": 4, "encoder_attention_heads": 4, "encoder_ffn_dim": 50, "max_position_embeddings": 64,
         "decoder_start_token_id": 1, **TOKENS}
+WHISPER_SOUND = {"max_target_positions": 64, "num_mel_bins": 8, "max_source_positions": 9}
+WHOLE = {"bart": "Bart", "blenderbot": "Blenderbot", "blenderbot-small": "BlenderbotSmall", "m2m_100": "M2M100",
+         "mbart": "MBart", "mvp": "Mvp", "pegasus": "Pegasus", "plbart": "PLBart", "whisper": "Whisper"}
+T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3, "num_heads": 6,
+      "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta",
          "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
 LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
@@ -362,7 +367,21 @@ CASES = {
     "bart@untied": {**BART, "tie_word_embeddings": False},
     "bigbird_pegasus@bias": {**BART, "use_bias": True},
     "trocr@computed-positions": {**BART, "use_learned_position_embeddings": False, "layernorm_embedding": False},
-    "whisper": {**BART, "max_target_positions": 64, "num_mel_bins": 8, "max_source_positions": 9},
+    "whisper": {**BART, **WHISPER_SOUND},
+    **{f"{kind}@whole": {**BART, "architectures": [f"{name}ForConditionalGeneration"],
+                          **(WHISPER_SOUND if kind == "whisper" else {})}
+       for kind, name in WHOLE.items()},
+    "bigbird_pegasus@whole": {**BART, "architectures": ["BigBirdPegasusForConditionalGeneration"],
+                              "attention_type": "original_full"},
+    "marian@whole": {**BART, "architectures": ["MarianMTModel"]},
+    "marian@two-vocabularies": {**BART, "architectures": ["MarianMTModel"], "decoder_vocab_size": 137,
+                                "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False},
+    "t5": {**T5, "architectures": ["T5ForConditionalGeneration"]},
+    "t5@gated": {**T5, "architectures": ["T5ForConditionalGeneration"], "feed_forward_proj": "gated-gelu",
+                 "num_decoder_layers": 2},
+    "t5@encoder": {**T5, "architectures": ["T5EncoderModel"]},
+    "mt5": {**T5, "architectures": ["MT5ForConditionalGeneration"]},
+    "umt5": {**T5, "architectures": ["UMT5ForConditionalGeneration"]},
     **{kind: {**SMALL, "is_decoder": True} for kind in BERTS},
     **{f"{kind}@untied": {**SMALL, "is_decoder": True, "tie_word_embeddings": False} for kind in BERTS},
     "ernie@tasks": {**SMALL, "is_decoder": True, "use_task_id": True, "task_type_vocab_size": 4},

@@ -26,7 +26,7 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 from transformers import DynamicCache
-from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutput, MoeCausalLMOutputWithPast
 from transformers.models.auto import modeling_auto
 
 import compare
@@ -49,9 +49,13 @@ BATCHES = [1, 2]
 # A step of several sequences mixes them in the reference implementation, and counts their square.
 ALONE = {"rwkv"}
 
-ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self"}
+# Tokens that an encoder reads, and new tokens of the forwards of the decoder that attends to it.
+SOURCES = [5, 23]
+DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
+ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "SelfAttention",
+             "EncDecAttention"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
-       "linear"}
+       "linear", "DenseReluDense"}
 # Those that make no cache and go on with the one that they are given.
 GIVEN = {"granite4_vision", "recurrent_gemma"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
@@ -149,12 +153,14 @@ def component(path, operation):
     raise ValueError(f"{operation} in {'.'.join(path)} belongs to no component")
 
 
-def components(operations):
-    """FLOPs per component. In an attention module the batched products come in pairs, scores then values, told from
+def components(operations, encodes=False):
+    """FLOPs per component; of an encoder that a decoder attends to (`encodes`), all of them are one. In an attention module the batched products come in pairs, scores then values, told from
     each other by their shapes: values contract the very positions that scores produced."""
     sums, scores = defaultdict(int), None
     for path, operation, shapes, flops in operations:
-        if not is_batched_product_of(path, operation):
+        if encodes and "encoder" in path:
+            sums["encoder"] += flops
+        elif not is_batched_product_of(path, operation):
             assert scores is None, f"{operation} in {path} between scores and values"
             sums[component(path, operation)] += flops
         elif scores is None:
@@ -197,6 +203,60 @@ def run(model, batch, lengths, vocabulary):
     return {"batch": batch, "passes": passes}
 
 
+def counted(model, lengths, forward):
+    """The counts of forwards of an encoder or of an encoder-decoder: of `forward(new, past, output of the last)`."""
+    passes, past, output, names = [], 0, None, kinds(model)
+    for new in lengths:
+        with Counter(names) as counter:
+            output = forward(new, output)
+        total = counter.get_total_flops()
+        parts = components(counter.operations, model.config.is_encoder_decoder)
+        assert total == sum(parts.values()) > 0, (total, parts)
+        passes.append({"past": past, "new": new, "total": total, "components": parts})
+        past += new
+    return passes
+
+
+def run_whole(model, batch, source, lengths, vocabulary):
+    """The counts of an encoder-decoder: the first pass is the encoder's and the decoder's, the others go on."""
+    config = model.config
+    if config.model_type == "whisper":
+        features = torch.randn(batch, config.num_mel_bins, 2 * config.max_source_positions)
+        reads = {"input_features": features}
+    else:
+        reads = {"input_ids": torch.randint(3, vocabulary, (batch, source))}
+
+    def forward(new, last):
+        tokens = torch.randint(3, vocabulary, (batch, new))
+        if last is None:
+            return model(**reads, decoder_input_ids=tokens, use_cache=True)
+        encoded = BaseModelOutput(last_hidden_state=last.encoder_last_hidden_state)
+        return model(encoder_outputs=encoded, decoder_input_ids=tokens, past_key_values=last.past_key_values,
+                     use_cache=True)
+
+    passes = counted(model, lengths, forward)
+    return {"batch": batch, **({"source": source} if source else {}), "passes": passes}
+
+
+def run_encoder(model, batch, new, vocabulary):
+    """The count of the one pass of an encoder."""
+    tokens = torch.randint(3, vocabulary, (batch, new))
+    return {"batch": batch, "passes": counted(model, [new], lambda new, last: model(input_ids=tokens))}
+
+
+def runs(model, model_type, vocabulary):
+    """All runs of a case."""
+    config = model.config
+    batches = BATCHES[:1 if model_type in ALONE else None]
+    if config.is_encoder_decoder:
+        sources = [None] if model_type == "whisper" else SOURCES
+        return [run_whole(model, batch, source, lengths, vocabulary)
+                for batch in batches for source in sources for lengths in DECODERS]
+    if not model.can_generate():
+        return [run_encoder(model, batch, new, vocabulary) for batch in batches for new in SOURCES]
+    return [run(model, batch, lengths, vocabulary) for batch in batches for lengths in SEQUENCES]
+
+
 def saved(config):
     """What `save_pretrained` writes, and the config that loads from it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +265,12 @@ def saved(config):
 
 
 def build(config):
-    """The language model of a config, randomly initialised; the whole of it where it sees or hears as well."""
+    """The model of a config, randomly initialised: of the class that it names, or the language model; the whole of it
+    where it sees or hears as well."""
+    if config.architectures:
+        kind = getattr(transformers, config.architectures[0])
+        model = kind._from_config(config, attn_implementation="eager", dtype=torch.float32)
+        return model.eval().requires_grad_(False)
     sees = type(config) in AutoModelForImageTextToText._model_mapping and hasattr(config, "vision_config")
     hears = not sees and type(config) not in AutoModelForCausalLM._model_mapping
     kind = AutoModelForImageTextToText if sees else AutoModelForMultimodalLM if hears else AutoModelForCausalLM
@@ -259,8 +324,7 @@ def record(model_type, variant, given):
         "given": {"model_type": model_type, **given},
         "config": {**config, "architectures": [type(model).__name__]},
         "parameters": parameters(model),
-        "runs": [run(model, batch, lengths, vocabulary) for batch in ([1] if model_type in ALONE else BATCHES)
-                 for lengths in SEQUENCES],
+        "runs": runs(model, model_type, vocabulary),
     }
     # As a file has it: keys in order, lists for tuples.
     return json.loads(json.dumps(counts, sort_keys=True))

@@ -1,0 +1,210 @@
+//! T5 and its kin: an encoder and a decoder that attends to it, with a table of distances instead of positions.
+//!
+//! ```text
+//! encoder  embed → L × [ norm → q, k, v → attend to all → o ] [ norm → wi (or wi_0, wi_1) → wo ] → norm
+//! decoder  embed → L × [ norm → q, k, v → attend → o ]
+//!              [ norm → q, k and v of the encoder's output → attend to it → o ] [ norm → wi → wo ] → norm → head
+//! ```
+//!
+//! Heads are `d_kv` wide, whatever the width. Only the first layer of either side has a table of distances, of UMT5
+//! every one. The encoder alone is `T5EncoderModel`, as image generators use it.
+
+use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, tied, vector};
+use crate::component::Component;
+use crate::config::Config;
+use crate::error::{Result, shown};
+use crate::model::{Builder, Model};
+use crate::op::Op;
+use crate::passes::Mask;
+use crate::stack::Reads;
+
+pub(super) const MODEL_TYPES: &[&str] = &["mt5", "t5", "umt5"];
+
+pub(super) fn build(c: &Config) -> Result<Model> {
+    let encoder_alone = encoder_alone(c)?;
+    let stack = Stack::read(c)?;
+    let layers = c.size("num_layers")?;
+    let decoder_layers = c.size_or("num_decoder_layers", layers)?;
+    let (vocab, d) = (c.size("vocab_size")?, stack.d);
+    let mut model = Builder::new(c)?;
+    if encoder_alone {
+        stack.encoder(&mut model, vocab, layers)?;
+        return model.finish();
+    }
+    model.stack(("encoder", "encoder.block"), Component::Encoder, Reads::Prompt, |model| {
+        stack.encoder(model, vocab, layers)
+    })?;
+    model.once("embedding", [shared_table("embed_tokens", vocab, d)]);
+    model.layers(decoder_layers, |layer| {
+        let mut ops = stack.self_attention(layer, Mask::Causal);
+        ops.extend(stack.cross_attention());
+        ops.extend(stack.feed_forward(DECODER_MLP));
+        Ok(ops)
+    })?;
+    let tied = tied(c, true)?;
+    model.once("head", [rms_norm("final_layer_norm", d), head(d, vocab, tied).into()]);
+    model.finish()
+}
+
+/// Whether the config's class is the encoder without a decoder.
+fn encoder_alone(c: &Config) -> Result<bool> {
+    let named = c.texts("architectures")?.unwrap_or_default();
+    if let Some(other) = named.iter().find(|name| {
+        name.contains("ForSequence") || name.contains("ForToken") || name.contains("ForQuestion")
+    }) {
+        let fact = format!("names `{}`, whose head is not counted", shown(other));
+        return Err(c.contradiction("architectures", &fact));
+    }
+    Ok(named.iter().any(|name| name.ends_with("EncoderModel")))
+}
+
+/// The modules of a feed-forward layer: norm, what widens (alone or gated), what narrows.
+type MlpNames = [&'static str; 5];
+
+const ENCODER_MLP: MlpNames = [
+    "layer.1.layer_norm",
+    "layer.1.DenseReluDense.wi",
+    "layer.1.DenseReluDense.wi_0",
+    "layer.1.DenseReluDense.wi_1",
+    "layer.1.DenseReluDense.wo",
+];
+
+const DECODER_MLP: MlpNames = [
+    "layer.2.layer_norm",
+    "layer.2.DenseReluDense.wi",
+    "layer.2.DenseReluDense.wi_0",
+    "layer.2.DenseReluDense.wi_1",
+    "layer.2.DenseReluDense.wo",
+];
+
+/// The sizes that both sides have.
+#[derive(Clone, Copy)]
+struct Stack {
+    d: u64,
+    heads: Heads,
+    f: u64,
+    gated: bool,
+    buckets: u64,
+    /// Whether every layer has a table of distances.
+    all_have_tables: bool,
+}
+
+impl Stack {
+    fn read(c: &Config) -> Result<Self> {
+        let heads = c.size_of(&["num_heads", "num_attention_heads"])?;
+        let dim = c.size_or("d_kv", 64)?;
+        // T5's class has relu, those after it gate.
+        let default = if c.model_type() == "t5" { "relu" } else { "gated-gelu" };
+        let activation = match c.text("feed_forward_proj")? {
+            Some(activation) => activation,
+            None => {
+                c.note_default("feed_forward_proj", default);
+                default
+            }
+        };
+        c.raw("relative_attention_max_distance");
+        Ok(Self {
+            d: c.size("d_model")?,
+            heads: Heads { query: heads, kv: heads, dim },
+            f: c.size("d_ff")?,
+            gated: activation.starts_with("gated-"),
+            buckets: c.size_or("relative_attention_num_buckets", 32)?,
+            all_have_tables: c.model_type() == "umt5",
+        })
+    }
+
+    fn encoder(&self, model: &mut Builder<'_>, vocab: u64, layers: u64) -> Result<()> {
+        model.once("embedding", [table("shared", vocab, self.d)]);
+        model.layers(layers, |layer| {
+            let mut ops = self.self_attention(layer, Mask::Full);
+            ops.extend(self.feed_forward(ENCODER_MLP));
+            Ok(ops)
+        })?;
+        model.once("norm", [rms_norm("final_layer_norm", self.d)]);
+        Ok(())
+    }
+
+    fn self_attention(&self, layer: u64, mask: Mask) -> Vec<Op> {
+        let (d, inner) = (self.d, self.heads.query_width());
+        let mut ops = vec![
+            rms_norm("layer.0.layer_norm", d),
+            projection("layer.0.SelfAttention.q", d, inner).into(),
+            projection("layer.0.SelfAttention.k", d, inner).into(),
+            projection("layer.0.SelfAttention.v", d, inner).into(),
+            self.heads.attend_in("layer.0.SelfAttention", mask),
+            projection("layer.0.SelfAttention.o", inner, d).into(),
+        ];
+        if layer == 0 || self.all_have_tables {
+            let module = "layer.0.SelfAttention.relative_attention_bias";
+            // Every pass makes of all of it what its positions are apart.
+            ops.push(vector(module, self.buckets * self.heads.query));
+        }
+        ops
+    }
+
+    fn cross_attention(&self) -> [Op; 6] {
+        let (d, inner) = (self.d, self.heads.query_width());
+        [
+            rms_norm("layer.1.layer_norm", d),
+            projection("layer.1.EncDecAttention.q", d, inner).into(),
+            projection("layer.1.EncDecAttention.k", d, inner).of_source().into(),
+            projection("layer.1.EncDecAttention.v", d, inner).of_source().into(),
+            self.heads.attend_across("layer.1.EncDecAttention"),
+            projection("layer.1.EncDecAttention.o", inner, d).into(),
+        ]
+    }
+
+    fn feed_forward(&self, [norm, wi, wi_0, wi_1, wo]: MlpNames) -> Vec<Op> {
+        let up = if self.gated { vec![wi_0, wi_1] } else { vec![wi] };
+        let mut ops = vec![rms_norm(norm, self.d)];
+        ops.extend(up.into_iter().map(|module| Op::from(mlp(module, self.d, self.f))));
+        ops.push(mlp(wo, self.f, self.d).into());
+        ops
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fact, model, parameters};
+
+    const T5_SMALL: &str = r#"{"model_type": "t5", "d_model": 512, "d_kv": 64, "d_ff": 2048,
+        "num_layers": 6, "num_heads": 8, "vocab_size": 32128, "tie_word_embeddings": true,
+        "feed_forward_proj": "relu", "relative_attention_num_buckets": 32}"#;
+
+    #[test]
+    fn t5_small_has_its_published_parameters() {
+        // Embedding 32,128·512. A half of attention: 4·512² + 512. A feed-forward half: 2·512·2048 + 512.
+        // 18 attentions, 12 feed-forward layers, two last norms, two tables of 32·8.
+        let attention: u128 = 4 * 512 * 512 + 512;
+        let mlp = 2 * 512 * 2048 + 512;
+        let all = 32_128 * 512 + 18 * attention + 12 * mlp + 2 * 512 + 2 * 32 * 8;
+        assert_eq!(parameters(T5_SMALL), all);
+        assert_eq!(parameters(T5_SMALL), 60_506_624);
+    }
+
+    #[test]
+    fn the_encoder_alone_generates_nothing() {
+        let encoder = T5_SMALL.replacen('{', r#"{"architectures": ["T5EncoderModel"], "#, 1);
+        let encoder = model(&encoder);
+        assert!(encoder.encodes_only() && encoder.stacks().is_empty());
+        let attention: u128 = 4 * 512 * 512 + 512;
+        let mlp = 2 * 512 * 2048 + 512;
+        assert_eq!(
+            encoder.parameters().total,
+            32_128 * 512 + 6 * (attention + mlp) + 512 + 32 * 8
+        );
+        let request = crate::Workload::request(10, 2);
+        let error = encoder.bytes(&request).expect_err("it does not generate").to_string();
+        assert!(error.starts_with("generate: is 2, and an encoder generates nothing"), "{error}");
+    }
+
+    #[test]
+    fn heads_that_classify_are_refused() {
+        let other = T5_SMALL
+            .replacen('{', r#"{"architectures": ["T5ForTokenClassification"], "#, 1);
+        assert_eq!(
+            fact(&other),
+            "`architectures`: names `T5ForTokenClassification`, whose head is not counted"
+        );
+    }
+}

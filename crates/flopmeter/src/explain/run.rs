@@ -1,0 +1,135 @@
+//! The lines of one run: of the layers before a prefill, of a prefill or of a decode phase.
+
+use super::Line;
+use super::factors::{indexer_factors, latent_factors, linear_factors, recurrent_factors};
+use super::tokens::{pairs_line, tokens_line};
+use crate::component::Component;
+use crate::convention::Rule;
+use crate::model::Group;
+use crate::op::{Attention, Form, Op};
+use crate::passes::Mask;
+use crate::workload::Run;
+
+/// What the lines of a run depend on beside its layers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    pub run: Run,
+    /// Equal sequences.
+    pub count: u64,
+    pub rule: Rule,
+    /// What all of it is counted under, if it is one component.
+    pub component: Option<Component>,
+}
+
+type Factors = Vec<(&'static str, u128)>;
+
+impl Lines {
+    /// The lines of some groups of layers.
+    pub fn of(&self, groups: &[Group]) -> Option<Vec<Line>> {
+        let Run { passes, sampled, source } = self.run;
+        let by_reference = self.rule == Rule::ByReference;
+        let mut lines = vec![tokens_line(self.run, self.component.is_some())?];
+        if !by_reference && self.component.is_none() {
+            lines.push(Line::new(
+                "sampled",
+                "passes after which a token is sampled",
+                sampled.to_string(),
+                sampled,
+            ));
+        }
+        if source > 0 {
+            let name = "positions of the source";
+            lines.push(Line::new(name, "what the encoder gives", source.to_string(), source));
+        }
+        let mut masks: Vec<(Mask, bool)> = Vec::new();
+        for op in groups.iter().flat_map(|group| &group.ops) {
+            let mask = match op {
+                Op::Attention(op) if by_reference => (op.cache_mask, true),
+                Op::Attention(op) => (op.mask, false),
+                Op::Indexer(op) => (op.mask, by_reference && !op.only_pairs),
+                Op::Latent(op) if by_reference => (op.cache_mask(), true),
+                Op::Latent(op) => (op.mask, false),
+                _ => continue,
+            };
+            if !masks.contains(&mask) {
+                masks.push(mask);
+                lines.push(pairs_line(passes, mask.0, mask.1)?);
+            }
+        }
+        for group in groups {
+            for op in &group.ops {
+                for (component, mut factors) in self.factors(op)? {
+                    for (symbol, times) in [("layers", group.repeat), ("sequences", self.count)] {
+                        if times > 1 {
+                            factors.push((symbol, times.into()));
+                        }
+                    }
+                    let component = self.component.unwrap_or(component).name();
+                    let name = format!("{component} · {} · {}", group.name, op.module());
+                    lines.push(Line::flops(name, &factors)?);
+                }
+            }
+        }
+        Some(lines)
+    }
+
+    /// The products that an op's FLOPs are a sum of.
+    fn factors(&self, op: &Op) -> Option<Vec<(Component, Factors)>> {
+        let Run { passes, source, .. } = self.run;
+        let by_reference = self.rule == Rule::ByReference;
+        Some(match op {
+            Op::Table(_) | Op::Vector(_) | Op::Idle(_) => vec![],
+            Op::Product(op) => {
+                let tokens = ("tokens", passes.tokens()?);
+                let widths = [("in", op.from.into()), ("out", op.to.into())];
+                vec![(op.component, vec![("2", 2), widths[0], widths[1], tokens])]
+            }
+            Op::Linear(op) => vec![(op.component, linear_factors(op, &self.run, by_reference)?)],
+            Op::Recurrent(op) => {
+                let terms = recurrent_factors(op, passes, by_reference)?;
+                terms.into_iter().map(|factors| (Component::Recurrent, factors)).collect()
+            }
+            Op::Attention(op) if !by_reference => {
+                attention_factors(op, vec![("pairs", passes.pairs(op.mask)?)])
+            }
+            Op::Attention(op) => {
+                let mut squares = vec![("squares", passes.squares(op.cache_mask)?)];
+                if op.runs_by_reference > 1 {
+                    squares.push(("runs", op.runs_by_reference.into()));
+                }
+                attention_factors(op, squares)
+            }
+            Op::Cross(op) => attention_factors(
+                op,
+                vec![("tokens", passes.tokens()?), ("positions of the source", source.into())],
+            ),
+            Op::Indexer(op) => {
+                let factors = indexer_factors(op, passes, by_reference)?;
+                vec![(Component::AttentionScores, factors.into())]
+            }
+            Op::Latent(op) => {
+                let form =
+                    if by_reference { Form::Expanded } else { op.flops(1)?.cheapest(passes)?.0 };
+                let [expansion, scores, values] = latent_factors(op, form, passes, by_reference)?;
+                vec![
+                    (Component::AttentionProjections, expansion),
+                    (Component::AttentionScores, scores),
+                    (Component::AttentionValues, values),
+                ]
+            }
+        })
+    }
+}
+
+/// Scores and values, `pairs` being factors of what they are multiplied by.
+fn attention_factors(op: &Attention, pairs: Factors) -> Vec<(Component, Factors)> {
+    let product = |symbol, width: u64| {
+        let mut factors = vec![("2", 2), ("heads", op.heads.into()), (symbol, width.into())];
+        factors.extend(&pairs);
+        factors
+    };
+    vec![
+        (Component::AttentionScores, product("key width", op.qk_dim)),
+        (Component::AttentionValues, product("value width", op.v_dim)),
+    ]
+}

@@ -1,0 +1,151 @@
+//! Layers that run once before the prefill: an encoder. And what a request then is to the decoder.
+
+use crate::component::Component;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Group, Model};
+use crate::sums::Sums;
+use crate::workload::{Run, Sequence, Workload};
+use std::borrow::Cow;
+
+/// Groups of layers that run in one pass before the prefill, over positions of their own.
+///
+/// An encoder is one stack; where its positions get fewer on the way, it is one for each number of them.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    name: &'static str,
+    component: Component,
+    reads: Reads,
+    groups: Vec<Group>,
+    pub(crate) sums: Sums,
+}
+
+/// What a stack reads: how many positions its pass has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reads {
+    /// The tokens of the request's prompt.
+    Prompt,
+    /// As many positions whatever is asked: a window of sound that is filled up.
+    Window(u64),
+}
+
+impl Reads {
+    /// Positions of a pass for a prompt of so many tokens.
+    pub const fn rows(self, prompt: u64) -> u64 {
+        match self {
+            Self::Prompt => prompt,
+            Self::Window(rows) => rows,
+        }
+    }
+}
+
+impl Stack {
+    /// `None` if a sum does not fit 128 bits.
+    pub(crate) fn new(
+        name: &'static str,
+        component: Component,
+        reads: Reads,
+        groups: Vec<Group>,
+    ) -> Option<Self> {
+        let sums = Sums::of(&groups)?;
+        Some(Self { name, component, reads, groups, sums })
+    }
+
+    /// What it is called in an explanation.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What all of its FLOPs are counted under.
+    pub fn component(&self) -> Component {
+        self.component
+    }
+
+    /// What it reads.
+    pub fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    /// Groups of equal layers, in the order of its pass.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    pub(crate) fn groups_mut(&mut self) -> &mut [Group] {
+        &mut self.groups
+    }
+
+    /// Adds up anew what has changed how it is stored. Sums of other widths that do not fit stay as they were.
+    pub(crate) fn add_up(&mut self) {
+        if let Some(sums) = Sums::of(&self.groups) {
+            self.sums = sums;
+        }
+    }
+
+    /// Its pass for a sequence, `None` where it does not run: after the first pass over a sequence the cache has what
+    /// it gives.
+    pub(crate) fn run(&self, sequence: &Sequence, source: u64) -> Option<Run> {
+        let rows = self.reads.rows(source);
+        (sequence.cached == 0 && sequence.prompt > 0 && rows > 0).then(|| Run::once(rows))
+    }
+}
+
+impl Model {
+    /// What runs once before the prefill, in order; nothing in a decoder alone.
+    pub fn stacks(&self) -> &[Stack] {
+        &self.stacks
+    }
+
+    /// Tokens that the decoder of an encoder-decoder starts from in a request; `None` where there is no encoder or it
+    /// reads no prompt, for then the prompt is the decoder's.
+    ///
+    /// ```
+    /// use flopmeter::{Builtin, Workload};
+    ///
+    /// let llama = Builtin::find("meta-llama/Llama-3.1-8B")?.model()?;
+    /// assert_eq!(llama.decoder_prompt(&Workload::request(1024, 256)), None);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn decoder_prompt(&self, workload: &Workload) -> Option<u64> {
+        let reads_prompt = self.stacks.iter().any(|stack| stack.reads == Reads::Prompt);
+        reads_prompt.then(|| workload.decoder_prompt().unwrap_or(1))
+    }
+
+    /// Requests as the main stack runs them: an encoder-decoder's with the decoder's prompt and their source.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Workload`] for what an encoder cannot do: begin in the middle of its prompt, or generate.
+    pub(crate) fn requests<'w>(&self, workload: &'w Workload) -> Result<Cow<'w, Workload>> {
+        let wrong = |what: &str, fact: String, hint: &str| {
+            Err(Error::new(ErrorKind::Workload, what, fact).hint(hint))
+        };
+        let sequences = || workload.sequences().iter();
+        let decoder_prompt = self.decoder_prompt(workload);
+        if decoder_prompt.is_none()
+            && let Some(tokens) = workload.decoder_prompt()
+        {
+            let fact = format!("is {tokens}, and no encoder of this model reads the prompt");
+            return wrong("decoder prompt", fact, "leave it out: the prompt is the decoder's");
+        }
+        if (self.encodes_only() || decoder_prompt.is_some())
+            && let Some(Sequence { cached, .. }) = sequences().find(|it| it.cached > 0)
+        {
+            let fact = format!("is {cached}, and an encoder reads its prompt whole");
+            return wrong("cached", fact, "what it makes of a token depends on those after it");
+        }
+        if self.encodes_only()
+            && let Some(Sequence { generate, .. }) = sequences().find(|it| it.generate > 1)
+        {
+            let fact = format!("is {generate}, and an encoder generates nothing");
+            return wrong("generate", fact, "leave it out: it is one pass over the prompt");
+        }
+        let Some(last) = self.stacks.last() else { return Ok(Cow::Borrowed(workload)) };
+        let decoded = workload.decoded(decoder_prompt, |prompt| last.reads.rows(prompt));
+        if decoded.sequences().iter().any(|sequence| sequence.prompt == 0) {
+            let what = if decoder_prompt.is_some() { "decoder prompt" } else { "prompt" };
+            let hint = "a decoder that attends to an encoder starts from a token at least";
+            return wrong(what, "is 0".into(), hint);
+        }
+        Ok(Cow::Owned(decoded))
+    }
+}
