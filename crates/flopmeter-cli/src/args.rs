@@ -1,8 +1,13 @@
 //! All options, their help included.
 
+// The reference's test reads this file from another place.
+#[path = "args/draft.rs"]
+mod draft;
+
 use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use draft::DraftArgs;
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
 
@@ -236,6 +241,8 @@ pub struct WorkArgs {
     /// At 16 bits as the weights', if they are as wide.
     #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub kv_dtype: Option<String>,
+    #[command(flatten)]
+    pub draft: DraftArgs,
 }
 
 /// What it runs on.

@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod draft;
 mod render;
 mod report;
 mod request;

@@ -13,6 +13,8 @@ pub struct Report {
     pub flops: FlopsReport,
     pub bytes: BytesReport,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub speculation: Option<SpeculationReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utilization: Option<UtilizationReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceReport>,
@@ -86,10 +88,37 @@ pub struct TrafficReport {
     pub written: u128,
 }
 
+/// A request that is decoded with a draft.
+#[derive(Debug, Serialize)]
+pub struct SpeculationReport {
+    pub draft: ModelReport,
+    pub draft_tokens: u64,
+    pub acceptance: f64,
+    pub tokens_per_step: f64,
+    pub steps: f64,
+    pub drafted_tokens: f64,
+    pub flops: SpentReport,
+    pub bytes: BytesReport,
+    pub speedup: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct SpentReport {
+    pub useful: u128,
+    pub spent: u128,
+    pub prefill: u128,
+    pub draft_prefill: u128,
+    pub drafting: u128,
+    pub verification: u128,
+}
+
 /// Ratios are fractions. What is not known, or was not measured, is null.
 #[derive(Debug, Serialize)]
 pub struct UtilizationReport {
     pub mfu: Option<f64>,
+    /// There where more is spent than is useful.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hfu: Option<f64>,
     pub mbu: Option<f64>,
     pub seconds: Option<f64>,
     pub ideal_seconds: Option<f64>,
@@ -121,7 +150,7 @@ impl UtilizationReport {
     /// Why a ratio may be above 1, if one is. It is shown as it is.
     pub fn above_one(&self) -> Option<String> {
         let above = |ratio: Option<f64>| ratio.is_some_and(|ratio| ratio > 1.0);
-        (above(self.mfu) || above(self.mbu) || above(self.of_ideal)).then(|| {
+        (above(self.mfu) || above(self.hfu) || above(self.mbu) || above(self.of_ideal)).then(|| {
             "a ratio above 1 means that the time leaves work out, the device is another, or the work ran in \
              a narrower dtype than the one whose peak was taken"
                 .into()

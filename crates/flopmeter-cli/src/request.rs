@@ -1,6 +1,7 @@
 //! Arguments → what is counted, on what: before anything is counted.
 
 use crate::args::{HardwareArgs, WorkArgs};
+use crate::draft::Draft;
 use crate::report::{
     BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report, UtilizationReport,
     WorkloadReport,
@@ -10,14 +11,15 @@ use crate::visible::shortened;
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Bytes, Convention, Dtype, Flops, Hardware, Model, Phase, Result, Sequence, Utilization,
-    Workload,
+    Bytes, Convention, Dtype, Flops, Hardware, Ideal, Model, Phase, Result, Sequence,
+    SpeculativeFlops, Utilization, Workload,
 };
 use std::fmt::Write;
 
 /// A request as it was understood, before anything is counted.
 pub struct Request {
     pub source: Source,
+    pub draft: Option<Draft>,
     pub workload: Workload,
     pub convention: Convention,
     pub hardware: Option<Machine>,
@@ -36,20 +38,19 @@ impl Request {
     /// Reads the arguments.
     pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
         let mut source = source::find(&work.model)?;
-        if let Some(dtype) = &work.dtype {
-            source.model = source.model.with_dtype(dtype.parse()?);
-        }
-        if let Some(dtype) = &work.kv_dtype {
-            source.model = source.model.with_cache_dtype(dtype.parse()?);
-        }
+        source.model = in_dtypes(source.model, work)?;
+        let draft = Draft::read(work)?;
         let workload = workload(work)?;
         let mut notes = notes(&source, &workload);
+        if let Some(draft) = &draft {
+            notes.extend(draft.notes(&source.model));
+        }
         let dtype = source.model.quantization().compute;
         let hardware = machine(hardware, dtype)?;
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
-        Ok(Self { source, workload, convention: work.convention.parse()?, hardware, notes })
+        Ok(Self { source, draft, workload, convention: work.convention.parse()?, hardware, notes })
     }
 
     /// Counts it; with a time, measures the hardware against it.
@@ -57,12 +58,30 @@ impl Request {
         let model = &self.source.model;
         let flops = model.flops(&self.workload, &self.convention)?;
         let bytes = model.bytes(&self.workload)?;
-        let utilization = match &self.hardware {
-            Some(machine) => {
-                Some(machine.utilization(model, &self.workload, &flops, &bytes, seconds)?)
-            }
+        let drafted = match &self.draft {
+            Some(draft) => Some(draft.count(model, &self.workload, &self.convention)?),
             None => None,
         };
+        // What runs is what moves bytes.
+        let moved = drafted.as_ref().map_or(bytes, |drafted| drafted.bytes);
+        let mut speculation =
+            self.draft.as_ref().zip(drafted.as_ref()).map(|(draft, drafted)| draft.report(drafted));
+        let mut utilization = None;
+        if let Some(machine) = &self.hardware {
+            let ideal = |phase| model.ideal(&self.workload, phase, &machine.hardware);
+            let plain = [ideal(Phase::Prefill)?, ideal(Phase::Decode)?];
+            let ideal = match &self.draft {
+                Some(draft) => draft.ideal(model, &self.workload, &machine.hardware)?,
+                None => plain,
+            };
+            if let Some(report) = &mut speculation {
+                let [plain, ideal] = [plain, ideal].map(whole);
+                report.speedup =
+                    plain.zip(ideal).map(|(plain, ideal)| plain.reached_in(ideal.seconds));
+            }
+            let spent = drafted.as_ref().map(|drafted| &drafted.flops);
+            utilization = Some(machine.utilization(&flops, spent, &moved, ideal, seconds)?);
+        }
         let mut notes = self.notes.clone();
         if let Some(report) = &utilization {
             notes.extend(report.above_one());
@@ -73,11 +92,28 @@ impl Request {
             convention: self.convention.id,
             flops: FlopsReport::of(&flops, &model.components(&self.convention)),
             bytes: BytesReport::of(&bytes),
+            speculation,
             utilization,
-            device: self.hardware.as_ref().map(|machine| machine.report(&bytes)),
+            device: self.hardware.as_ref().map(|machine| machine.report(&moved)),
             notes,
         })
     }
+}
+
+/// Both phases together, if both are known.
+fn whole([prefill, decode]: [Option<Ideal>; 2]) -> Option<Ideal> {
+    prefill.zip(decode).map(|(prefill, decode)| prefill.and(decode))
+}
+
+/// A model in the dtypes that are given.
+pub fn in_dtypes(mut model: Model, work: &WorkArgs) -> Result<Model> {
+    if let Some(dtype) = &work.dtype {
+        model = model.with_dtype(dtype.parse()?);
+    }
+    if let Some(dtype) = &work.kv_dtype {
+        model = model.with_cache_dtype(dtype.parse()?);
+    }
+    Ok(model)
 }
 
 fn workload(work: &WorkArgs) -> Result<Workload> {
@@ -204,24 +240,24 @@ impl Machine {
 
     fn utilization(
         &self,
-        model: &Model,
-        workload: &Workload,
         flops: &Flops,
+        spent: Option<&SpeculativeFlops>,
         bytes: &Bytes,
+        [prefill, decode]: [Option<Ideal>; 2],
         seconds: Option<f64>,
     ) -> Result<UtilizationReport> {
         let measured =
             seconds.map(|time| Utilization::new(flops, bytes, &self.hardware, time)).transpose()?;
-        let ideal = |phase| model.ideal(workload, phase, &self.hardware);
-        let (prefill, decode) = (ideal(Phase::Prefill)?, ideal(Phase::Decode)?);
-        let whole = prefill.zip(decode).map(|(prefill, decode)| prefill.and(decode));
+        let spent = spent.zip(seconds).map(|(spent, time)| spent.hfu(&self.hardware, time));
+        let ideal = whole([prefill, decode]);
         Ok(UtilizationReport {
             mfu: measured.map(|measured| measured.mfu),
+            hfu: spent.transpose()?,
             mbu: measured.and_then(|measured| measured.mbu),
             seconds,
-            ideal_seconds: whole.map(|ideal| ideal.seconds),
-            of_ideal: whole.zip(seconds).map(|(ideal, time)| ideal.reached_in(time)),
-            bound: whole.and_then(|ideal| ideal.bound()).map(|bound| bound.name()),
+            ideal_seconds: ideal.map(|ideal| ideal.seconds),
+            of_ideal: ideal.zip(seconds).map(|(ideal, time)| ideal.reached_in(time)),
+            bound: ideal.and_then(|ideal| ideal.bound()).map(|bound| bound.name()),
             prefill: IdealReport::of(prefill),
             decode: IdealReport::of(decode),
         })

@@ -18,7 +18,8 @@ use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
-    Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Workload,
+    Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Speculation,
+    Workload,
 };
 use run::{LLAMA, Place};
 use serde::Deserialize;
@@ -407,6 +408,9 @@ fn provoked(kind: ErrorKind) -> Error {
         ErrorKind::Workload => {
             Workload::batch(vec![Sequence { prompt: 10, cached: 11, generate: 1, count: 1 }]).err()
         }
+        ErrorKind::Speculation => {
+            config(LLAMA).and_then(|draft| Speculation::new(draft, 4, 1.5)).err()
+        }
         ErrorKind::Convention => "6nd".parse::<Convention>().err(),
         ErrorKind::Dtype => "bf17".parse::<Dtype>().err(),
         ErrorKind::Device => device::find("NVIDIA H1000").err(),
@@ -547,6 +551,37 @@ const PATHS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What `--draft` adds, but for the paths of the draft and of bytes, which are those of any model.
+const DRAFT_PATHS: &[(&str, &str)] = &[
+    ("speculation.draft", "the draft, as `model`"),
+    ("speculation.draft_tokens", "tokens that are drafted a step"),
+    ("speculation.acceptance", "the probability that one is accepted"),
+    ("speculation.tokens_per_step", "tokens that a step yields, expected, where enough are left"),
+    ("speculation.steps", "passes of the model after its prefill, of all sequences, expected"),
+    ("speculation.drafted_tokens", "tokens that are drafted for all sequences, expected"),
+    ("speculation.flops.useful", "`flops.total`: what the work costs without a draft"),
+    (
+        "speculation.flops.spent",
+        "expected, to the nearest integer: `prefill` + `draft_prefill` + `drafting` + `verification`",
+    ),
+    ("speculation.flops.prefill", "of the model's pass over the prompts"),
+    ("speculation.flops.draft_prefill", "of the draft's"),
+    ("speculation.flops.drafting", "of the passes that draft"),
+    ("speculation.flops.verification", "of the passes that verify"),
+    (
+        "speculation.bytes",
+        "as `bytes`, of model and draft together; `utilization` and `device.fits` are by these",
+    ),
+    (
+        "speculation.speedup",
+        "ideal time without the draft ÷ with it; null without a device or its bandwidth",
+    ),
+    (
+        "utilization.hfu",
+        "fraction: `speculation.flops.spent` ÷ (`seconds` × peak × `count`); null without a time",
+    ),
+];
+
 #[test]
 fn json() {
     let place = Place::with_llama();
@@ -578,6 +613,23 @@ fn json() {
         out,
         "\nComponents: {}.\n\n```json\n{example}```\n",
         components.map(code).collect::<Vec<_>>().join(", ")
+    );
+    let drafted = format!("{line} --draft llama.json --draft-tokens 4 --acceptance 0.8");
+    let drafted: Value = place.run(&drafted).json();
+    let mut more = BTreeSet::new();
+    leaves("", &drafted, &mut more);
+    let more = more.into_iter().filter(|path| !paths.contains(path)).map(|path| {
+        let whole = ["speculation.draft.", "speculation.bytes."];
+        let whole = whole.iter().find(|whole| path.starts_with(**whole));
+        whole.map_or(path.clone(), |whole| whole.trim_end_matches('.').to_owned())
+    });
+    let more: BTreeSet<String> = more.collect();
+    let described = DRAFT_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(more, described, "the paths of a draft, and those that DRAFT_PATHS describes");
+    out += "\nWith `--draft`, where `flops`, `bytes` and `utilization.mfu` stay those of the work without one:\n\n";
+    out += &table(
+        ["path", "meaning"],
+        DRAFT_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
     );
     out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
             without a peak is absent.\n\n";

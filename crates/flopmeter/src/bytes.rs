@@ -183,11 +183,8 @@ impl Model {
                 let of_source = times(self.sums.source_cache, source.into())?;
                 let moved = u128::from(passes.count()) + u128::from(passes.sources());
                 bits.add(times(of_source, moved)?, sequence.count)?;
-                bits.add(self.cache_bits_read(|mask| passes.visible(mask))?, sequence.count)?;
-                bits.add(self.cache_bits(|mask| passes.written(mask))?, sequence.count)?;
-                // Read and written.
-                let states = times(2, passes.count().into())?;
-                bits.add(times(self.sums.state_bits, states)?, sequence.count)?;
+                let [read, written] = self.cache_bits_moved(passes)?;
+                bits.add(read.checked_add(written)?, sequence.count)?;
             }
         }
         Some((bits.exact as f64 + bits.expected) / 8.0)
@@ -280,6 +277,14 @@ impl Model {
     /// Bits that the cache keeps of a number of positions that depends on the mask.
     pub(crate) fn cache_bits(&self, positions: impl Fn(Mask) -> Option<u128>) -> Option<u128> {
         bits_of(&self.sums.cache, positions)
+    }
+
+    /// Bits of the cache and of states that some passes of one sequence read, and that they write.
+    pub(crate) fn cache_bits_moved(&self, passes: Passes) -> Option<[u128; 2]> {
+        let states = times(self.sums.state_bits, passes.count().into())?;
+        let read = self.cache_bits_read(|mask| passes.visible(mask))?;
+        let written = self.cache_bits(|mask| passes.written(mask))?;
+        Some([read.checked_add(states)?, written.checked_add(states)?])
     }
 
     /// Bits that are read of it: layers that share one each read it.

@@ -88,6 +88,27 @@ impl Component {
 pub struct Counts([u128; Component::COUNT]);
 
 impl Counts {
+    /// How many counts it holds.
+    pub(crate) const LEN: usize = Component::COUNT;
+
+    /// The counts in the order of [`Component::ALL`].
+    pub(crate) fn into_array(self) -> [u128; Self::LEN] {
+        self.0
+    }
+
+    /// Counts in the order of [`Component::ALL`].
+    pub(crate) fn from_array(counts: [u128; Self::LEN]) -> Self {
+        Self(counts)
+    }
+
+    /// The difference to another, `None` if a component of that is larger.
+    pub(crate) fn checked_sub(mut self, other: &Self) -> Option<Self> {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine = mine.checked_sub(*theirs)?;
+        }
+        Some(self)
+    }
+
     /// The sum of all components, `None` if it does not fit.
     pub fn total(&self) -> Option<u128> {
         self.0.iter().try_fold(0_u128, |sum, count| sum.checked_add(*count))

@@ -5,6 +5,7 @@ use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::exact::times;
 use crate::model::{Model, too_large};
+use crate::passes::Passes;
 use crate::stack::Stack;
 use crate::sums::Sums;
 use crate::workload::{Phase, Run, Sequence, Workload};
@@ -114,6 +115,28 @@ impl Model {
         }
         let [prefill, decode] = phases;
         Some(Flops { convention: *convention, prefill, decode, total })
+    }
+
+    /// FLOPs of some passes after `sampled` of whose tokens one is sampled.
+    pub(crate) fn pass_flops(&self, passes: Passes, sampled: u64, rule: Rule) -> Option<Counts> {
+        let run = Run { passes, sampled, source: 0 };
+        let mut counts = Counts::default();
+        let mut add = |component: Component, flops: u128| {
+            counts[component] = counts[component].checked_add(flops)?;
+            Some(())
+        };
+        match rule {
+            Rule::Needed => self.sums.add_needed(&run, &mut add)?,
+            Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
+            // It counts tokens and knows no passes.
+            Rule::PerParameter => {
+                add(
+                    Component::Parameters,
+                    times(2 * self.nominal_parameters(), passes.tokens()?)?,
+                )?;
+            }
+        }
+        Some(counts)
     }
 
     /// What runs once before the prefill of a sequence, each stack under its one component.

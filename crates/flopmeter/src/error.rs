@@ -128,6 +128,8 @@ pub enum ErrorKind {
     Weights,
     /// The request contradicts itself: more cached than prompt, an empty batch.
     Workload,
+    /// A draft of no token or of too many, or an acceptance that is no probability.
+    Speculation,
     /// No convention has this name, or it does not apply.
     Convention,
     /// No dtype has this name.
@@ -175,6 +177,10 @@ impl ErrorKind {
         (
             Self::Workload,
             "The request contradicts itself: more cached than prompt, an empty batch.",
+        ),
+        (
+            Self::Speculation,
+            "A draft of no token or of too many, or an acceptance that is no probability.",
         ),
         (Self::Convention, "No convention has this name, or it does not apply."),
         (Self::Dtype, "No dtype has this name."),

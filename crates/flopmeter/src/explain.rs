@@ -13,6 +13,7 @@ use crate::model::{Model, too_large};
 use crate::workload::{Phase, Sequence, Workload};
 use run::Lines;
 
+pub(crate) use tokens::named;
 pub use utilization::utilization_section;
 
 /// What no convention counts, and what no figure of bytes includes.
@@ -46,7 +47,7 @@ pub struct Line {
 }
 
 impl Line {
-    fn new(
+    pub(crate) fn new(
         name: impl Into<String>,
         formula: impl Into<String>,
         numbers: impl Into<String>,

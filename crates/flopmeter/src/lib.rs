@@ -65,6 +65,8 @@ mod cost;
 
 mod bytes;
 
+mod speculation;
+
 pub mod device;
 
 mod utilization;
@@ -90,6 +92,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};
 pub use model::{Builder, Group, Model, Parameters};
 pub use quantization::Quantization;
+pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};
 pub use stack::{Reads, Stack};
 pub use utilization::{Bound, Hardware, Ideal, Utilization};
 pub use workload::{Phase, Sequence, Workload};

@@ -130,6 +130,14 @@ impl Model {
         self.encodes_only
     }
 
+    /// Tokens that its head tells apart, `None` for a model without a head.
+    pub fn vocabulary(&self) -> Option<u64> {
+        self.ops().find_map(|(op, _)| match op {
+            Op::Linear(op) if op.component == Component::Head => Some(op.to),
+            _ => None,
+        })
+    }
+
     /// Numbers of parameters.
     pub fn parameters(&self) -> Parameters {
         self.parameters

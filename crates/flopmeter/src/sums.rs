@@ -70,6 +70,14 @@ pub(crate) struct RoutedBits {
     pub bits: u128,
 }
 
+impl RoutedBits {
+    /// Distinct experts that some tokens of one pass are routed to, expected: E·(1 − (1 − k/E)^t).
+    pub fn distinct(&self, tokens: f64) -> f64 {
+        let experts = self.total as f64;
+        experts * (1.0 - (1.0 - self.active as f64 / experts).powf(tokens))
+    }
+}
+
 impl Sums {
     /// `None` if a sum does not fit 128 bits.
     pub fn of(groups: &[Group]) -> Option<Self> {

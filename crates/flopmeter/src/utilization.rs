@@ -50,11 +50,16 @@ impl Hardware {
         }
     }
 
-    fn flops_per_second(&self) -> f64 {
+    /// FLOPs ÷ what the peak makes possible in a time.
+    pub(crate) fn flops_utilization(&self, flops: u128, seconds: f64) -> Result<f64> {
+        ratio(flops as f64, self.flops_per_second(), seconds)
+    }
+
+    pub(crate) fn flops_per_second(&self) -> f64 {
         self.peak.0 * self.count as f64
     }
 
-    fn bytes_per_second(&self) -> Option<f64> {
+    pub(crate) fn bytes_per_second(&self) -> Option<f64> {
         Some(self.bandwidth?.0 * self.count as f64)
     }
 }
@@ -99,6 +104,17 @@ impl Ideal {
     /// How much of the possible was reached in a measured time: ideal ÷ taken seconds.
     pub fn reached_in(&self, seconds: f64) -> f64 {
         self.seconds / seconds
+    }
+
+    /// The same done so many times.
+    #[must_use]
+    pub(crate) fn scaled(self, times: f64) -> Self {
+        Self { seconds: self.seconds * times, compute_seconds: self.compute_seconds * times }
+    }
+
+    /// Itself, if a float can say it.
+    pub(crate) fn checked(self) -> Result<Self> {
+        if self.seconds.is_finite() { Ok(self) } else { Err(inexpressible()) }
     }
 
     /// The sum of two phases.
@@ -148,16 +164,11 @@ impl Utilization {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn new(flops: &Flops, bytes: &Bytes, hardware: &Hardware, seconds: f64) -> Result<Self> {
-        positive("time", seconds)?;
         let moved = bytes.read().saturating_add(bytes.written()) as f64;
-        let ratio = |work: f64, rate: f64| {
-            let possible = seconds * rate;
-            let ratio = work / possible;
-            if possible.is_finite() && ratio.is_finite() { Ok(ratio) } else { Err(inexpressible()) }
-        };
+        let bandwidth = hardware.bytes_per_second();
         Ok(Self {
-            mfu: ratio(flops.total as f64, hardware.flops_per_second())?,
-            mbu: hardware.bytes_per_second().map(|rate| ratio(moved, rate)).transpose()?,
+            mfu: hardware.flops_utilization(flops.total, seconds)?,
+            mbu: bandwidth.map(|rate| ratio(moved, rate, seconds)).transpose()?,
         })
     }
 }
@@ -194,10 +205,11 @@ impl Model {
         for stretch in Stretch::of(workload, phase) {
             sum = sum.and(roofline.of(&stretch).ok_or_else(too_large)?);
         }
-        if sum.seconds.is_finite() { Ok(Some(sum)) } else { Err(inexpressible()) }
+        sum.checked().map(Some)
     }
 
-    fn masks(&self) -> impl Iterator<Item = Mask> {
+    /// What the tokens of its layers see.
+    pub(crate) fn masks(&self) -> impl Iterator<Item = Mask> {
         self.sums.pairs.iter().map(|flops| flops.mask)
     }
 }
@@ -325,6 +337,14 @@ impl Roofline<'_> {
 fn longer(compute: f64, memory: f64) -> Ideal {
     let compute_seconds = if compute > memory { compute } else { 0.0 };
     Ideal { seconds: compute.max(memory), compute_seconds }
+}
+
+/// Work ÷ what a rate makes possible in a time.
+fn ratio(work: f64, rate: f64, seconds: f64) -> Result<f64> {
+    positive("time", seconds)?;
+    let possible = seconds * rate;
+    let ratio = work / possible;
+    if possible.is_finite() && ratio.is_finite() { Ok(ratio) } else { Err(inexpressible()) }
 }
 
 /// A ratio or a time that is beyond every measurement. Unknown would be a lie, and so would zero.

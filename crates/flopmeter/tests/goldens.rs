@@ -5,7 +5,7 @@ mod margin;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
     Bound, Builtin, Component, Config, Convention, Hardware, Ideal, Model, Phase, Sequence,
-    Utilization, Workload,
+    Speculation, Utilization, Workload,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ struct Case {
     /// Or the keys of a config.json.
     config: Option<serde_json::Value>,
     workload: Requests,
+    draft: Option<Draft>,
     convention: String,
     expect: Expect,
 }
@@ -34,6 +35,15 @@ struct Requests {
     #[serde(default = "yes")]
     kv_cache: bool,
     decoder_prompt: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Draft {
+    /// A built-in name.
+    model: String,
+    tokens: u64,
+    acceptance: f64,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +67,23 @@ struct Expect {
     #[serde(default)]
     bytes: Bytes,
     utilization: Option<Measured>,
+    #[serde(default)]
+    speculation: Speculative,
+}
+
+/// What decoding with a draft costs.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Speculative {
+    steps: Option<f64>,
+    drafted: Option<f64>,
+    useful: Option<u64>,
+    draft_prefill: Option<u64>,
+    drafting: Option<u64>,
+    verification: Option<u64>,
+    spent: Option<u64>,
+    decode_read: Option<u64>,
+    decode_written: Option<u64>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -191,6 +218,10 @@ fn check(case: &Case, name: &str) -> Differences {
     if let Some(measured) = &case.expect.utilization {
         check_utilization(measured, &model, &workload, &convention, &mut differences);
     }
+    if let Some(draft) = &case.draft {
+        let expected = &case.expect.speculation;
+        check_draft(expected, draft, &model, &workload, &convention, &mut differences);
+    }
     differences
 }
 
@@ -231,6 +262,34 @@ fn check_flops(
         if !expected.contains_key(name) {
             differences.compare(name, Some(0), flops);
         }
+    }
+}
+
+fn check_draft(
+    expected: &Speculative,
+    draft: &Draft,
+    model: &Model,
+    workload: &Workload,
+    convention: &Convention,
+    differences: &mut Differences,
+) {
+    let drafts = known(known(Builtin::find(&draft.model)).model());
+    let speculation = known(Speculation::new(drafts, draft.tokens, draft.acceptance));
+    let spent = known(speculation.flops(model, workload, convention));
+    differences.compare_rounded("steps", expected.steps, spent.steps);
+    differences.compare_rounded("drafted", expected.drafted, spent.drafted);
+    let total = |counts: flopmeter::Counts| counts.total().expect("it fits");
+    let moved = known(speculation.bytes(model, workload)).decode;
+    for (name, expected, counted) in [
+        ("useful", expected.useful, spent.useful.total),
+        ("draft_prefill", expected.draft_prefill, total(spent.draft_prefill)),
+        ("drafting", expected.drafting, total(spent.drafting)),
+        ("verification", expected.verification, total(spent.verification)),
+        ("spent", expected.spent, spent.total),
+        ("decode_read", expected.decode_read, moved.read),
+        ("decode_written", expected.decode_written, moved.written),
+    ] {
+        differences.compare(name, expected.map(u128::from), counted);
     }
 }
 

@@ -38,9 +38,13 @@ pub fn run(args: &ExplainArgs) -> Result<String> {
     let request = Request::read(&args.work, &args.hardware)?;
     let report = request.report(args.time)?;
     let model = &request.source.model;
-    let mut sections = model.explain(&request.workload, &request.convention)?;
+    let (workload, convention) = (&request.workload, &request.convention);
+    let mut sections = model.explain(workload, convention)?;
     sections.push(total(&report));
-    sections.push(model.explain_bytes(&request.workload)?);
+    if let Some(draft) = &request.draft {
+        sections.extend(draft.speculation.explain(model, workload, convention)?);
+    }
+    sections.push(model.explain_bytes(workload)?);
     if let Some(machine) = &request.hardware {
         sections.extend(model.explain_ideal(&request.workload, &machine.hardware)?);
     }

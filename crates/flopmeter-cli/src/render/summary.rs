@@ -2,8 +2,8 @@
 
 use super::{Block, Column, Document};
 use crate::report::{
-    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, SequenceReport, UtilizationReport,
-    WorkloadReport,
+    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, SequenceReport, SpeculationReport,
+    UtilizationReport, WorkloadReport,
 };
 use flopmeter::units::Si;
 use std::fmt::Write;
@@ -15,6 +15,11 @@ pub fn of(report: &Report) -> Document {
         let _ = write!(size, ", {} active", grouped(parameters.active));
     }
     let mut blocks = vec![flops_block(&report.flops), bytes_block(&report.bytes)];
+    if let Some(speculation) = &report.speculation {
+        blocks.push(speculation_block(speculation));
+        let bytes = bytes_block(&speculation.bytes);
+        blocks.push(Block { title: "with the draft".into(), ..bytes });
+    }
     if let (Some(utilization), Some(device)) = (&report.utilization, &report.device) {
         blocks.push(utilization_block(report, utilization, device));
     }
@@ -95,14 +100,52 @@ fn bytes_block(bytes: &BytesReport) -> Block {
     }
 }
 
+/// Useful and spent FLOPs of a request that is decoded with a draft.
+fn speculation_block(speculation: &SpeculationReport) -> Block {
+    let flops = &speculation.flops;
+    let row = |name: &str, count: u128| {
+        let share = if flops.spent == 0 { 0.0 } else { count as f64 / flops.spent as f64 };
+        vec![name.to_owned(), grouped(count), percent(share)]
+    };
+    Block {
+        title: format!(
+            "draft {} ({}), {} drafted a step, acceptance {}: {:.3} tokens a step, {:.1} steps{}",
+            speculation.draft.id,
+            speculation.draft.model_type,
+            speculation.draft_tokens,
+            speculation.acceptance,
+            speculation.tokens_per_step,
+            speculation.steps,
+            speculation
+                .speedup
+                .map(|speedup| format!(", ideally {speedup:.2} times as fast"))
+                .unwrap_or_default(),
+        ),
+        columns: vec![
+            Column::text("FLOPs with the draft"),
+            Column::number("expected"),
+            Column::number("share"),
+        ],
+        rows: vec![
+            row("prefill", flops.prefill),
+            row("draft's prefill", flops.draft_prefill),
+            row("drafting", flops.drafting),
+            row("verification", flops.verification),
+            row("spent", flops.spent),
+            row("useful", flops.useful),
+        ],
+    }
+}
+
 fn utilization_block(
     report: &Report,
     utilization: &UtilizationReport,
     device: &DeviceReport,
 ) -> Block {
     let count = device.count as f64;
-    let held = report.bytes.weights.saturating_add(report.bytes.kv_cache) as f64;
-    let moved = report.bytes.read.saturating_add(report.bytes.written) as f64;
+    let bytes = report.speculation.as_ref().map_or(&report.bytes, |it| &it.bytes);
+    let held = bytes.weights.saturating_add(bytes.kv_cache) as f64;
+    let moved = bytes.read.saturating_add(bytes.written) as f64;
     let could = |rate: Option<f64>| {
         rate.zip(utilization.seconds).map(|(rate, seconds)| rate * count * seconds)
     };
@@ -114,6 +157,10 @@ fn utilization_block(
         let possible = could(Some(device.peak_flops_per_second));
         let needed = si(Some(report.flops.total as f64), "FLOP");
         rows.push(row("MFU", needed, si(possible, "FLOP"), ratio(utilization.mfu)));
+        if let Some(speculation) = &report.speculation {
+            let spent = si(Some(speculation.flops.spent as f64), "FLOP");
+            rows.push(row("HFU", spent, si(possible, "FLOP"), ratio(utilization.hfu)));
+        }
         let possible = could(device.bandwidth_bytes_per_second);
         rows.push(row("MBU", si(Some(moved), "B"), si(possible, "B"), ratio(utilization.mbu)));
     }

@@ -152,6 +152,7 @@ pub struct Report {
     pub convention: String,
     pub flops: FlopsJson,
     pub bytes: BytesJson,
+    pub speculation: Option<SpeculationJson>,
     pub utilization: Option<UtilizationJson>,
     pub device: Option<DeviceJson>,
     pub notes: Vec<String>,
@@ -203,7 +204,7 @@ pub struct FlopsJson {
     pub components: BTreeMap<String, u128>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BytesJson {
     pub weights: u128,
@@ -217,6 +218,31 @@ pub struct BytesJson {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SpeculationJson {
+    pub draft: ModelJson,
+    pub draft_tokens: u64,
+    pub acceptance: f64,
+    pub tokens_per_step: f64,
+    pub steps: f64,
+    pub drafted_tokens: f64,
+    pub flops: SpentJson,
+    pub bytes: BytesJson,
+    pub speedup: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpentJson {
+    pub useful: u128,
+    pub spent: u128,
+    pub prefill: u128,
+    pub draft_prefill: u128,
+    pub drafting: u128,
+    pub verification: u128,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrafficJson {
     pub read: u128,
     pub written: u128,
@@ -226,6 +252,7 @@ pub struct TrafficJson {
 #[serde(deny_unknown_fields)]
 pub struct UtilizationJson {
     pub mfu: Option<f64>,
+    pub hfu: Option<f64>,
     pub mbu: Option<f64>,
     pub seconds: Option<f64>,
     pub ideal_seconds: Option<f64>,

@@ -173,7 +173,7 @@ fn seen(past: u64, count: u64, mask: Mask) -> (String, String) {
 }
 
 /// The name of what a token sees.
-pub(super) fn named(mask: Mask) -> String {
+pub(crate) fn named(mask: Mask) -> String {
     match mask {
         Mask::Causal => "causal".to_owned(),
         Mask::Sliding { window } => format!("window {window}"),
