@@ -168,6 +168,60 @@ fn without_a_cache_every_pass_computes_all_before_it() {
 }
 
 #[test]
+fn an_encoder_reads_the_prompt_once_and_a_decoder_attends_to_it() {
+    let place = Place::with_llama();
+    place.put(
+        "t5.json",
+        r#"{"model_type": "t5", "d_model": 6, "d_kv": 4, "num_heads": 2, "d_ff": 10, "num_layers": 1,
+            "num_decoder_layers": 1, "vocab_size": 20, "torch_dtype": "bfloat16"}"#,
+    );
+    let estimate = |line: &str| -> Report {
+        let report = place.run(&format!("estimate t5.json {line} --format json")).json();
+        lawful(&report);
+        report
+    };
+    let report = estimate("-p 5 -g 3");
+    assert_eq!((report.workload.prompt, report.workload.decoder_prompt), (Some(5), Some(1)));
+    // A half of attention is 4·6·8 = 192, a feed-forward half 2·6·10 = 120. The decoder runs 1 + 2 tokens, which see
+    // 1 + 2 + 3 positions of their own and 3·5 of the source, whose keys and values are 2·6·8 = 96 for each.
+    let components = BTreeMap::from(
+        [
+            ("encoder", 2 * (192 + 120) * 5 + 4 * 8 * 25),
+            ("attention.projections", 2 * 192 * 3 + 2 * 96 * 3 + 2 * 96 * 5),
+            ("attention.scores", 2 * 8 * (6 + 15)),
+            ("attention.values", 2 * 8 * (6 + 15)),
+            ("mlp", 2 * 120 * 3),
+            ("head", 2 * 6 * 20 * 3),
+        ]
+        .map(|(name, count)| (name.to_owned(), count)),
+    );
+    assert_eq!(report.flops.components, components);
+    // Of bf16 keys and values, 3 positions of the decoder's and 5 of the source.
+    assert_eq!(report.bytes.kv_cache, 2 * 2 * 8 * (3 + 5));
+    assert_eq!(estimate("-p 5 -g 3 --decoder-prompt 4").workload.decoder_prompt, Some(4));
+
+    // Passes over 1, 2 and 3 tokens, each with the source's keys and values anew; the encoder runs once.
+    let without = estimate("-p 5 -g 3 --no-kv-cache").flops;
+    assert_eq!(without.components["encoder"], 3920);
+    let projections = 2 * 192 * 6 + 2 * 96 * 6 + 3 * 2 * 96 * 5;
+    assert_eq!(without.components["attention.projections"], projections);
+    assert_eq!(without.components["attention.scores"], 2 * 8 * (1 + 3 + 6 + 6 * 5));
+
+    for (line, expected) in [
+        ("t5.json -p 5 --cached 2", "cached: is 2, and an encoder reads its prompt whole"),
+        ("t5.json -p 5 --decoder-prompt 0", "decoder prompt: is 0"),
+        (
+            "llama.json -p 5 --decoder-prompt 2",
+            "decoder prompt: is 2, and no encoder of this model",
+        ),
+        ("all-minilm-l6-v2 -p 5 -g 2", "generate: is 2, and an encoder generates nothing"),
+    ] {
+        let (message, _) = place.run(&format!("estimate {line}")).failure();
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
 fn nothing_that_is_generated_scores_the_prompt() {
     let report = estimate("estimate llama.json -p 10 -g 0");
     // No token is sampled, so the head does not run.

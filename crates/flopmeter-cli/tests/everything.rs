@@ -47,13 +47,17 @@ fn every_command_on_every_model() {
     let numbered: Vec<_> = models.iter().enumerate().collect();
     each(&numbered, |place, (at, row)| {
         let id = row.id;
-        let request = "-p 1000 -g 100 --batch 2";
+        let model = row.model().expect("a model");
+        // An encoder generates nothing.
+        let generate = if model.encodes_only() { 1 } else { 100 };
+        let request = &format!("-p 1000 -g {generate} --batch 2");
         let report: Report = place.run(&format!("estimate {id} {request} --format json")).json();
         assert_eq!(report.model.id, id);
         assert_eq!(report.flops.components.values().sum::<u128>(), report.flops.total, "{id}");
-        assert!(report.flops.prefill > 0 && report.flops.decode > 0, "{id}");
+        assert!(report.flops.prefill > 0, "{id}");
+        assert_eq!(report.flops.decode > 0, generate > 1, "{id}");
         assert!(
-            report.bytes.read > report.bytes.weights,
+            generate == 1 || report.bytes.read > report.bytes.weights,
             "{id}: 100 passes read less than once all"
         );
         // Every active weight multiplies each token once, but for tables and the head; what attention
@@ -61,21 +65,31 @@ fn every_command_on_every_model() {
         let parameters = &report.model.parameters;
         let multiplied = parameters.active.saturating_sub(2 * parameters.embedding) as f64;
         let per_token = report.flops.prefill as f64 / 2000.0 / 2.0;
-        assert!(per_token > 0.9 * multiplied, "{id}: {per_token} of {multiplied}");
-        assert!(per_token < 2.5 * parameters.active as f64, "{id}: {per_token} of {parameters:?}");
+        // A prompt that an encoder reads passes that alone, and one beside sound is not all that is read.
+        if model.stacks().is_empty() {
+            assert!(per_token > 0.9 * multiplied, "{id}: {per_token} of {multiplied}");
+            assert!(
+                per_token < 2.5 * parameters.active as f64,
+                "{id}: {per_token} of {parameters:?}"
+            );
+        }
 
         let explained = place.run(&format!("explain {id} {request}")).ok();
         assert!(explained.contains(&report.flops.total.to_string()), "{id}");
         assert!(place.run(&format!("models {id}")).ok().contains(&report.model.model_type), "{id}");
 
         // The reference leaves nothing out that the work needs.
-        let model = row.model().expect("a model");
-        let workload = Workload::batch(vec![Sequence { count: 2, ..Sequence::new(1000, 100) }]);
+        let workload =
+            Workload::batch(vec![Sequence { count: 2, ..Sequence::new(1000, generate) }]);
         let workload = workload.expect("a batch");
         let count = |convention| model.flops(&workload, convention).expect("a count").total;
         assert_eq!(count(&Convention::MODEL), report.flops.total, "{id}");
         assert!(count(&Convention::TORCH) >= count(&Convention::MODEL), "{id}");
-        assert_eq!(count(&Convention::TWO_PT), 2 * model.nominal_parameters() * 2200, "{id}");
+        assert_eq!(
+            count(&Convention::TWO_PT),
+            2 * model.nominal_parameters() * 2 * (1000 + u128::from(generate)),
+            "{id}"
+        );
 
         // The device's table takes long to read in a debug build: through the command now and then only.
         let peak = h100.peak(model.quantization().compute);

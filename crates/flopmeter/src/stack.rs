@@ -116,6 +116,10 @@ impl Model {
     ///
     /// [`ErrorKind::Workload`] for what an encoder cannot do: begin in the middle of its prompt, or generate.
     pub(crate) fn requests<'w>(&self, workload: &'w Workload) -> Result<Cow<'w, Workload>> {
+        let decodes_only = self.stacks.is_empty() && !self.encodes_only();
+        if decodes_only && workload.decoder_prompt().is_none() {
+            return Ok(Cow::Borrowed(workload));
+        }
         let wrong = |what: &str, fact: String, hint: &str| {
             Err(Error::new(ErrorKind::Workload, what, fact).hint(hint))
         };

@@ -190,8 +190,8 @@ impl Workload {
 
     /// The requests, each with the number of positions of its source.
     pub(crate) fn with_sources(&self) -> impl Iterator<Item = (&Sequence, u64)> {
-        let sources = self.sources.iter().copied().chain(std::iter::repeat(0));
-        self.sequences.iter().zip(sources)
+        let source = |at: usize| self.sources.get(at).copied().unwrap_or(0);
+        self.sequences.iter().enumerate().map(move |(at, sequence)| (sequence, source(at)))
     }
 
     /// Whether keys and values are kept.

@@ -181,6 +181,7 @@ pub struct WorkloadJson {
     pub prompt: Option<u64>,
     pub cached: Option<u64>,
     pub generate: Option<u64>,
+    pub decoder_prompt: Option<u64>,
     pub sequences: Option<Vec<SequenceJson>>,
     pub batch: u64,
     pub kv_cache: bool,

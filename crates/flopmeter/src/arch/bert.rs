@@ -1,15 +1,17 @@
-//! BERT and its kin as decoders (`is_decoder`): causal, with a cache, and a layer before the output head.
+//! BERT and its kin: an encoder, or a decoder where `is_decoder` says so.
 //!
 //! ```text
 //! embed + positions + segments → norm → L × [ q, k, v → attend → out → norm ] [ up → down → norm ]
-//!     → dense → norm → head
+//!     (→ pool, or dense → norm → head)
 //! ```
 //!
-//! As encoders they see what follows, and are refused. BERT for generation has neither segments nor a layer before
-//! the head. Whether a norm stands before its half or behind it changes no count. The layer before the head runs
-//! where a token is sampled; the reference implementation runs it for every token.
+//! As an encoder each token sees all, and the class that `architectures` names says what stands behind. As a decoder it
+//! is causal, with a cache; the layer before the head then runs where a token is sampled, which the reference
+//! implementation runs for every token. BERT for generation has neither segments nor a layer before the head. Whether a
+//! norm stands before its half or behind it changes no count.
 
 use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied, vector};
+use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
@@ -31,7 +33,8 @@ pub(super) const MODEL_TYPES: &[&str] = &[
 ];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    decoder_alone(c)?;
+    let decodes = decodes(c)?;
+    let mask = if decodes { Mask::Causal } else { Mask::Full };
     let generation = c.model_type() == "bert-generation";
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
@@ -56,40 +59,70 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     first.push(layer_norm("embeddings.LayerNorm", d, true));
     model.once("embedding", first);
-    model.layers(layers, |_| Ok(layer(heads, d, f)))?;
+    model.layers(layers, |_| Ok(layer(heads, d, f, mask)))?;
     let mut last = Vec::new();
     if c.model_type() == "roberta-prelayernorm" {
         last.push(layer_norm("LayerNorm", d, true));
     }
-    if !generation {
-        last.extend(transform(d, d));
+    let predict = || -> Result<Vec<Op>> {
+        let transform = if generation { vec![] } else { transform(d, d).into() };
+        Ok(transform.into_iter().chain(decoder_head(d, vocab, tied(c, true)?)).collect())
+    };
+    // These classify what their pooler gives, the others have a head of two layers for it.
+    let pools = matches!(c.model_type(), "bert" | "ernie" | "megatron-bert");
+    let task = if decodes { None } else { Some(Task::of(c)?) };
+    match task {
+        None => last.extend(predict()?),
+        Some(Task::Embed) if generation => {}
+        Some(Task::Embed) => last.push(for_sequence("pooler.dense", d, d).into()),
+        Some(Task::Predict) if !generation => last.extend(everywhere(predict()?)),
+        Some(Task::PreTrain) if pools => {
+            last.push(for_sequence("pooler.dense", d, d).into());
+            last.extend(everywhere(predict()?));
+            last.push(for_sequence("cls.seq_relationship", d, 2).into());
+        }
+        Some(Task::ClassifySequence(labels)) if pools => {
+            last.extend(classify("pooler.dense", "classifier", d, labels));
+        }
+        Some(Task::ClassifySequence(labels)) if !generation => {
+            last.extend(classify("classifier.dense", "classifier.out_proj", d, labels));
+        }
+        Some(Task::ClassifyTokens(labels)) if !generation => {
+            last.push(for_each_token("classifier", d, labels).into());
+        }
+        Some(task) => return task.unknown(c),
     }
-    last.extend(decoder_head(d, vocab, tied(c, true)?));
     model.once("head", last);
     model.finish()
 }
 
-/// Refuses encoders, and decoders that attend to one.
-pub(super) fn decoder_alone(c: &Config) -> Result<()> {
-    if !c.flag("is_decoder", false)? {
-        return Err(c
-            .contradiction("is_decoder", "is not true, and encoders are not counted")
-            .hint("as a decoder it sees what came before only, and keeps a cache"));
-    }
-    if c.flag("add_cross_attention", false)? {
+/// Whether it is a decoder. One that attends to an encoder is refused.
+pub(super) fn decodes(c: &Config) -> Result<bool> {
+    let decodes = c.flag("is_decoder", false)?;
+    if decodes && c.flag("add_cross_attention", false)? {
         return Err(c
             .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
+    }
+    Ok(decodes)
+}
+
+/// Refuses encoders, and decoders that attend to one.
+pub(super) fn decoder_alone(c: &Config) -> Result<()> {
+    if !decodes(c)? {
+        return Err(c
+            .contradiction("is_decoder", "is not true, and encoders of this type are not counted")
+            .hint("as a decoder it sees what came before only, and keeps a cache"));
     }
     Ok(())
 }
 
 /// A layer of width `d` and inner width `f`.
-pub(super) fn layer(heads: Heads, d: u64, f: u64) -> Vec<Op> {
+pub(super) fn layer(heads: Heads, d: u64, f: u64, mask: Mask) -> Vec<Op> {
     vec![
         projection("attention.self.query", d, d).bias(true).into(),
         projection("attention.self.key", d, d).bias(true).into(),
         projection("attention.self.value", d, d).bias(true).into(),
-        heads.attend_in("attention.self", Mask::Causal),
+        heads.attend_in("attention.self", mask),
         projection("attention.output.dense", d, d).bias(true).into(),
         layer_norm("attention.output.LayerNorm", d, true),
         mlp("intermediate.dense", d, f).bias(true).into(),
@@ -128,10 +161,28 @@ mod tests {
     }
 
     #[test]
-    fn encoders_are_refused() {
+    fn an_encoder_has_what_its_class_has_behind_it() {
+        let encoder = |class: &str| {
+            let told = format!(r#"{{"architectures": ["{class}"], "#);
+            parameters(&BERT.replace("true", "false").replacen('{', &told, 1))
+        };
+        // The decoder's 109,514,298 without a head, and a pooler of 768² + 768.
+        let body = 109_514_298 - (590_592 + 1536 + 30_522);
+        assert_eq!(encoder("BertModel"), body + 590_592);
+        assert_eq!(encoder("BertModel"), 109_482_240);
+        assert_eq!(encoder("BertForMaskedLM"), 109_514_298);
+        // The pooler, and two labels.
+        assert_eq!(encoder("BertForSequenceClassification"), 109_482_240 + 2 * 769);
+        assert_eq!(encoder("BertForTokenClassification"), body + 2 * 769);
+        assert_eq!(encoder("BertForPreTraining"), 109_514_298 + 590_592 + 2 * 769);
+    }
+
+    #[test]
+    fn what_is_not_counted_is_refused() {
+        let told = r#"{"architectures": ["BertForNextSentencePrediction"], "#;
         assert_eq!(
-            fact(&BERT.replace("true", "false")),
-            "`is_decoder`: is not true, and encoders are not counted"
+            fact(&BERT.replace("true", "false").replacen('{', told, 1)),
+            "`architectures`: names `BertForNextSentencePrediction`, whose head is not counted"
         );
         assert_eq!(
             fact(&BERT.replacen('{', r#"{"add_cross_attention": true, "#, 1)),

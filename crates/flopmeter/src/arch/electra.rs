@@ -1,26 +1,29 @@
-//! ELECTRA, RemBERT and RoFormer as decoders (`is_decoder`): BERT's layers, and an embedding that has a width of its
-//! own.
+//! ELECTRA, RemBERT and RoFormer: BERT's layers, and an embedding that has a width of its own. Encoders, or decoders
+//! where `is_decoder` says so.
 //!
 //! ```text
-//! embed + positions + segments → norm → project → L × [ as in BERT ] → dense → norm → head
+//! embed + positions + segments → norm → project → L × [ as in BERT ] (→ dense → norm → head)
 //! ```
 //!
 //! ELECTRA and RoFormer leave the projection out where both widths are one, and their head is as wide as the
 //! embedding. RemBERT's head has a third width, and never shares the table. RoFormer rotates queries and keys instead
 //! of adding positions; its table of sines is stored.
 
-use super::bert::{decoder_alone, decoder_head, layer, transform};
+use super::bert::{decoder_head, decodes, layer, transform};
 use super::parts::{Heads, head, layer_norm, table, tied};
+use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::Linear;
+use crate::op::{Linear, Op};
+use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["electra", "rembert", "roformer"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    decoder_alone(c)?;
+    let decodes = decodes(c)?;
+    let mask = if decodes { Mask::Causal } else { Mask::Full };
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
     let f = c.size("intermediate_size")?;
@@ -44,15 +47,42 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         first.push(project.bias(true).into());
     }
     model.once("embedding", first);
-    model.layers(layers, |_| Ok(layer(heads, d, f)))?;
-    let mut last = transform(d, widths.head).to_vec();
-    if c.model_type() == "roformer" {
-        last.extend(decoder_head(e, vocab, tied(c, true)?));
-    } else {
-        last.push(head(widths.head, vocab, widths.may_tie && tied(c, true)?).bias(true).into());
-    }
+    model.layers(layers, |_| Ok(layer(heads, d, f, mask)))?;
+    let predict = || -> Result<Vec<Op>> {
+        let mut ops = transform(d, widths.head).to_vec();
+        if widths.rotates {
+            ops.extend(decoder_head(e, vocab, tied(c, true)?));
+        } else {
+            let tied = widths.may_tie && tied(c, true)?;
+            ops.push(head(widths.head, vocab, tied).bias(true).into());
+        }
+        Ok(ops)
+    };
+    let last = if decodes { predict()? } else { behind(c, d, predict)? };
     model.once("head", last);
     model.finish()
+}
+
+/// What stands behind an encoder.
+fn behind(c: &Config, d: u64, predict: impl FnOnce() -> Result<Vec<Op>>) -> Result<Vec<Op>> {
+    Ok(match (Task::of(c)?, c.model_type()) {
+        (Task::Embed, "rembert") => vec![for_sequence("pooler.dense", d, d).into()],
+        (Task::Embed, _) => vec![],
+        (Task::Predict, _) => everywhere(predict()?).collect(),
+        // Whether each token was replaced.
+        (Task::PreTrain, "electra") => vec![
+            for_each_token("discriminator_predictions.dense", d, d).into(),
+            for_each_token("discriminator_predictions.dense_prediction", d, 1).into(),
+        ],
+        (task @ Task::PreTrain, _) => return task.unknown(c),
+        (Task::ClassifySequence(labels), "rembert") => {
+            classify("pooler.dense", "classifier", d, labels).into()
+        }
+        (Task::ClassifySequence(labels), _) => {
+            classify("classifier.dense", "classifier.out_proj", d, labels).into()
+        }
+        (Task::ClassifyTokens(labels), _) => vec![for_each_token("classifier", d, labels).into()],
+    })
 }
 
 /// What is as wide as the layers in BERT, and here may not be.
@@ -90,7 +120,7 @@ impl Widths {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fact, parameters};
+    use super::super::testing::parameters;
 
     const REMBERT: &str = r#"{"model_type": "rembert", "hidden_size": 1152, "num_hidden_layers": 32,
         "num_attention_heads": 18, "intermediate_size": 4608, "vocab_size": 250300,
@@ -109,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn encoders_are_refused() {
-        assert_eq!(
-            fact(&REMBERT.replace("true", "false")),
-            "`is_decoder`: is not true, and encoders are not counted"
-        );
+    fn as_an_encoder_it_has_a_pooler_where_it_would_have_a_head() {
+        let told = r#"{"architectures": ["RemBertModel"], "#;
+        let encoder = REMBERT.replace("true", "false").replacen('{', told, 1);
+        let head = 1152 * 1664 + 1664 + 2 * 1664 + 1665 * 250_300;
+        assert_eq!(parameters(&encoder), parameters(REMBERT) - head + 1152 * 1152 + 1152);
     }
 }

@@ -12,6 +12,7 @@ use super::parts::{Heads, head, layer_norm, note_other_parts, table, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
+use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["git"];
 
@@ -35,7 +36,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             layer_norm("git.embeddings.LayerNorm", d, true),
         ],
     );
-    model.layers(layers, |_| Ok(layer(heads, d, f)))?;
+    model.layers(layers, |_| Ok(layer(heads, d, f, Mask::Causal)))?;
     model.once("head", [head(d, vocab, tied(c, false)?).bias(true).into()]);
     model.finish()
 }

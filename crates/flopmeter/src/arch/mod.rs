@@ -5,6 +5,7 @@ mod feed_forward;
 mod hyper_connections;
 mod parts;
 mod recurrent;
+mod task;
 #[cfg(test)]
 mod testing;
 
@@ -38,6 +39,7 @@ macro_rules! architectures {
 // The one list.
 architectures! {
     afmoe,
+    albert,
     apertus,
     aria,
     bamba,
@@ -56,11 +58,13 @@ architectures! {
     deepseek_sparse,
     deepseek_v4,
     diffllama,
+    distilbert,
     doge,
     dots,
     electra,
     ernie_moe,
     ernie_vl,
+    eurobert,
     exaone4,
     exaone_moe,
     falcon,
@@ -100,6 +104,7 @@ architectures! {
     mllama,
     modernbert,
     moshi,
+    mpnet,
     mpt,
     multimodal,
     nanochat,
@@ -118,6 +123,7 @@ architectures! {
     qwen_vl,
     recurrent_gemma,
     roc_bert,
+    rotary_bert,
     rwkv,
     smollm3,
     stablelm,

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::Linear;
+use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["roc_bert"];
 
@@ -44,7 +45,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     first.push(layer_norm("embeddings.LayerNorm", d, true));
     model.once("embedding", first);
-    model.layers(layers, |_| Ok(layer(heads, d, f)))?;
+    model.layers(layers, |_| Ok(layer(heads, d, f, Mask::Causal)))?;
     let mut last = transform(d, d).to_vec();
     last.extend(decoder_head(d, vocab, tied(c, true)?));
     model.once("head", last);

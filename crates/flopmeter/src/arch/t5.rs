@@ -6,7 +6,8 @@
 //!              [ norm → q, k and v of the encoder's output → attend to it → o ] [ norm → wi → wo ] → norm → head
 //! ```
 //!
-//! Heads are `d_kv` wide, whatever the width. Only the first layer of either side has a table of distances, of UMT5
+//! The class ties the head to the table whatever the config says, and unties it again where a checkpoint has a head of its
+//! own, as those have whose config says so. Heads are `d_kv` wide, whatever the width. Only the first layer of either side has a table of distances, of UMT5
 //! every one. The encoder alone is `T5EncoderModel`, as image generators use it.
 
 use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, tied, vector};
@@ -107,7 +108,8 @@ impl Stack {
             d: c.size("d_model")?,
             heads: Heads { query: heads, kv: heads, dim },
             f: c.size("d_ff")?,
-            gated: activation.starts_with("gated-"),
+            // Files of FLAN's name the activation alone, and say here that it gates.
+            gated: c.flag("is_gated_act", activation.starts_with("gated-"))?,
             buckets: c.size_or("relative_attention_num_buckets", 32)?,
             all_have_tables: c.model_type() == "umt5",
         })

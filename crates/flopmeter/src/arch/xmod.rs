@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Experts, Linear, Op};
+use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["xmod"];
 
@@ -38,7 +39,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ],
     );
     model.layers(layers, |_| {
-        let mut ops = layer(heads, d, f);
+        let mut ops = layer(heads, d, f, Mask::Causal);
         ops.extend(adapters.ops(d));
         Ok(ops)
     })?;

@@ -52,6 +52,26 @@ WHOLE = {"bart": "Bart", "blenderbot": "Blenderbot", "blenderbot-small": "Blende
          "mbart": "MBart", "mvp": "Mvp", "pegasus": "Pegasus", "plbart": "PLBart", "whisper": "Whisper"}
 T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3, "num_heads": 6,
       "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
+# Encoders that are the whole model, by the names of their classes, and what stands behind them.
+ENCODERS = {"albert": "Albert", "bert": "Bert", "camembert": "Camembert", "data2vec-text": "Data2VecText",
+            "distilbert": "DistilBert", "electra": "Electra", "ernie": "Ernie", "eurobert": "EuroBert", "gte": "Gte",
+            "jina_embeddings_v3": "JinaEmbeddingsV3", "megatron-bert": "MegatronBert", "modernbert": "ModernBert",
+            "mpnet": "MPNet", "nomic_bert": "NomicBert", "rembert": "RemBert", "roberta": "Roberta",
+            "roberta-prelayernorm": "RobertaPreLayerNorm", "roformer": "RoFormer", "xlm-roberta": "XLMRoberta",
+            "xlm-roberta-xl": "XLMRobertaXL"}
+TASKS = {"encoder": "Model", "predicts": "ForMaskedLM", "classifies": "ForSequenceClassification",
+         "labels": "ForTokenClassification"}
+ENCODER_SIZES = {
+    "albert": {**SMALL, "embedding_size": 26, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    "distilbert": {"vocab_size": 131, "dim": 60, "hidden_dim": 92, "n_layers": 3, "n_heads": 6,
+                   "max_position_embeddings": 64, "pad_token_id": 0},
+    "electra": {**SMALL, "embedding_size": 26},
+    "eurobert": GROUPED,
+    "modernbert": {**SMALL, "num_hidden_layers": 5, "local_attention": 6, "cls_token_id": 1, "sep_token_id": 2},
+    "mpnet": SMALL,
+    "rembert": {**SMALL, "input_embedding_size": 26, "output_embedding_size": 38},
+    "roformer": {**ROTARY, "embedding_size": 26},
+}
 BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta",
          "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
 LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
@@ -376,9 +396,20 @@ CASES = {
     "marian@whole": {**BART, "architectures": ["MarianMTModel"]},
     "marian@two-vocabularies": {**BART, "architectures": ["MarianMTModel"], "decoder_vocab_size": 137,
                                 "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False},
+    **{f"{kind}@{variant}": {**ENCODER_SIZES.get(kind, ROTARY), "architectures": [name + task],
+                             **({"num_labels": 3} if task.endswith("Classification") else {})}
+       for kind, name in ENCODERS.items() for variant, task in TASKS.items()},
+    **{f"{kind}@pretrains": {**ENCODER_SIZES.get(kind, SMALL), "architectures": [f"{ENCODERS[kind]}ForPreTraining"]}
+       for kind in ["albert", "bert", "electra", "ernie", "megatron-bert"]},
+    "albert@inner": {**ENCODER_SIZES["albert"], "inner_group_num": 2, "architectures": ["AlbertModel"]},
+    "bert@answers": {**SMALL, "architectures": ["BertForQuestionAnswering"]},
+    "bert-generation@encoder": {**SMALL, "architectures": ["BertGenerationEncoder"]},
+    "electra@narrow-encoder": {**SMALL, "embedding_size": 60, "architectures": ["ElectraModel"]},
     "t5": {**T5, "architectures": ["T5ForConditionalGeneration"]},
     "t5@gated": {**T5, "architectures": ["T5ForConditionalGeneration"], "feed_forward_proj": "gated-gelu",
                  "num_decoder_layers": 2},
+    "t5@gated-by-name": {**T5, "architectures": ["T5ForConditionalGeneration"], "feed_forward_proj": "gelu",
+                         "is_gated_act": True},
     "t5@encoder": {**T5, "architectures": ["T5EncoderModel"]},
     "mt5": {**T5, "architectures": ["MT5ForConditionalGeneration"]},
     "umt5": {**T5, "architectures": ["UMT5ForConditionalGeneration"]},

@@ -2,14 +2,16 @@
 
 Each row's config is built by transformers on the meta device, so nothing is downloaded and no memory is needed.
 Tied weights count once and buffers do not count. Of a multimodal config only the text part counts, which is the part
-that flopmeter counts: it is built alone if it has a class of its own, or with the towers, whose parameters are left out. `record.py parameters` freezes them in parameters.json, which is what the Rust engine must
-reproduce.
+that flopmeter counts: it is built alone if it has a class of its own, or with the towers, whose parameters are left
+out. A row that names its class in `architectures` is built as that class. `record.py parameters` freezes them in
+parameters.json, which is what the Rust engine must reproduce.
 """
 
 import json
 import pathlib
 
 import torch
+import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 HERE = pathlib.Path(__file__).parent
@@ -38,11 +40,16 @@ def count(config):
     if "tie_word_embeddings" in config:
         text["tie_word_embeddings"] = config["tie_word_embeddings"]
     kind, built = AutoModelForCausalLM, read(text)
-    if type(built) not in kind._model_mapping:
+    if type(built) not in kind._model_mapping and "architectures" not in config:
         kind, built = AutoModelForImageTextToText, read(config)
+    # A row of an encoder, or of a decoder with one, names its class.
+    named = config.get("architectures")
     with torch.device("meta"):
-        model = kind.from_config(built)
+        model = getattr(transformers, named[0])._from_config(built) if named else kind.from_config(built)
     model.tie_weights()
+    if named and built.model_type == "t5" and config.get("tie_word_embeddings") is False:
+        # The class ties its head whatever the config says, and unties it when it loads a checkpoint that has one.
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
     return sum(it.numel() for name, it in model.named_parameters() if not TOWERS & set(name.split(".")))
 
 

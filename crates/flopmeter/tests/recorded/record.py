@@ -55,7 +55,7 @@ DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "SelfAttention",
              "EncDecAttention"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
-       "linear", "DenseReluDense"}
+       "linear", "DenseReluDense", "ffn_output"}
 # Those that make no cache and go on with the one that they are given.
 GIVEN = {"granite4_vision", "recurrent_gemma"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
@@ -68,7 +68,9 @@ MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
-HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "pred_layer"}
+HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "pred_layer",
+        "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
+        "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
              "map_inputs_layer"}
@@ -141,6 +143,8 @@ def component(path, operation):
     names = set(path)
     if path[-1] in {"indexer", "scorer"} and operation in {"bmm", "baddbmm"}:
         return "attention.scores"
+    if path in [["decoder"], ["dense"]]:
+        return "head"  # what an encoder has beside itself
     for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("recurrent", RECURRENT),
                         ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
                         ("moe.experts", EXPERTS), ("mlp", MLP), ("connections", CONNECTIONS)]:
@@ -154,8 +158,9 @@ def component(path, operation):
 
 
 def components(operations, encodes=False):
-    """FLOPs per component; of an encoder that a decoder attends to (`encodes`), all of them are one. In an attention module the batched products come in pairs, scores then values, told from
-    each other by their shapes: values contract the very positions that scores produced."""
+    """FLOPs per component; of an encoder that a decoder attends to (`encodes`), all of them are one. In an attention
+    module the batched products come in pairs, scores then values, told from each other by their shapes: values contract
+    the very positions that scores produced."""
     sums, scores = defaultdict(int), None
     for path, operation, shapes, flops in operations:
         if encodes and "encoder" in path:
