@@ -30,19 +30,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let glm = c.model_type() == "glm_moe_dsa";
     let mut attention = LatentAttention::read_or(c, d, if glm { &GLM5 } else { &DEEPSEEK })?;
-    attention.latent = attention.latent.selecting(c.size_or("index_topk", 2048)?);
-    let Some(rank) = attention.query_rank else {
-        return Err(c.contradiction("q_lora_rank", "is null, but the indexer reads compressed queries"));
-    };
-    let heads = c.size_or("index_n_heads", if glm { 32 } else { 64 })?;
-    let dim = c.size_or("index_head_dim", 128)?;
-    let index: [Op; 5] = [
-        projection("self_attn.indexer.wq_b", rank, heads * dim).into(),
-        projection("self_attn.indexer.wk", d, dim).into(),
-        layer_norm("self_attn.indexer.k_norm", dim, true),
-        projection("self_attn.indexer.weights_proj", d, heads).into(),
-        Indexer::new("self_attn.indexer", heads, dim).into(),
-    ];
+    let index = index(c, &mut attention, if glm { 32 } else { 64 })?;
     let indexes = indexing_layers(c, glm)?;
     let ffn = FeedForward::read(c, "n_routed_experts")?
         .sharing(c, "n_shared_experts", 1)?
@@ -58,6 +46,24 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ops.extend(attention.ops());
         Ok(pre_normed(d, ops, ffn.layer(sparse(layer), d, false)))
     })
+}
+
+/// An indexer, with `heads` where the config has no number of them; attention sees what it chooses.
+pub(super) fn index(c: &Config, attention: &mut LatentAttention, heads: u64) -> Result<[Op; 5]> {
+    attention.latent = attention.latent.selecting(c.size_or("index_topk", 2048)?);
+    let Some(rank) = attention.query_rank else {
+        let fact = "is null, but the indexer reads compressed queries";
+        return Err(c.contradiction("q_lora_rank", fact));
+    };
+    let heads = c.size_or("index_n_heads", heads)?;
+    let dim = c.size_or("index_head_dim", 128)?;
+    Ok([
+        projection("self_attn.indexer.wq_b", rank, heads * dim).into(),
+        projection("self_attn.indexer.wk", attention.hidden, dim).into(),
+        layer_norm("self_attn.indexer.k_norm", dim, true),
+        projection("self_attn.indexer.weights_proj", attention.hidden, heads).into(),
+        Indexer::new("self_attn.indexer", heads, dim).into(),
+    ])
 }
 
 /// Which layers have an indexer of their own: all of DeepSeek's. GLM-5's are listed in `indexer_types`,
@@ -95,7 +101,7 @@ fn indexing_layers(c: &Config, glm: bool) -> Result<impl Fn(u64) -> bool> {
     })
 }
 
-fn kind_of(c: &Config, key: &str, kind: &str) -> Result<bool> {
+pub(super) fn kind_of(c: &Config, key: &str, kind: &str) -> Result<bool> {
     match kind {
         "full" | "F" => Ok(true),
         "shared" | "S" => Ok(false),

@@ -1,4 +1,4 @@
-//! LFM2: short gated convolutions in most layers, attention in a few; dense or with experts.
+//! LFM2 and LFM3: short gated convolutions in most layers, attention in a few; dense or with experts.
 //!
 //! ```text
 //! embed → L × [ norm → (in (B, C, x) → B · x → convolution → · C → out, or q, k, v → norms of q, k → attend → out) ]
@@ -11,15 +11,17 @@
 //! convolution with its padding: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
 use super::experts::{self, Names};
-use super::parts::{Heads, decoder, mlp, projection, rms_norm};
+use super::parts::{
+    Heads, decoder, head_norms, mlp, projection, rms_norm, tied, with_norms,
+};
 use super::recurrent::{self, Layer, convolution, mixers, width};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Result, shown};
 use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["lfm2", "lfm2_moe"];
+pub(super) const MODEL_TYPES: &[&str] = &["lfm2", "lfm2_moe", "lfm3"];
 
 const EXPERTS: Names = [
     "feed_forward.gate",
@@ -29,7 +31,77 @@ const EXPERTS: Names = [
 ];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    if c.model_type() == "lfm2" { dense(c) } else { sparse(c) }
+    match c.model_type() {
+        "lfm2" => dense(c),
+        "lfm2_moe" => sparse(c),
+        _ => third(c),
+    }
+}
+
+/// LFM3: some layers attend within a window, each head has a gate, and norms follow both halves of a layer.
+fn third(c: &Config) -> Result<Model> {
+    const KEY: &str = "layer_types";
+    let d = c.size("hidden_size")?;
+    let inner = c.size("intermediate_size")?;
+    let heads = Heads::read_or(c, d, 4, Some(128))?;
+    let layers = c.size("num_hidden_layers")?;
+    let kernel = c.size_or("conv_L_cache", 7)?;
+    let conv_bias = c.flag("conv_bias", false)?;
+    let bias = c.flag("attention_bias", false)?;
+    let gated = c.flag_or("use_attention_gate", true)?;
+    let sandwiched = c.flag_or("use_sandwich_norm", true)?;
+    let window = c.maybe_or("sliding_window", 256)?;
+    let listed = c.texts(KEY)?;
+    if let Some(listed) = &listed
+        && listed.len() as u64 != layers
+    {
+        let fact = format!("has {} entries for {layers} layers", listed.len());
+        return Err(c.contradiction(KEY, &fact));
+    }
+    let kind = |layer: u64| match &listed {
+        Some(listed) => usize::try_from(layer).ok().and_then(|at| listed.get(at)).map_or("", |kind| *kind),
+        None if layer % 4 == 2 => "full_attention",
+        None if layer.is_multiple_of(4) && layer > 0 => "sliding_attention",
+        None => "conv",
+    };
+    let attention = |mask| {
+        let mut ops = with_norms(heads.attention(d, bias, bias, mask), head_norms(&heads));
+        if gated {
+            ops.push(projection("self_attn.g_proj", d, heads.query).into());
+        }
+        ops
+    };
+    decoder(c, d, tied(c, true)?, rms_norm("model.norm", d), |layer| {
+        let mixer = match (kind(layer), window) {
+            ("conv", _) => short_convolution(d, kernel, conv_bias).to_vec(),
+            ("full_attention", _) => attention(Mask::Causal),
+            ("sliding_attention", Some(window)) => attention(Mask::Sliding { window }),
+            ("sliding_attention", None) => {
+                return Err(c.contradiction(KEY, "has sliding layers, but no window is set"));
+            }
+            (other, _) => {
+                let other = shown(other);
+                let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
+                return Err(c.contradiction(KEY, &fact));
+            }
+        };
+        let mut ops = vec![rms_norm("operator_norm", d)];
+        ops.extend(mixer);
+        ops.push(rms_norm("ffn_norm", d));
+        ops.extend(feed_forward(d, inner));
+        if sandwiched {
+            ops.extend([rms_norm("post_operator_norm", d), rms_norm("post_ffn_norm", d)]);
+        }
+        Ok(ops)
+    })
+}
+
+fn short_convolution(d: u64, kernel: u64, bias: bool) -> [Op; 3] {
+    [
+        recurrent::projection("conv.in_proj", d, 3 * d).bias(bias).into(),
+        convolution("conv.conv", d, kernel, bias),
+        recurrent::projection("conv.out_proj", d, d).bias(bias).into(),
+    ]
 }
 
 fn dense(c: &Config) -> Result<Model> {
@@ -87,9 +159,7 @@ fn alternating(
         if mixers(layer) == Layer::Attention {
             ops.extend(attention(d, &heads));
         } else {
-            ops.push(recurrent::projection("conv.in_proj", d, 3 * d).bias(bias).into());
-            ops.push(convolution("conv.conv", d, kernel, bias));
-            ops.push(recurrent::projection("conv.out_proj", d, d).bias(bias).into());
+            ops.extend(short_convolution(d, kernel, bias));
         }
         ops.push(rms_norm("ffn_norm", d));
         ops.extend(ffn(layer));

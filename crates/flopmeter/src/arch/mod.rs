@@ -42,6 +42,8 @@ architectures! {
     albert,
     apertus,
     aria,
+    axk2,
+    bailing_hybrid,
     bamba,
     bart,
     bert,
@@ -84,6 +86,7 @@ architectures! {
     helium,
     hunyuan3,
     hunyuan_moe,
+    hy_v4,
     hyperclovax,
     jamba,
     jetmoe,
@@ -132,6 +135,7 @@ architectures! {
     xlstm,
     xmod,
     zamba,
+    zaya,
 }
 
 /// Every `model_type` that is counted.

@@ -7,7 +7,7 @@ use super::parts::{rms_norm, vector};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Error, Result, shown};
-use crate::op::{Linear, Op, Recurrent, RecurrentKind};
+use crate::op::{Convolution, Linear, Op, Recurrent, RecurrentKind};
 
 /// The widest that a layer is believed to be inside.
 const WIDEST: u64 = 1 << 24;
@@ -87,8 +87,8 @@ pub(super) fn projection(module: &'static str, from: u64, to: u64) -> Linear {
 
 /// A convolution over time of each channel by itself.
 pub(super) fn convolution(module: &'static str, channels: u64, kernel: u64, bias: bool) -> Op {
-    let kind = RecurrentKind::Convolution { channels, kernel, bias, restarts: false };
-    Recurrent::new(module, kind).into()
+    let convolution = Convolution { bias, ..Convolution::new(channels, kernel) };
+    Recurrent::new(module, RecurrentKind::Convolution(convolution)).into()
 }
 
 /// `$module.in_proj`, `.conv1d`, `.x_proj`, `.dt_proj`, `.A_log`, `.D`, `.out_proj` and norms.

@@ -16,7 +16,7 @@ use super::recurrent::projection;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::Model;
-use crate::op::{Op, Recurrent, RecurrentKind};
+use crate::op::{Convolution, Op, Padding, Recurrent, RecurrentKind};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["recurrent_gemma"];
@@ -101,11 +101,11 @@ fn unit(c: &Config, d: u64, heads: u64) -> Result<Vec<Op>> {
     let block = width / heads;
     let kernel = c.size_or("conv1d_width", 4)?;
     let convolution =
-        RecurrentKind::Convolution { channels: width, kernel, bias: true, restarts: true };
+        Convolution { bias: true, padding: Padding::Anew, ..Convolution::new(width, kernel) };
     Ok(vec![
         projection("temporal_block.linear_y", d, width).bias(true).into(),
         projection("temporal_block.linear_x", d, width).bias(true).into(),
-        Recurrent::new("temporal_block.conv_1d", convolution).into(),
+        Recurrent::new("temporal_block.conv_1d", RecurrentKind::Convolution(convolution)).into(),
         projection("temporal_block.rg_lru.input_gate", block, width).bias(true).into(),
         projection("temporal_block.rg_lru.recurrent_gate", block, width).bias(true).into(),
         vector("temporal_block.rg_lru.recurrent_param", width),

@@ -11,7 +11,7 @@ pub use attention::Attention;
 pub use indexer::{HeadSum, Indexer};
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
-pub use recurrent::{Factors, Kind as RecurrentKind, Recurrent};
+pub use recurrent::{Convolution, Factors, Kind as RecurrentKind, Padding, Recurrent};
 pub use storage::{Scale, Storage};
 
 use crate::component::Component;

@@ -134,6 +134,10 @@ LONGCAT = {**TOKENS, "vocab_size": 131, "hidden_size": 60, "num_layers": 2, "num
            "max_position_embeddings": 64, "q_lora_rank": 22, "kv_lora_rank": 26, "qk_nope_head_dim": 14,
            "qk_rope_head_dim": 6, "v_head_dim": 18, "ffn_hidden_size": 92, "expert_ffn_hidden_size": 34,
            "n_routed_experts": 10, "moe_topk": 3, "zero_expert_num": 0}
+DSA = {**LATENT, "q_lora_rank": 22, "index_topk": 8, "index_n_heads": 5, "index_head_dim": 16}
+BAILING = {**LATENT_DENSE, **EXPERTS, **GROUPS, "num_experts": 10, "num_shared_experts": 2, "head_dim": 14,
+           "short_conv_kernel_size": 3, "layer_group_size": 3}
+ZAYA = {**WIDE, "num_experts": 7, "moe_intermediate_size": 34, "router_hidden_size": 22}
 
 CASES = {
     "llama": WIDE,
@@ -496,6 +500,23 @@ CASES = {
     "doge": GROUPED,
     "doge@window": {**GROUPED, **WINDOW, "keep_window_size": 5, "attention_bias": True, "mlp_bias": True},
     "doge@experts": {**GROUPED, "is_moe": True, "num_experts": 30, "num_experts_per_tok": 3, "keep_window_size": 5},
+    "hy_v4": {**DSA, "num_hidden_layers": 6, "hc_mult": 3},
+    "hy_v4@listed": {**DSA, "attention_bias": True, "indexer_types": ["full", "shared", "full"], "hc_mult": 2,
+                     "mlp_layer_types": ["sparse", "dense", "sparse"]},
+    "axk2": {**DSA, "num_hidden_layers": 4, "gated_norm_rank": 7},
+    "axk2@grouped": {**DSA, **GROUPS, "attention_bias": True, "first_k_dense_replace": 0, "moe_layer_freq": 2,
+                     "gated_norm_rank": 7},
+    "bailing_hybrid": {**BAILING, "num_hidden_layers": 6},
+    "bailing_hybrid@listed": {**BAILING, "q_lora_rank": 22, "attention_bias": True, "first_k_dense_replace": 1,
+                              "layer_types": ["full_attention", "linear_attention", "linear_attention"]},
+    "zaya": {**ZAYA, "sliding_window": None},
+    "zaya@window": {**ZAYA, **WINDOW, "num_hidden_layers": 4, "layer_types": ["hybrid_sliding", "hybrid"] * 2,
+                    "attention_bias": True, "lm_head_bias": True, "cca_time0": 3, "cca_time1": 4,
+                    "tie_word_embeddings": False},
+    "lfm3": {**WIDE, **WINDOW, "num_hidden_layers": 6, "conv_L_cache": 4},
+    "lfm3@plain": {**WIDE, **WINDOW, "layer_types": ["sliding_attention", "conv", "full_attention"], "conv_bias": True,
+                   "attention_bias": True, "use_attention_gate": False, "use_sandwich_norm": False, "conv_L_cache": 3,
+                   "tie_word_embeddings": False},
     "recurrent_gemma": GRIFFIN,
     "recurrent_gemma@grouped": {**GRIFFIN, "num_key_value_heads": 2, "attention_bias": True, "conv1d_width": 3,
                                 "block_types": ["attention", "recurrent"], "tie_word_embeddings": False},

@@ -74,7 +74,8 @@ HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", 
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
              "map_inputs_layer"}
-RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent"}
+RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent", "conv_qk_depthwise", "conv_qk_grouped",
+             "v_proj_delayed"}
 CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head"}
 # Projections that are batched, by groups of heads.
 GROUPED = {"o_a_proj"}

@@ -1,7 +1,7 @@
 //! What PyTorch's counter sees of a recurrence: the matrix products of the reference implementation.
 
 use super::runs::Runs;
-use super::{Factors, Kind, NONE};
+use super::{Convolution, Factors, Kind, NONE, Padding};
 use crate::exact::times;
 use crate::passes::Passes;
 
@@ -14,8 +14,8 @@ impl Kind {
     /// ```text
     /// convolution  every output of a padded input is computed, then cut: positions + kernel − 1 a
     ///              pass, where a cached pass has `kernel` old positions before its own, and a first one
-    ///              at least `kernel`; 2 a step. One that restarts: tokens + kernel − 1 a pass, nothing
-    ///              a pass of one token
+    ///              at least `kernel`; 2 a step. See [`Padding`] for those that are padded otherwise
+    /// delayed      the product of every token, and of nothing before the first
     /// selective    the read-out: a product of the state with one vector a token
     /// dual         chunks of c, the last one padded: C·Bᵀ and its product with x (c²), states in and out
     ///              (2·c), then all states times all, the first included; a step: the read-out
@@ -34,14 +34,28 @@ impl Kind {
         let nothing: Factors = [("", 0), NONE, NONE, NONE, NONE];
         Some(match self {
             Self::Shift { .. } | Self::Gated { .. } | Self::Weighted { .. } => [nothing; 3],
-            Self::Convolution { channels, kernel, restarts, .. } => {
-                let positions =
-                    if restarts { runs.convolved_anew(kernel)? } else { runs.convolved(kernel)? };
-                let positions = ("positions, padding included", positions);
-                let factors =
-                    [("2", 2), ("channels", channels.into()), ("kernel", kernel.into()), positions];
-                let [two, channels, kernel, positions] = factors;
-                [[two, channels, kernel, positions, NONE], nothing, nothing]
+            Self::Convolution(Convolution { channels, kernel, group, padding, .. }) => {
+                let positions = match padding {
+                    Padding::Both => runs.convolved(kernel)?,
+                    Padding::Anew => runs.convolved_anew(kernel)?,
+                    Padding::Before(more) => {
+                        passes.tokens()?.checked_add(times(more.into(), runs.passes())?)?
+                    }
+                };
+                let product = [
+                    ("2", 2),
+                    ("channels", channels.into()),
+                    ("kernel", kernel.into()),
+                    if group > 1 { ("group", group.into()) } else { NONE },
+                    ("positions, padding included", positions),
+                ];
+                [product, nothing, nothing]
+            }
+            Self::Delayed { from, to, .. } => {
+                let inputs = passes.tokens()?.checked_add(runs.first_passes())?;
+                let (from, to) = (("in", from.into()), ("out", to.into()));
+                let inputs = ("tokens, and one before the first", inputs);
+                [[("2", 2), from, to, inputs, NONE], nothing, nothing]
             }
             Self::Selective { channels, state } => {
                 let tokens = ("tokens", passes.tokens()?);

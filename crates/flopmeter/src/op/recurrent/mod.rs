@@ -1,12 +1,15 @@
 //! Layers that keep a state of one size instead of a cache that grows.
 
 mod by_reference;
+mod convolution;
 mod needed;
 mod runs;
 
 use super::{Op, Storage};
 use crate::dtype::Dtype;
 use crate::passes::Passes;
+
+pub use convolution::{Convolution, Padding};
 
 /// One part of a recurrent layer, without the projections around it.
 ///
@@ -33,18 +36,8 @@ pub struct Recurrent {
 /// Kinds of recurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A causal convolution over time, each channel by itself: the last `kernel` inputs.
-    Convolution {
-        /// Channels.
-        channels: u64,
-        /// Positions that an output is made of, its own included.
-        kernel: u64,
-        /// Whether each channel has a bias.
-        bias: bool,
-        /// Whether the reference implementation begins every pass anew, and takes a single token element
-        /// by element (RecurrentGemma).
-        restarts: bool,
-    },
+    /// A causal convolution over time.
+    Convolution(Convolution),
     /// RWKV's token shift (arXiv:2305.13048, section 3.1.1): an input mixed with the one before it, each
     /// channel by itself, `mixes` times.
     Shift {
@@ -97,6 +90,15 @@ pub enum Kind {
     Gated {
         /// Channels.
         channels: u64,
+    },
+    /// A projection of the token before, a half of Zaya's values (arXiv:2510.04476, section 3.2).
+    Delayed {
+        /// Width of the input.
+        from: u64,
+        /// Width of the output, which is what is kept.
+        to: u64,
+        /// Whether it has a bias.
+        bias: bool,
     },
     /// RWKV-4's weighted sum of values (arXiv:2305.13048, section 3.1.2): a numerator and a denominator
     /// for each channel.

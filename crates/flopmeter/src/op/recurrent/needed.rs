@@ -1,6 +1,6 @@
 //! What a recurrence needs: FLOPs of a token, parameters, what is kept.
 
-use super::{Factors, Kind, NONE};
+use super::{Convolution, Factors, Kind, NONE};
 
 impl Kind {
     /// The factors of the FLOPs of a token: what the work needs.
@@ -8,6 +8,7 @@ impl Kind {
     /// ```text
     /// convolution  a multiply-add for each position that an output is made of
     /// shift        a convolution of two positions, for each mix
+    /// delayed      a product with the token before, once
     /// selective, dual, lightning                  5 an element of the state
     /// delta        7 an element: what the key finds is read before it is replaced
     /// gated        3 a channel: the state is the output, nothing is read out
@@ -17,8 +18,15 @@ impl Kind {
     /// ```
     pub fn needed(self) -> Factors {
         match self {
-            Self::Convolution { channels, kernel, .. } => {
-                [("2", 2), ("channels", channels.into()), ("kernel", kernel.into()), NONE, NONE]
+            Self::Convolution(Convolution { channels, kernel, group, .. }) => [
+                ("2", 2),
+                ("channels", channels.into()),
+                ("kernel", kernel.into()),
+                if group > 1 { ("group", group.into()) } else { NONE },
+                NONE,
+            ],
+            Self::Delayed { from, to, .. } => {
+                [("2", 2), ("in", from.into()), ("out", to.into()), NONE, NONE]
             }
             Self::Selective { channels, state } => {
                 [("5", 5), ("channels", channels.into()), ("state", state.into()), NONE, NONE]
@@ -65,11 +73,12 @@ impl Kind {
         }
     }
 
-    /// Parameters: a convolution's, and a shift's weight for each mix.
+    /// Parameters: a convolution's, a delayed projection's, and a shift's weight for each mix.
     pub fn parameters(self) -> u128 {
         match self {
-            Self::Convolution { channels, kernel, bias, .. } => {
-                u128::from(channels) * (u128::from(kernel) + u128::from(bias))
+            Self::Convolution(convolution) => convolution.parameters(),
+            Self::Delayed { from, to, bias } => {
+                u128::from(to) * (u128::from(from) + u128::from(bias))
             }
             Self::Shift { channels, mixes } => u128::from(channels) * u128::from(mixes),
             Self::Selective { .. }
@@ -86,9 +95,12 @@ impl Kind {
     /// next token needs. Exponents that sums are scaled by, lest they overflow, are kept with them.
     pub fn kept(self) -> [(&'static str, u128); 3] {
         match self {
-            Self::Convolution { channels, kernel, .. } => {
-                [("channels", channels.into()), ("(kernel − 1)", u128::from(kernel - 1)), NONE]
-            }
+            Self::Convolution(Convolution { channels, kernel, dilation, .. }) => [
+                ("channels", channels.into()),
+                ("(kernel − 1)", u128::from(kernel - 1)),
+                if dilation > 1 { ("dilation", dilation.into()) } else { NONE },
+            ],
+            Self::Delayed { to, .. } => [("out", to.into()), NONE, NONE],
             Self::Selective { channels, state } => {
                 [("channels", channels.into()), ("state", state.into()), NONE]
             }

@@ -37,6 +37,16 @@ impl Runs {
         }
     }
 
+    /// Passes, be they steps or runs.
+    pub fn passes(self) -> u128 {
+        u128::from(self.steps) + u128::from(self.count)
+    }
+
+    /// Passes that follow nothing.
+    pub fn first_passes(self) -> u128 {
+        if self.continued { 0 } else { self.count.into() }
+    }
+
     /// Σ over the runs of a quantity whose sum over runs of 1, 2, …, n tokens is given.
     fn sum(self, up_to: impl Fn(u128) -> Option<u128>) -> Option<u128> {
         let before = u128::from(self.first) - 1;
@@ -123,22 +133,24 @@ mod tests {
     use proptest::prelude::*;
 
     /// By the sentences that define them.
-    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 7] {
+    fn counted(past: u64, new: u64, kernel: u64, chunk: u64) -> [u128; 9] {
         let squares = (new / chunk) * chunk.pow(2) + (new % chunk).pow(2);
         let chunks = new.div_ceil(chunk);
         let anew = if new == 1 { 0 } else { new + kernel - 1 };
         let filled = new / chunk;
         let passed = (chunks + 1).pow(2);
         let counts = match (past, new) {
-            (_, 0) => [0; 7],
-            (1.., 1) => [1, 2, 0, 0, 0, 0, 0],
-            (0, _) => [0, new.max(kernel) + kernel - 1, chunks, passed, squares, anew, filled],
-            _ => [0, new + kernel + kernel - 1, chunks, passed, 0, anew, filled],
+            (_, 0) => [0; 9],
+            (1.., 1) => [1, 2, 0, 0, 0, 0, 0, 1, 0],
+            (0, _) => {
+                [0, new.max(kernel) + kernel - 1, chunks, passed, squares, anew, filled, 1, 1]
+            }
+            _ => [0, new + kernel + kernel - 1, chunks, passed, 0, anew, filled, 1, 0],
         };
         counts.map(u128::from)
     }
 
-    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 7] {
+    fn summed(passes: Passes, kernel: u64, chunk: u64) -> [u128; 9] {
         let runs = Runs::of(passes);
         let sums = [
             Some(runs.steps.into()),
@@ -148,6 +160,8 @@ mod tests {
             runs.block_squares(chunk),
             runs.convolved_anew(kernel),
             runs.whole_chunks(chunk),
+            Some(runs.passes()),
+            Some(runs.first_passes()),
         ];
         sums.map(|sum| sum.expect("it fits"))
     }
@@ -156,7 +170,7 @@ mod tests {
         #[test]
         fn sums_are_over_passes(past in 0u64..9, count in 0u64..60, kernel in 1u64..6, chunk in 1u64..9) {
             let sum = |passes: &mut dyn Iterator<Item = (u64, u64)>| {
-                passes.fold([0; 7], |sum: [u128; 7], (past, new)| {
+                passes.fold([0; 9], |sum: [u128; 9], (past, new)| {
                     let more = counted(past, new, kernel, chunk);
                     std::array::from_fn(|at| sum[at] + more[at])
                 })
