@@ -1,9 +1,12 @@
 //! All options, their help included.
 
 // The reference's test reads this file from another place.
+#[path = "args/adapter.rs"]
+mod adapter;
 #[path = "args/draft.rs"]
 mod draft;
 
+use adapter::AdapterArgs;
 use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -241,6 +244,8 @@ pub struct WorkArgs {
     /// At 16 bits as the weights', if they are as wide.
     #[arg(long, value_name = "D", value_parser = dtype_names(), help_heading = "Counting", hide_possible_values = true)]
     pub kv_dtype: Option<String>,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
     #[command(flatten)]
     pub draft: DraftArgs,
 }

@@ -1,5 +1,6 @@
 //! The command `flopmeter`: parse, call, render, exit.
 
+mod adapter;
 mod args;
 mod cmd;
 mod draft;

@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub model: ModelReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterReport>,
     pub workload: WorkloadReport,
     pub convention: &'static str,
     pub flops: FlopsReport,
@@ -34,6 +36,15 @@ pub struct ParametersReport {
     pub active: u128,
     pub embedding: u128,
     pub non_embedding: u128,
+}
+
+/// An adapter of the model.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdapterReport {
+    pub id: String,
+    pub parameters: u128,
+    pub modules: u64,
+    pub merged: bool,
 }
 
 /// What differs among the sequences is null here and stands in `sequences`.

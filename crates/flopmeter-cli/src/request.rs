@@ -1,10 +1,11 @@
 //! Arguments → what is counted, on what: before anything is counted.
 
+use crate::adapter::Adapter;
 use crate::args::{HardwareArgs, WorkArgs};
 use crate::draft::Draft;
 use crate::report::{
-    BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report, UtilizationReport,
-    WorkloadReport,
+    AdapterReport, BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report,
+    UtilizationReport, WorkloadReport,
 };
 use crate::source::{self, Source};
 use crate::visible::shortened;
@@ -19,6 +20,7 @@ use std::fmt::Write;
 /// A request as it was understood, before anything is counted.
 pub struct Request {
     pub source: Source,
+    pub adapter: Option<AdapterReport>,
     pub draft: Option<Draft>,
     pub workload: Workload,
     pub convention: Convention,
@@ -37,8 +39,16 @@ pub struct Machine {
 impl Request {
     /// Reads the arguments.
     pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
-        let mut source = source::find(&work.model)?;
+        let adapter = Adapter::read(work)?;
+        let mut source = match &adapter {
+            Some(adapter) => adapter.base(work)?,
+            None => source::find(&work.model)?,
+        };
         source.model = in_dtypes(source.model, work)?;
+        let adapter = match &adapter {
+            Some(adapter) => Some(adapter.apply(&mut source)?),
+            None => None,
+        };
         let draft = Draft::read(work)?;
         let workload = workload(work)?;
         let mut notes = notes(&source, &workload);
@@ -50,7 +60,8 @@ impl Request {
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
-        Ok(Self { source, draft, workload, convention: work.convention.parse()?, hardware, notes })
+        let convention = work.convention.parse()?;
+        Ok(Self { source, adapter, draft, workload, convention, hardware, notes })
     }
 
     /// Counts it; with a time, measures the hardware against it.
@@ -88,6 +99,7 @@ impl Request {
         }
         Ok(Report {
             model: ModelReport::of(&self.source),
+            adapter: self.adapter.clone(),
             workload: WorkloadReport::of(model, &self.workload),
             convention: self.convention.id,
             flops: FlopsReport::of(&flops, &model.components(&self.convention)),

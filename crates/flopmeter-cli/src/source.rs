@@ -1,5 +1,6 @@
 //! MODEL → model: a path, a Hub id, a tag that Ollama has, or a name that is built in.
 
+pub mod adapter;
 mod file;
 mod gguf;
 mod hub;

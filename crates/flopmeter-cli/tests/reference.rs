@@ -18,10 +18,10 @@ use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
-    Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence, Speculation,
-    Workload,
+    Adapter, Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence,
+    Speculation, Workload,
 };
-use run::{LLAMA, Place};
+use run::{LLAMA, LORA, Place};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -411,6 +411,7 @@ fn provoked(kind: ErrorKind) -> Error {
         ErrorKind::Speculation => {
             config(LLAMA).and_then(|draft| Speculation::new(draft, 4, 1.5)).err()
         }
+        ErrorKind::Adapter => Adapter::parse(&LORA.replace("LORA", "IA3")).err(),
         ErrorKind::Convention => "6nd".parse::<Convention>().err(),
         ErrorKind::Dtype => "bf17".parse::<Dtype>().err(),
         ErrorKind::Device => device::find("NVIDIA H1000").err(),
@@ -551,6 +552,17 @@ const PATHS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What `--adapter` adds.
+const ADAPTER_PATHS: &[(&str, &str)] = &[
+    ("adapter.id", "the path as given"),
+    (
+        "adapter.parameters",
+        "those that PEFT trains; of `model.parameters.total` too if they are not merged",
+    ),
+    ("adapter.modules", "matrices and tables that are adapted"),
+    ("adapter.merged", "true with `--merged`: then nothing else changes"),
+];
+
 /// What `--draft` adds, but for the paths of the draft and of bytes, which are those of any model.
 const DRAFT_PATHS: &[(&str, &str)] = &[
     ("speculation.draft", "the draft, as `model`"),
@@ -626,6 +638,18 @@ fn json() {
     let more: BTreeSet<String> = more.collect();
     let described = DRAFT_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(more, described, "the paths of a draft, and those that DRAFT_PATHS describes");
+    place.put("adapter_config.json", LORA);
+    let adapted: Value = place.run(&format!("{line} --adapter adapter_config.json")).json();
+    let mut more = BTreeSet::new();
+    leaves("", &adapted, &mut more);
+    let more: BTreeSet<String> = more.into_iter().filter(|path| !paths.contains(path)).collect();
+    let described = ADAPTER_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(more, described, "the paths of an adapter, and those that ADAPTER_PATHS describes");
+    out += "\nWith `--adapter`:\n\n";
+    out += &table(
+        ["path", "meaning"],
+        ADAPTER_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+    );
     out += "\nWith `--draft`, where `flops`, `bytes` and `utilization.mfu` stay those of the work without one:\n\n";
     out += &table(
         ["path", "meaning"],

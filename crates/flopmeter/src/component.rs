@@ -29,6 +29,8 @@ pub enum Component {
     Recurrent,
     /// The output head.
     Head,
+    /// What an adapter adds beside the weights that it adapts.
+    Adapter,
     /// The whole of a count that is made from the number of parameters and knows no parts.
     Parameters,
 }
@@ -38,7 +40,7 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Encoder,
         Self::EmbeddingProjections,
         Self::Connections,
@@ -51,6 +53,7 @@ impl Component {
         Self::MoeShared,
         Self::Recurrent,
         Self::Head,
+        Self::Adapter,
         Self::Parameters,
     ];
 
@@ -69,6 +72,7 @@ impl Component {
             Self::MoeShared => "moe.shared",
             Self::Recurrent => "recurrent",
             Self::Head => "head",
+            Self::Adapter => "adapter",
             Self::Parameters => "parameters",
         }
     }

@@ -115,6 +115,8 @@ pub enum ErrorKind {
     Architecture,
     /// The config's `quantization_config` is of a kind whose widths flopmeter does not know.
     Quantization,
+    /// An adapter is of a kind that is not counted, or means no module of the model.
+    Adapter,
     /// No built-in model has this name.
     Model,
     /// Where a model is looked for, something is missing: a repository, a revision, a file that another one
@@ -158,6 +160,10 @@ impl ErrorKind {
         (
             Self::Quantization,
             "The config's `quantization_config` is of a kind whose widths flopmeter does not know.",
+        ),
+        (
+            Self::Adapter,
+            "An adapter is of a kind that is not counted, or means no module of the model.",
         ),
         (Self::Model, "No built-in model has this name."),
         (

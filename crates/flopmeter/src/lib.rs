@@ -52,6 +52,8 @@ mod model;
 mod stack;
 mod sums;
 
+mod adapter;
+
 mod builtin;
 
 pub mod passes;
@@ -81,6 +83,7 @@ mod error;
 mod exact;
 pub mod units;
 
+pub use adapter::{Adapted, Adapter};
 pub use builtin::Builtin;
 pub use bytes::{Bytes, Traffic};
 pub use component::{Component, Counts};

@@ -55,6 +55,8 @@ pub struct Group {
     pub name: String,
     /// How many there are.
     pub repeat: u64,
+    /// Which layers they are, counted from 0; empty for what stands outside them.
+    pub layers: Vec<u64>,
     /// What one of them does, in order.
     pub ops: Vec<Op>,
 }
@@ -209,6 +211,33 @@ impl Model {
         self.with_cache(dtype.into())
     }
 
+    /// The same model with more ops in each layer and in what stands outside, which `more` makes of those there.
+    pub(crate) fn with_more(
+        mut self,
+        mut more: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+    ) -> Result<Self> {
+        let mut groups: Vec<Group> = Vec::new();
+        for group in &self.groups {
+            let mut with = |layer| {
+                let added = more(layer, &group.ops)?;
+                Ok(group.ops.iter().cloned().chain(added).collect())
+            };
+            if group.layers.is_empty() {
+                groups.push(Group { ops: with(None)?, ..group.clone() });
+            }
+            let from = groups.len();
+            for index in &group.layers {
+                add_layer(&mut groups, from, *index, with(Some(*index))?);
+            }
+        }
+        name_layers(&mut groups);
+        let all = self.stacks.iter().flat_map(Stack::groups).chain(&groups);
+        self.parameters = Parameters::of(all).ok_or_else(too_large)?;
+        self.sums = Sums::of(&groups).ok_or_else(too_large)?;
+        self.groups = groups;
+        Ok(self)
+    }
+
     fn with_cache(mut self, cache: Storage) -> Self {
         self.quantization.cache = cache;
         for op in self.all_ops_mut() {
@@ -245,10 +274,8 @@ pub struct Builder<'c> {
     config: &'c Config,
     quantization: Quantization,
     /// The stacks that are done.
-    stacks: Vec<(Stack, Vec<Vec<u64>>)>,
+    stacks: Vec<Stack>,
     groups: Vec<Group>,
-    /// Which layers each group stands for; none where it is no layer.
-    members: Vec<Vec<u64>>,
     /// Where the layers' modules are.
     path: &'static str,
 }
@@ -261,8 +288,7 @@ impl<'c> Builder<'c> {
     /// As [`Quantization::read`].
     pub fn new(config: &'c Config) -> Result<Self> {
         let quantization = Quantization::read(config)?;
-        let path = "model.layers";
-        Ok(Self { config, quantization, stacks: vec![], groups: vec![], members: vec![], path })
+        Ok(Self { config, quantization, stacks: vec![], groups: vec![], path: "model.layers" })
     }
 
     /// What runs once before the prefill, `path` being where the modules of its layers are: `fill` puts its groups into
@@ -278,16 +304,13 @@ impl<'c> Builder<'c> {
         reads: Reads,
         fill: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        let around =
-            (std::mem::take(&mut self.groups), std::mem::take(&mut self.members), self.path);
+        let around = (std::mem::take(&mut self.groups), self.path);
         self.path = path;
         let filled = fill(self);
         let groups = std::mem::replace(&mut self.groups, around.0);
-        let members = std::mem::replace(&mut self.members, around.1);
-        self.path = around.2;
+        self.path = around.1;
         filled?;
-        let stack = Stack::new(name, component, reads, groups).ok_or_else(too_large)?;
-        self.stacks.push((stack, members));
+        self.stacks.push(Stack::new(name, component, reads, groups).ok_or_else(too_large)?);
         Ok(())
     }
 
@@ -304,8 +327,7 @@ impl<'c> Builder<'c> {
     pub fn once(&mut self, name: &str, ops: impl IntoIterator<Item = Op>) {
         let mut ops: Vec<Op> = ops.into_iter().collect();
         ops.iter_mut().for_each(|op| self.store(op, None));
-        self.groups.push(Group { name: name.into(), repeat: 1, ops });
-        self.members.push(vec![]);
+        self.groups.push(Group { name: name.into(), repeat: 1, layers: vec![], ops });
     }
 
     /// `count` layers; equal ones are kept once.
@@ -336,25 +358,13 @@ impl<'c> Builder<'c> {
             )
             .hint("name the modules that are not quantised instead of describing them"));
         }
-        let first = self.groups.len();
+        let from = self.groups.len();
         for index in 0..count {
             let mut ops = layer(index)?;
             ops.iter_mut().for_each(|op| self.store(op, Some(index)));
-            let known = self.groups[first..].iter().position(|group| group.ops == ops);
-            match known {
-                Some(at) => {
-                    self.groups[first + at].repeat += 1;
-                    self.members[first + at].push(index);
-                }
-                None => {
-                    self.groups.push(Group { name: String::new(), repeat: 1, ops });
-                    self.members.push(vec![index]);
-                }
-            }
+            add_layer(&mut self.groups, from, index, ops);
         }
-        for (group, members) in self.groups.iter_mut().zip(&self.members).skip(first) {
-            group.name = layer_names(members);
-        }
+        name_layers(&mut self.groups[from..]);
         Ok(())
     }
 
@@ -368,7 +378,7 @@ impl<'c> Builder<'c> {
         self.quantization.check()?;
         self.check_weights();
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
-        let stacks: Vec<Stack> = self.stacks.into_iter().map(|(stack, _)| stack).collect();
+        let stacks = self.stacks;
         let all = stacks.iter().flat_map(Stack::groups).chain(&self.groups);
         let parameters = Parameters::of(all).ok_or_else(too_large)?;
         let sees_what_follows =
@@ -395,7 +405,7 @@ impl<'c> Builder<'c> {
     fn check_weights(&self) {
         let Some(weights) = self.config.weights() else { return };
         if self.quantization.has_scheme() {
-            let stacks = self.stacks.iter().flat_map(|(stack, _)| stack.groups());
+            let stacks = self.stacks.iter().flat_map(Stack::groups);
             let bits = ops(stacks.chain(&self.groups))
                 .map(|(op, repeat)| op.stored_bits().saturating_mul(repeat.into()));
             let bytes = bits.fold(0_u128, u128::saturating_add).div_ceil(8);
@@ -407,17 +417,11 @@ impl<'c> Builder<'c> {
             }
             return;
         }
-        let stacks =
-            self.stacks.iter().flat_map(|(stack, members)| stack.groups().iter().zip(members));
-        let placed = stacks.chain(self.groups.iter().zip(&self.members));
-        let wanted = placed.flat_map(|(group, members)| {
-            let layers: Vec<Option<u64>> = match members.is_empty() {
-                true => vec![None],
-                false => members.iter().copied().map(Some).collect(),
-            };
-            layers
-                .into_iter()
-                .flat_map(|layer| group.ops.iter().map(move |op| Wanted { layer, op }))
+        let groups = self.stacks.iter().flat_map(Stack::groups).chain(&self.groups);
+        let wanted = groups.flat_map(|group| {
+            let outside = group.layers.is_empty().then_some(None);
+            let layers = group.layers.iter().map(|index| Some(*index)).chain(outside);
+            layers.flat_map(|layer| group.ops.iter().map(move |op| Wanted { layer, op }))
         });
         if let Some(note) = weights.check(wanted) {
             self.config.note(note);
@@ -482,6 +486,24 @@ impl Parameters {
             }
         }
         Some(sum)
+    }
+}
+
+/// Adds a layer to the groups from `from` on; equal ones are kept once.
+fn add_layer(groups: &mut Vec<Group>, from: usize, index: u64, ops: Vec<Op>) {
+    match groups[from..].iter_mut().find(|group| group.ops == ops) {
+        Some(group) => {
+            group.repeat += 1;
+            group.layers.push(index);
+        }
+        None => groups.push(Group { name: String::new(), repeat: 1, layers: vec![index], ops }),
+    }
+}
+
+/// Names groups of layers by which they are.
+fn name_layers(groups: &mut [Group]) {
+    for group in groups.iter_mut().filter(|group| !group.layers.is_empty()) {
+        group.name = layer_names(&group.layers);
     }
 }
 

@@ -125,6 +125,11 @@ impl Weights {
         self.tensors.len()
     }
 
+    /// The elements that they have.
+    pub fn elements(&self) -> u128 {
+        self.tensors.iter().fold(0, |sum: u128, tensor| sum.saturating_add(tensor.elements()))
+    }
+
     /// The bytes that they take.
     pub fn bytes(&self) -> u128 {
         self.bytes

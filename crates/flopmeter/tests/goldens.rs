@@ -4,8 +4,8 @@ mod margin;
 
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Bound, Builtin, Component, Config, Convention, Hardware, Ideal, Model, Phase, Sequence,
-    Speculation, Utilization, Workload,
+    Adapter, Bound, Builtin, Component, Config, Convention, Hardware, Ideal, Model, Phase,
+    Sequence, Speculation, Utilization, Workload,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ struct Case {
     config: Option<serde_json::Value>,
     workload: Requests,
     draft: Option<Draft>,
+    /// An adapter_config.json, beside the model.
+    adapter: Option<serde_json::Value>,
     convention: String,
     expect: Expect,
 }
@@ -61,6 +63,8 @@ struct Request {
 #[serde(deny_unknown_fields)]
 struct Expect {
     parameters: Option<u64>,
+    /// Of the adapter.
+    adapter: Option<u64>,
     /// `total`, `prefill`, `decode` and components by name: none of these, or all that are not zero.
     #[serde(default)]
     flops: BTreeMap<String, u64>,
@@ -206,6 +210,15 @@ fn check(case: &Case, name: &str) -> Differences {
     };
     assert!(model.unread().is_empty(), "{name}: nobody read {:?}", model.unread());
     let mut differences = Differences::default();
+    let model = match &case.adapter {
+        Some(adapter) => {
+            let adapter = known(Adapter::parse(&adapter.to_string()));
+            let adapted = known(model.with_adapter(&adapter));
+            differences.compare("adapter", case.expect.adapter.map(u128::from), adapted.parameters);
+            adapted.unmerged
+        }
+        None => model,
+    };
     differences.compare(
         "parameters",
         case.expect.parameters.map(u128::from),

@@ -14,6 +14,17 @@ pub fn of(report: &Report) -> Document {
     if parameters.active != parameters.total {
         let _ = write!(size, ", {} active", grouped(parameters.active));
     }
+    let mut head = vec![format!("{} ({}), {size}", report.model.id, report.model.model_type)];
+    head.extend(report.adapter.as_ref().map(|adapter| {
+        format!(
+            "adapter {}, {}: {} parameters in {} modules",
+            adapter.id,
+            if adapter.merged { "merged" } else { "not merged" },
+            grouped(adapter.parameters),
+            adapter.modules
+        )
+    }));
+    head.push(format!("{}; convention {}", workload(&report.workload), report.convention));
     let mut blocks = vec![flops_block(&report.flops), bytes_block(&report.bytes)];
     if let Some(speculation) = &report.speculation {
         blocks.push(speculation_block(speculation));
@@ -23,14 +34,7 @@ pub fn of(report: &Report) -> Document {
     if let (Some(utilization), Some(device)) = (&report.utilization, &report.device) {
         blocks.push(utilization_block(report, utilization, device));
     }
-    Document {
-        head: vec![
-            format!("{} ({}), {size}", report.model.id, report.model.model_type),
-            format!("{}; convention {}", workload(&report.workload), report.convention),
-        ],
-        blocks,
-        notes: report.notes.clone(),
-    }
+    Document { head, blocks, notes: report.notes.clone() }
 }
 
 fn workload(workload: &WorkloadReport) -> String {

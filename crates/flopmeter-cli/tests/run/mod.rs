@@ -25,6 +25,10 @@ pub const LLAMA: &str = r#"{"model_type": "llama", "hidden_size": 64, "num_hidde
     "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96, "vocab_size": 100,
     "torch_dtype": "bfloat16"}"#;
 
+/// An adapter of its queries and values: 2 layers of 4·(64 + 64) + 4·(64 + 32) = 1,792 parameters.
+pub const LORA: &str = r#"{"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"],
+    "base_model_name_or_path": "llama.json", "lora_alpha": 8, "bias": "none"}"#;
+
 /// A folder that goes away with the test, in which commands run.
 pub struct Place(TempDir);
 
@@ -148,6 +152,7 @@ impl Run {
 #[serde(deny_unknown_fields)]
 pub struct Report {
     pub model: ModelJson,
+    pub adapter: Option<AdapterJson>,
     pub workload: WorkloadJson,
     pub convention: String,
     pub flops: FlopsJson,
@@ -164,6 +169,15 @@ pub struct ModelJson {
     pub id: String,
     pub model_type: String,
     pub parameters: ParametersJson,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterJson {
+    pub id: String,
+    pub parameters: u128,
+    pub modules: u64,
+    pub merged: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -117,6 +117,16 @@ impl Config {
             .collect()
     }
 
+    /// The keys of a config that names sizes freely (`rank_pattern`), with their sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a value is no size.
+    pub(crate) fn sizes(&self) -> Result<Vec<(String, u64)>> {
+        let sizes = self.object.iter();
+        sizes.map(|(key, value)| Ok((key.clone(), self.as_size(key, value, 1)?))).collect()
+    }
+
     /// Takes over what a nested config had to say.
     pub fn adopt(&self, child: &Self) {
         self.notes.borrow_mut().extend(child.notes.borrow().iter().cloned());

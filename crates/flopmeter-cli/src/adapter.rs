@@ -1,0 +1,75 @@
+//! `--adapter` → the model that it adapts, and what it adds.
+
+use crate::args::WorkArgs;
+use crate::report::AdapterReport;
+use crate::source::{self, Source, adapter};
+use crate::visible::shortened;
+use flopmeter::{Error, ErrorKind, Result};
+
+/// An adapter as it was given.
+pub struct Adapter {
+    id: String,
+    found: adapter::Found,
+    merged: bool,
+}
+
+impl Adapter {
+    /// Reads the arguments: `--adapter`, or a MODEL that is an adapter's folder.
+    pub fn read(work: &WorkArgs) -> Result<Option<Self>> {
+        let args = &work.adapter;
+        let own = adapter::is_folder_of_one(&work.model).then_some(&work.model);
+        let Some(id) = args.adapter.as_ref().or(own) else {
+            if args.merged {
+                return Err(Error::new(ErrorKind::Adapter, "--merged", "there is no adapter")
+                    .hint("give one with --adapter"));
+            }
+            return Ok(None);
+        };
+        Ok(Some(Self { id: id.clone(), found: adapter::read(id)?, merged: args.merged }))
+    }
+
+    /// The model that is adapted: MODEL, or the base that an adapter's folder names.
+    pub fn base(&self, work: &WorkArgs) -> Result<Source> {
+        if !adapter::is_folder_of_one(&work.model) {
+            return source::find(&work.model);
+        }
+        let base = self.found.adapter.base_model().ok_or_else(|| {
+            let fact = "is an adapter that names no base";
+            Error::new(ErrorKind::Adapter, shortened(&work.model), fact)
+                .hint("give the base as MODEL and the folder with --adapter")
+        })?;
+        source::find(base).map_err(|error| error.within("the adapter's base"))
+    }
+
+    /// Adapts a model, and says what that adds.
+    pub fn apply(&self, source: &mut Source) -> Result<AdapterReport> {
+        let base = source.model.clone();
+        let adapted = base
+            .with_adapter(&self.found.adapter)
+            .map_err(|error| error.within(&shortened(&self.id)))?;
+        let mut notes: Vec<String> = self.found.note.iter().cloned().collect();
+        notes.extend(adapted.notes);
+        if let Some(stored) = self.found.stored.filter(|stored| *stored != adapted.parameters) {
+            notes.push(format!(
+                "its file holds {stored} parameters, its config gives {}",
+                adapted.parameters
+            ));
+        }
+        if let Some(base) = self.found.adapter.base_model().filter(|base| *base != source.id) {
+            notes.push(format!("it was made for {}", shortened(base)));
+        }
+        if self.merged && source.model.quantization().is_quantized() {
+            notes.push("merged weights are taken to be stored as the base's".into());
+        }
+        source.notes.extend(notes.into_iter().map(|note| format!("adapter: {note}")));
+        if !self.merged {
+            source.model = adapted.unmerged;
+        }
+        Ok(AdapterReport {
+            id: self.id.clone(),
+            parameters: adapted.parameters,
+            modules: adapted.modules,
+            merged: self.merged,
+        })
+    }
+}
