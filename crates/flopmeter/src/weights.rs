@@ -152,7 +152,14 @@ impl Weights {
         };
         match &self.names {
             Some(names) => names.of_op(layer, module),
-            None => Key::new(layer, module),
+            None => {
+                let key = Key::new(layer, module);
+                if self.modules.contains_key(&key) {
+                    return key;
+                }
+                let alias = key.aliases().find(|alias| self.modules.contains_key(alias));
+                alias.unwrap_or(key)
+            }
         }
     }
 
@@ -187,7 +194,10 @@ impl Weights {
             }
         }
         // A tied head may be stored once more, and buffers are no parameters.
-        let counts = |key: &Key| !expected.get(key).is_some_and(|(_, apart)| *apart);
+        let counts = |key: &Key| match expected.get(key) {
+            Some((_, apart)) => !apart,
+            None => !key.is_other_part(),
+        };
         let stored: u128 = self
             .modules
             .iter()

@@ -17,9 +17,47 @@ pub(super) enum Role {
 }
 
 /// What lists of layers are called.
-const LISTS: [&str; 4] = ["layers", "h", "blocks", "block"];
+const LISTS: [&str; 5] = ["layers", "layer", "h", "blocks", "block"];
 /// Buffers that files keep though they are no parameters.
-const BUFFERS: [&str; 3] = ["inv_freq", "masked_bias", "rotary_emb"];
+const BUFFERS: [&str; 7] = [
+    "inv_freq",
+    "masked_bias",
+    "rotary_emb",
+    "diagonal_decay",
+    "key_decay",
+    "query_decay",
+    "slope_rate",
+];
+/// Words in the names of what sees or hears, and of what makes tokens of that.
+const OTHER_PARTS: [&str; 8] =
+    ["vision", "visual", "image", "audio", "speech", "multi_modal", "mm_", "embed_tokens_extend"];
+/// Modules of a layer, and what published files call them that were written by other code. The rest of
+/// a name stays.
+const ALIASES: &[(&str, &str)] = &[
+    ("mlp.experts.gate_proj", "block_sparse_moe.experts.w1"),
+    ("mlp.experts.up_proj", "block_sparse_moe.experts.w3"),
+    ("mlp.experts.down_proj", "block_sparse_moe.experts.w2"),
+    ("mlp.gate.e_score_correction_bias", "mlp.e_score_correction_bias"),
+    ("mlp.gate.e_score_correction_bias", "moe.router.expert_bias"),
+    ("mlp.e_score_correction_bias", "mlp.expert_bias"),
+    ("mlp.gate", "mlp.router.gate"),
+    ("mlp.shared_experts", "mlp.shared_mlp"),
+    ("mlp", "block_sparse_moe"),
+    ("post_self_attn_layernorm", "post_attn_norm"),
+    ("post_mlp_layernorm", "post_ffn_norm"),
+];
+/// The same outside layers: heads, which have only a bias where they are tied, and their biases.
+const ALIASES_OUTSIDE: &[(&str, &str)] = &[
+    ("bias", "predictions"),
+    ("bias", "generator_lm_head"),
+    ("bias", "decoder"),
+    ("bias", "output"),
+    ("bias", "lm_head"),
+    ("lm_head", "generator_lm_head"),
+    ("lm_head", "decoder"),
+    ("lm_head", "output"),
+    ("layer_norm", "LayerNorm"),
+];
 
 impl Key {
     /// The module of an op.
@@ -35,6 +73,21 @@ impl Key {
     /// Whether files of a format have it among their metadata, not among their tensors.
     pub fn is_in_metadata(&self) -> bool {
         self.module == super::gguf::names::IN_METADATA
+    }
+
+    /// Other names that the module goes by.
+    pub fn aliases(&self) -> impl Iterator<Item = Self> + '_ {
+        let table = if self.layer.is_some() { ALIASES } else { ALIASES_OUTSIDE };
+        table.iter().filter_map(|(module, alias)| {
+            let rest = self.module.strip_prefix(module)?;
+            let whole = rest.is_empty() || rest.starts_with('.');
+            whole.then(|| Self { layer: self.layer, module: format!("{alias}{rest}") })
+        })
+    }
+
+    /// Whether it belongs to what sees or hears.
+    pub fn is_other_part(&self) -> bool {
+        self.layer.is_none() && OTHER_PARTS.iter().any(|word| self.module.contains(word))
     }
 
     /// The module of a tensor; `None` for a buffer.
@@ -61,12 +114,18 @@ impl Key {
                 && !pair[1].is_empty()
                 && pair[1].bytes().all(|b| b.is_ascii_digit())
         });
-        let towers = ["vision", "visual", "image", "audio"];
-        let other_tower = |parts: &[&str]| {
-            parts.iter().any(|part| towers.iter().any(|tower| part.contains(tower)))
+        let other_part = |parts: &[&str]| {
+            parts.iter().any(|part| OTHER_PARTS.iter().any(|word| part.contains(word)))
         };
+        // The numbers of an activation: two are parameters, two are not.
+        if let Some(at) = parts.iter().position(|part| *part == "act_fn") {
+            if parts[at + 1..].iter().any(|part| ["beta", "eps"].contains(part)) {
+                return None;
+            }
+            parts.truncate(at + 1);
+        }
         match layer {
-            Some(at) if !other_tower(&parts[..at]) => {
+            Some(at) if !other_part(&parts[..at]) => {
                 let index = parts[at + 1].parse().ok()?;
                 let mut module = Vec::with_capacity(parts.len());
                 for (place, part) in parts.iter().enumerate().skip(at + 2) {
@@ -79,7 +138,7 @@ impl Key {
                 Some((Self { layer: Some(index), module: module.join(".") }, role))
             }
             Some(_) => Some((Self { layer: None, module: name.to_owned() }, role)),
-            None if other_tower(&parts) => {
+            None if other_part(&parts) => {
                 Some((Self { layer: None, module: name.to_owned() }, role))
             }
             None => Some((Self::new(None, &parts.join(".")), role)),
