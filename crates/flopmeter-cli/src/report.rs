@@ -27,6 +27,9 @@ pub struct Report {
 pub struct ModelReport {
     pub id: String,
     pub model_type: String,
+    /// `shapes` where no such type is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_from: Option<&'static str>,
     pub parameters: ParametersReport,
 }
 
@@ -185,6 +188,7 @@ impl ModelReport {
         Self {
             id: source.id.clone(),
             model_type: source.model.model_type().to_owned(),
+            counted_from: source.model.is_counted_from_shapes().then_some("shapes"),
             parameters: ParametersReport {
                 total: parameters.total,
                 active: parameters.active,

@@ -143,7 +143,8 @@ fn a_key_that_is_there_twice() {
 fn types_that_are_not_counted() {
     fails(
         with(json!({"model_type": "lama"})),
-        "c.json: `model_type`: \"lama\" is not counted yet; the nearest that is: \"llama\"",
+        "c.json: `model_type`: \"lama\" is not counted yet; the nearest that is: \"llama\"; or give the model's \
+         weights: their shapes would do",
     );
     fails(with(json!({"model_type": 5})), "c.json: `model_type`: is 5, not a text");
     let (message, _) = with(json!({"model_type": "x".repeat(1_000_000)})).failure();

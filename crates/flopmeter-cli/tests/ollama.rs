@@ -147,9 +147,12 @@ fn an_architecture_that_is_not_read_leaves_the_built_in_row() {
     store.install("mine/1b", &gguf("mystery"));
     let report: Report = store.estimate("llama3.1:8b").json();
     assert_eq!(report.model.parameters.total, 8_030_261_248);
-    assert!(report.notes.iter().any(|note| note.contains("\"mystery\" is not read from GGUF yet")));
+    assert!(report.notes.iter().any(|note| note.contains("\"mystery\" is of no known type")));
     let (message, _) = store.estimate("mine:1b").failure();
-    assert!(message.contains("\"mystery\" is not read from GGUF yet; give the model"), "{message}");
+    assert!(
+        message.contains("\"mystery\": is of no known type; 1 layers are stated and 0 in"),
+        "{message}"
+    );
 }
 
 #[test]

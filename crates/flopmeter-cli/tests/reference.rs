@@ -623,7 +623,8 @@ fn json() {
     let components = flopmeter::Component::ALL.iter().map(|component| component.name());
     let _ = write!(
         out,
-        "\nComponents: {}.\n\n```json\n{example}```\n",
+        "\nWhere no type of the config's name is known and the shapes of its weights were counted, `model.counted_from` is \
+         `\"shapes\"`, and notes say what they do not tell.\n\nComponents: {}.\n\n```json\n{example}```\n",
         components.map(code).collect::<Vec<_>>().join(", ")
     );
     let drafted = format!("{line} --draft llama.json --draft-tokens 4 --acceptance 0.8");

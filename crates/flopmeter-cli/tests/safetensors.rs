@@ -84,6 +84,38 @@ fn tensors_that_the_config_does_not_count_are_named() {
     assert!(report.notes.iter().any(|note| note == wanted), "{:?}", report.notes);
 }
 
+#[test]
+fn a_type_that_nobody_knows_is_counted_from_shapes_and_says_so() {
+    let (place, known) = (folder(), folder());
+    place.put("m/config.json", LLAMA.replace("\"llama\"", "\"mystery\""));
+    write(&place.path().join("m/model.safetensors"), &llama(2));
+    write(&known.path().join("m/model.safetensors"), &llama(2));
+    let report: Report = estimate(&place, "m").json();
+    let wanted: Report = estimate(&known, "m").json();
+    assert_eq!(report.model.model_type, "mystery");
+    assert_eq!(report.model.counted_from.as_deref(), Some("shapes"));
+    assert_eq!(wanted.model.counted_from, None);
+    assert_eq!(report.flops.total, wanted.flops.total);
+    assert_eq!(report.bytes.weights, wanted.bytes.weights);
+    assert_eq!(report.bytes.kv_cache, wanted.bytes.kv_cache);
+    let note = "counted from the shapes of its weights, for `mystery` is no known type";
+    assert!(report.notes.iter().any(|said| said.starts_with(note)), "{:?}", report.notes);
+    let table = place.run("estimate m -p 10").ok();
+    assert!(table.contains("note: counted from the shapes of its weights"), "{table}");
+    // Without weights nothing is known of it.
+    let (message, _) = estimate(&place, "m/config.json").failure();
+    assert!(message.ends_with("or give the model's weights: their shapes would do"), "{message}");
+    // Without heads nobody can say how it attends.
+    let headless = LLAMA.replace("\"llama\"", "\"mystery\"").replace("num_attention_heads", "many");
+    place.put("m/config.json", headless);
+    fails(
+        &place,
+        "m",
+        "m/config.json: `num_attention_heads`: is missing, and no shape tells into how many heads a layer \
+         attends; add it to the config",
+    );
+}
+
 #[track_caller]
 fn fails(place: &Place, model: &str, message: &str) {
     let run = estimate(place, model);

@@ -39,6 +39,8 @@ pub struct Config {
     read: RefCell<Vec<&'static str>>,
     notes: RefCell<Vec<String>>,
     weights: Option<Arc<Weights>>,
+    /// Whether nothing but the weights' shapes tells what it is, whatever its type is called.
+    by_shapes: bool,
 }
 
 impl Config {
@@ -92,6 +94,7 @@ impl Config {
             read: RefCell::default(),
             notes: RefCell::default(),
             weights: None,
+            by_shapes: false,
         }
     }
 
@@ -100,6 +103,17 @@ impl Config {
     pub fn with_weights(mut self, weights: Arc<Weights>) -> Self {
         self.weights = Some(weights);
         self
+    }
+
+    /// As one of which only the shapes of its weights tell more.
+    pub(crate) fn by_shapes(mut self) -> Self {
+        self.by_shapes = true;
+        self
+    }
+
+    /// Whether it is such a one.
+    pub(crate) fn is_by_shapes(&self) -> bool {
+        self.by_shapes
     }
 
     /// The tensors that lie beside it.

@@ -45,6 +45,7 @@ pub struct Model {
     unread: Vec<String>,
     parameters: Parameters,
     nominal: Option<u128>,
+    from_shapes: bool,
     pub(crate) sums: Sums,
 }
 
@@ -165,6 +166,11 @@ impl Model {
         &self.unread
     }
 
+    /// Whether no architecture is known and the shapes of the weights were counted.
+    pub fn is_counted_from_shapes(&self) -> bool {
+        self.from_shapes
+    }
+
     /// The model as the part of a whole whose config had more to say.
     pub(crate) fn part_of(mut self, whole: &Config) -> Self {
         self.notes.extend(whole.notes());
@@ -278,6 +284,8 @@ pub struct Builder<'c> {
     groups: Vec<Group>,
     /// Where the layers' modules are.
     path: &'static str,
+    /// Whether the ops say already how they are stored.
+    as_stored: bool,
 }
 
 impl<'c> Builder<'c> {
@@ -288,7 +296,23 @@ impl<'c> Builder<'c> {
     /// As [`Quantization::read`].
     pub fn new(config: &'c Config) -> Result<Self> {
         let quantization = Quantization::read(config)?;
-        Ok(Self { config, quantization, stacks: vec![], groups: vec![], path: "model.layers" })
+        Ok(Self {
+            config,
+            quantization,
+            stacks: vec![],
+            groups: vec![],
+            path: "model.layers",
+            as_stored: false,
+        })
+    }
+
+    /// The same for ops that were made from tensors, and say how they are stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Quantization::read`].
+    pub fn as_stored(config: &'c Config) -> Result<Self> {
+        Ok(Self { as_stored: true, ..Self::new(config)? })
     }
 
     /// What runs once before the prefill, `path` being where the modules of its layers are: `fill` puts its groups into
@@ -397,13 +421,14 @@ impl<'c> Builder<'c> {
             unread,
             parameters,
             nominal: None,
+            from_shapes: self.as_stored,
             sums,
         })
     }
 
     /// Holds the tensors at hand against the ops. A scheme packs its weights into other shapes.
     fn check_weights(&self) {
-        let Some(weights) = self.config.weights() else { return };
+        let Some(weights) = self.config.weights().filter(|_| !self.as_stored) else { return };
         if self.quantization.has_scheme() {
             let stacks = self.stacks.iter().flat_map(Stack::groups);
             let bits = ops(stacks.chain(&self.groups))
@@ -429,6 +454,14 @@ impl<'c> Builder<'c> {
     }
 
     fn store(&mut self, op: &mut Op, layer: Option<u64>) {
+        if self.as_stored {
+            match op {
+                Op::Attention(op) => op.cache = self.quantization.cache,
+                Op::Latent(op) => op.cache = self.quantization.cache,
+                _ => {}
+            }
+            return;
+        }
         self.store_by_config(op, layer);
         if let Some(weights) = self.config.weights()
             && !self.quantization.has_scheme()

@@ -58,6 +58,8 @@ impl Tensor {
 pub struct Weights {
     tensors: Vec<Tensor>,
     modules: BTreeMap<Key, Module>,
+    /// How all tensors are stored, if they are all stored alike.
+    common: Option<Storage>,
     /// How the files name modules, where they do not as checkpoints do.
     names: Option<gguf::names::Names>,
     bytes: u128,
@@ -71,7 +73,69 @@ struct Module {
     storage: Option<Storage>,
     mixed: bool,
     bias: Option<Storage>,
+    bias_elements: u128,
+    /// The first tensor, and the first that is no bias.
     first: usize,
+    weight: Option<usize>,
+    /// How many weights there are, and whether they have one shape.
+    weights: u64,
+    uneven: bool,
+}
+
+/// What a module holds, for a model that only its weights tell of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'w> {
+    pub layer: Option<u64>,
+    /// The first of its tensors.
+    pub name: &'w str,
+    /// Its name below the layer.
+    pub module: &'w str,
+    /// The shape of its weight, or of one of its weights; of its bias if it has none.
+    pub shape: &'w [u64],
+    /// How many weights it has: one for each expert.
+    pub copies: u64,
+    /// Whether they have one shape.
+    pub alike: bool,
+    pub storage: Storage,
+    /// Elements of all biases, unless they are all that there is.
+    pub bias: u128,
+    pub bias_bits: u64,
+}
+
+impl Part<'_> {
+    /// Whether it has no two sizes above one.
+    pub fn is_vector(&self) -> bool {
+        self.shape.iter().filter(|size| **size > 1).count() < 2 && !self.is_row()
+    }
+
+    /// A matrix of one row is one all the same.
+    fn is_row(&self) -> bool {
+        matches!(*self.shape, [1, columns] if columns > 1) && self.module.contains("gate")
+    }
+
+    pub fn rows(&self) -> u64 {
+        let before = self.shape.len().saturating_sub(1);
+        self.shape[..before].iter().fold(1, |rows: u64, size| rows.saturating_mul(*size))
+    }
+
+    pub fn columns(&self) -> u64 {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    /// Elements of all its weights.
+    pub fn elements(&self) -> u128 {
+        u128::from(self.rows()) * u128::from(self.columns()) * u128::from(self.copies)
+    }
+
+    /// Elements of one of so many experts.
+    pub fn elements_of_copy(&self, copies: u64) -> u128 {
+        self.elements() / u128::from(copies.max(1))
+    }
+
+    /// The name that a checkpoint has for it, if it is one that is known, or this one.
+    pub fn known_as(&self, otherwise: &'static str) -> &'static str {
+        gguf::names::known(self.module).unwrap_or(otherwise)
+    }
 }
 
 /// What one op of a model should find in the files.
@@ -114,10 +178,12 @@ impl Weights {
             };
             let Some((key, role)) = named else { continue };
             let module = modules.entry(key).or_insert(Module { first: at, ..Module::default() });
-            module.add(tensor, role);
+            module.add(at, &tensors, role);
         }
         let bytes = tensors.iter().map(|tensor| u128::from(tensor.bytes)).sum();
-        Ok(Self { tensors, modules, names, bytes })
+        let first = tensors.first().map(|tensor| tensor.storage);
+        let common = first.filter(|first| tensors.iter().all(|tensor| tensor.storage == *first));
+        Ok(Self { tensors, modules, common, names, bytes })
     }
 
     /// How many there are.
@@ -138,6 +204,33 @@ impl Weights {
     /// Whether any is stored in blocks or packed, so that no dtype says its width.
     pub(crate) fn is_quantized(&self) -> bool {
         self.tensors.iter().any(|tensor| tensor.storage.is_scaled())
+    }
+
+    /// Whether any is packed so that its shape is not that of the matrix: integers in place of numbers.
+    pub(crate) fn is_packed(&self) -> bool {
+        let packed = |tensor: &Tensor| ["int8", "int32", "int64"].contains(&tensor.storage.name());
+        self.names.is_none() && self.tensors.iter().any(packed)
+    }
+
+    /// What each module holds; what sees or hears is left out.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let modules = self.modules.iter().filter(|(key, _)| !key.is_other_part());
+        modules.map(|(key, module)| {
+            let first = &self.tensors[module.weight.unwrap_or(module.first)];
+            let bias = if module.weight.is_some() { module.bias_elements } else { 0 };
+            let bias_bits = module.bias.map_or(0, |bias| bias.matrix_bits(1, 1));
+            Part {
+                layer: key.layer(),
+                name: &first.name,
+                module: key.module(),
+                shape: &first.shape,
+                copies: module.weights.max(1),
+                alike: !module.uneven,
+                storage: module.storage.unwrap_or(first.storage),
+                bias,
+                bias_bits: u64::try_from(bias_bits).unwrap_or(0),
+            }
+        })
     }
 
     /// Where an op's weights are.
@@ -165,13 +258,18 @@ impl Weights {
 
     /// Stores an op as the file stores it, if the file has it.
     pub(crate) fn store(&self, op: &mut Op, layer: Option<u64>) {
-        let Some(module) = self.modules.get(&self.key(layer, op)) else { return };
+        let module = self.modules.get(&self.key(layer, op));
+        // Under another name it is stored as all are.
+        let buffer = matches!(op, Op::Vector(op) if op.buffer);
+        let common = self.common.filter(|_| !buffer);
+        let bias = module.and_then(|module| module.bias);
         // What acts element by element may go by the name of a bias.
-        let alone = module.bias.filter(|_| matches!(op, Op::Vector(_)));
-        if let Some(storage) = module.storage.or(alone) {
+        let alone = bias.filter(|_| matches!(op, Op::Vector(_)));
+        let weight = module.and_then(|module| module.storage).or(alone).or(common);
+        if let Some(storage) = weight {
             op.store_as(storage);
         }
-        if let (Op::Linear(op), Some(bias)) = (op, module.bias) {
+        if let (Op::Linear(op), Some(bias)) = (op, bias.or(common)) {
             op.bias_bits = u64::try_from(bias.matrix_bits(1, 1)).unwrap_or(op.bias_bits);
         }
     }
@@ -239,13 +337,20 @@ impl Weights {
 }
 
 impl Module {
-    fn add(&mut self, tensor: &Tensor, role: name::Role) {
+    fn add(&mut self, at: usize, tensors: &[Tensor], role: name::Role) {
+        let tensor = &tensors[at];
         self.elements += tensor.elements();
         match role {
-            name::Role::Bias => self.bias = Some(tensor.storage),
+            name::Role::Bias => {
+                self.bias = Some(tensor.storage);
+                self.bias_elements += tensor.elements();
+            }
             name::Role::Weight => {
                 self.mixed |= self.storage.is_some_and(|other| other != tensor.storage);
                 self.storage = (!self.mixed).then_some(tensor.storage);
+                let first = *self.weight.get_or_insert(at);
+                self.uneven |= tensors[first].shape != tensor.shape;
+                self.weights += 1;
             }
         }
     }

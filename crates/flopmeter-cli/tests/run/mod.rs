@@ -168,6 +168,8 @@ pub struct Report {
 pub struct ModelJson {
     pub id: String,
     pub model_type: String,
+    /// Only there where no type is known.
+    pub counted_from: Option<String>,
     pub parameters: ParametersJson,
 }
 

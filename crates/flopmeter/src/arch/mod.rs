@@ -5,6 +5,7 @@ mod feed_forward;
 mod hyper_connections;
 mod parts;
 mod recurrent;
+mod shapes;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -153,15 +154,18 @@ pub(crate) fn build(config: &Config) -> Result<Model> {
             .hint("give the whole config.json; it states the model's type"));
     }
     let family = FAMILIES.iter().find(|family| family.model_types.contains(&name));
-    match family {
-        Some(family) => (family.build)(config),
-        None => {
+    match (family, config.weights()) {
+        (Some(family), _) if !config.is_by_shapes() => (family.build)(config),
+        (_, Some(weights)) => shapes::build(config, weights),
+        _ => {
             let fact = format!("\"{}\" is not counted yet", shown(name));
             let hint = match nearest(name) {
                 Some(near) => format!("the nearest that is: \"{near}\""),
                 None => "the reference page `architectures` lists every type that is".into(),
             };
-            Err(Error::new(ErrorKind::Architecture, "`model_type`", fact).hint(hint))
+            Err(Error::new(ErrorKind::Architecture, "`model_type`", fact)
+                .hint(hint)
+                .hint("or give the model's weights: their shapes would do"))
         }
     }
 }
@@ -382,7 +386,10 @@ mod tests {
     fn a_near_type_is_offered_and_a_far_one_is_not() {
         let hint = |name: &str| {
             let error = error(&decoder(name, ""));
-            error.split_once("; ").expect("a hint").1.to_owned()
+            let hints = error.split_once("; ").expect("a hint").1;
+            let (near, weights) = hints.split_once("; or ").expect("two hints");
+            assert_eq!(weights, "give the model's weights: their shapes would do");
+            near.to_owned()
         };
         assert_eq!(hint("LLaMA"), "the nearest that is: \"llama\"");
         assert_eq!(hint("qwen3_mo"), "the nearest that is: \"qwen3_moe\"");

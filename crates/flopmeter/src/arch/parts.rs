@@ -9,9 +9,9 @@ use crate::op::{Attention, Linear, Op, Storage, Table, Vector};
 use crate::passes::Mask;
 
 /// What files call the number of query heads.
-const QUERY_HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
+pub(super) const QUERY_HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
 /// What they call the number of heads of keys and values.
-const KV_HEADS: [&str; 2] = ["num_key_value_heads", "n_head_kv"];
+pub(super) const KV_HEADS: [&str; 2] = ["num_key_value_heads", "n_head_kv"];
 
 /// The first of several spellings that the file has, or the first of all.
 fn spelled(c: &Config, keys: &[&'static str]) -> &'static str {

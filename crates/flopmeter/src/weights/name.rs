@@ -19,7 +19,8 @@ pub(super) enum Role {
 /// What lists of layers are called.
 const LISTS: [&str; 5] = ["layers", "layer", "h", "blocks", "block"];
 /// Buffers that files keep though they are no parameters.
-const BUFFERS: [&str; 7] = [
+const BUFFERS: [&str; 8] = [
+    "final_logits_bias",
     "inv_freq",
     "masked_bias",
     "rotary_emb",
@@ -73,6 +74,15 @@ impl Key {
     /// Whether files of a format have it among their metadata, not among their tensors.
     pub fn is_in_metadata(&self) -> bool {
         self.module == super::gguf::names::IN_METADATA
+    }
+
+    pub fn layer(&self) -> Option<u64> {
+        self.layer
+    }
+
+    /// Its name below the layer.
+    pub fn module(&self) -> &str {
+        &self.module
     }
 
     /// Other names that the module goes by.

@@ -8,6 +8,7 @@ mod parts;
 use super::keys::Key::{self, *};
 use super::names::Own;
 use own::*;
+pub(super) use parts::USUAL;
 use parts::*;
 
 /// A row of the list.

@@ -1,8 +1,9 @@
 //! Metadata and tensors → the config.json that says the same.
 
-use super::architectures;
+use super::architectures::{self, USUAL};
 use super::file::File;
-use super::names::Names;
+use super::keys::Key;
+use super::names::{Names, Own};
 use super::{Header, Value};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -11,11 +12,12 @@ use serde_json::Map;
 use std::sync::Arc;
 
 impl Header {
-    /// The config that the metadata says, with the tensors of all of the model's files.
+    /// The config that the metadata says, with the tensors of all of the model's files. Of an architecture
+    /// that is not read, it has the keys that most have, and the rest is left to the tensors' shapes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Architecture`] for an architecture that is not read, [`ErrorKind::Config`] for a size
+    /// [`ErrorKind::Architecture`] for a file that states no architecture, [`ErrorKind::Config`] for a size
     /// that is missing or a list, [`ErrorKind::Weights`] for a table of tokens that is missing.
     pub fn config(&self, tensors: Vec<Tensor>) -> Result<Config> {
         let name = self.text("general.architecture").ok_or_else(|| {
@@ -24,17 +26,12 @@ impl Header {
         let file = File::new(self, name, &tensors)?;
         let stated = |key: &str| matches!(file.number(key), Ok(Some(number)) if number > 0);
         let row = architectures::find(name, |with| file.has(with) || stated(with));
-        let row = row.ok_or_else(|| {
-            let fact = format!("\"{}\" is not read from GGUF yet", shown(name));
-            Error::new(ErrorKind::Architecture, "key `general.architecture`", fact)
-                .hint("give the model's config.json")
-        })?;
         let embedding = file.first("token_embd").ok_or_else(|| {
             Error::new(ErrorKind::Weights, "tensor `token_embd.weight`", "is missing")
                 .hint("give the first of the model's files")
         })?;
         let mut config = Map::new();
-        config.insert("model_type".into(), row.model_type.into());
+        config.insert("model_type".into(), row.map_or(name, |row| row.model_type).into());
         config.insert("torch_dtype".into(), "float16".into());
         config.insert("tie_word_embeddings".into(), (!file.has("output")).into());
         for (key, size) in [
@@ -46,12 +43,14 @@ impl Header {
                 config.insert(key.into(), size.into());
             }
         }
-        for keys in row.keys {
+        let (keys, own): (&[&[Key]], Own) = row.map_or((USUAL, &[]), |row| (row.keys, row.own));
+        for keys in keys {
             file.write(keys, &mut config)?;
         }
-        let names = Names { own: row.own, layers: file.count };
+        let names = Names { own, layers: file.count };
         let weights = Weights::named(tensors, names)?;
-        Ok(Config::from_value(config.into())?.with_weights(Arc::new(weights)))
+        let config = Config::from_value(config.into())?.with_weights(Arc::new(weights));
+        Ok(if row.is_some() { config } else { config.by_shapes() })
     }
 
     /// A size, also where it is a list of equal ones, one a layer that has any.

@@ -62,6 +62,14 @@ impl Names {
     }
 }
 
+/// A module's name, or a group's, if it is one of those here.
+pub(in crate::weights) fn known(module: &str) -> Option<&'static str> {
+    let tables = OUTSIDE.iter().chain(INSIDE);
+    let mut names =
+        tables.flat_map(|(group, modules)| modules.iter().chain(std::iter::once(group)));
+    names.find(|name| **name == module).copied()
+}
+
 /// Groups outside layers.
 #[rustfmt::skip]
 const OUTSIDE: &[(&str, &[&str])] = &[

@@ -88,3 +88,5 @@ pub(super) const NEMOTRON_H: &[Key] = &[
     Columns("moe_shared_expert_intermediate_size", "ffn_down_shexp"),
     Rows("moe_latent_size", "ffn_latent_down"),
 ];
+/// What most architectures have, for those that no row is for.
+pub(in crate::weights::gguf) const USUAL: &[&[Key]] = &[HEADS, ROUTED, WINDOW, &[Sliding]];
