@@ -18,13 +18,11 @@ HERE = pathlib.Path(__file__).parent
 MODELS = HERE / "../../data/models.jsonl"
 
 # Types that transformers knows under another name: the shapes are read in the same way.
-SAME_AS = {"kimi_k2": "deepseek_v3"}
+SAME_AS = {"kimi_k2": "deepseek_v3", "minimax_m3": "minimax_m3_vl_text"}
 # Settings of how a model was stored or is run, which have no effect on its parameters.
 NOT_SHAPE = {"quantization_config", "torch_dtype", "dtype"}
-
-
 # What the towers of a multimodal model, and what joins them to its text part, are called.
-TOWERS = {"visual", "vision_tower", "vision_model", "multi_modal_projector"}
+TOWERS = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "audio_tower"}
 
 
 def read(config):
@@ -36,6 +34,7 @@ def read(config):
 
 def count(config):
     """The number of parameters of one config."""
+    config = config.get("thinker_config", config)
     text = dict(config.get("text_config", config))
     if "tie_word_embeddings" in config:
         text["tie_word_embeddings"] = config["tie_word_embeddings"]
