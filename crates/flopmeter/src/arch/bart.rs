@@ -6,18 +6,22 @@
 //!              [ q, k and v of the encoder's output → attend to it → out, norm ] [ fc1 → fc2, norm ] (→ norm) → head
 //! ```
 //!
-//! Whether a norm stands before its half or behind it changes no count. Of a decoder on its own the layers hold
+//! In every so many layers of NLLB's mixture two experts of many are the feed-forward layer. Whether a norm stands before its half or behind it changes no count. Of a decoder on its own the layers hold
 //! cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. Whisper's encoder
 //! reads a window of sound, which two convolutions make positions of, filled up however short the sound is.
 
-use super::parts::{Heads, head, layer_norm, mlp, projection, shared_table, table, tied};
+mod layer;
+
+use super::experts;
+use super::parts::{head, layer_norm, shared_table, table, tied};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::{Builder, Model};
-use crate::op::{Linear, Op};
+use crate::op::{Experts, Linear, Op};
 use crate::passes::Mask;
 use crate::stack::Reads;
+use layer::Layer;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
     "bart",
@@ -28,6 +32,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "marian",
     "mbart",
     "mvp",
+    "nllb-moe",
     "pegasus",
     "plbart",
     "trocr",
@@ -56,7 +61,7 @@ impl Kind {
             "bigbird_pegasus" => kind(4096, 0, true, false),
             "blenderbot" => kind(128, 0, false, true),
             "blenderbot-small" => kind(512, 0, true, false),
-            "m2m_100" => Self { positions: None, norm_first: false, norm_last: true },
+            "m2m_100" | "nllb-moe" => Self { positions: None, norm_first: false, norm_last: true },
             "marian" => kind(1024, 0, false, false),
             "mbart" => kind(1024, 2, true, true),
             "pegasus" => kind(1024, 0, false, true),
@@ -121,7 +126,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let tokens = if same_table { shared_table } else { table }("embed_tokens", rows, d);
     model.once("embedding", kind.first(c, tokens, d)?);
     let layer = Layer::read(c, d, "decoder_attention_heads", "decoder_ffn_dim")?;
-    model.layers(c.size("decoder_layers")?, |_| {
+    let sparse = sparse_layers(c, "decoder_sparse_step")?;
+    model.layers(c.size("decoder_layers")?, |at| {
         let mut ops = layer.self_attention(Mask::Causal);
         let cross = layer.cross_attention();
         match whole {
@@ -130,7 +136,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
                 cross.filter(|op| !matches!(op, Op::Cross(_))).map(|op| Op::Idle(Box::new(op))),
             ),
         }
-        ops.extend(layer.feed_forward());
+        ops.extend(layer.feed_forward(sparse(at)));
         Ok(ops)
     })?;
     let mut last = kind.last(d);
@@ -179,9 +185,10 @@ fn read(c: &Config, model: &mut Builder<'_>, kind: &Kind, vocab: u64, d: u64) ->
             .hint("short prompts run as `original_full`: state that"));
     }
     let layer = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
+    let sparse = sparse_layers(c, "encoder_sparse_step")?;
     model.stack(ENCODER, Component::Encoder, Reads::Prompt, |model| {
         model.once("embedding", kind.first(c, table("shared", vocab, d), d)?);
-        model.layers(c.size("encoder_layers")?, |_| Ok(layer.encoding()))?;
+        model.layers(c.size("encoder_layers")?, |at| Ok(layer.encoding(sparse(at))))?;
         model.once("norm", kind.last(d));
         Ok(())
     })?;
@@ -190,6 +197,20 @@ fn read(c: &Config, model: &mut Builder<'_>, kind: &Kind, vocab: u64, d: u64) ->
         Some(rows) if !shared => Ok(rows),
         _ => Ok(vocab),
     }
+}
+
+/// The experts of each layer that has some.
+fn sparse_layers(c: &Config, step: &'static str) -> Result<impl Fn(u64) -> Option<Experts>> {
+    let (step, experts) = match c.model_type() {
+        "nllb-moe" => (c.count_or(step, 4)?, c.size_or("num_experts", 128)?),
+        _ => (0, 2),
+    };
+    // The reference implementation reads the mask of the chosen ones as their numbers, and runs as many as there are.
+    let experts = Experts {
+        run_by_reference: experts,
+        ..experts::routed(c, "num_experts", 2, experts)?
+    };
+    Ok(move |layer: u64| (step > 0 && (layer + 1).is_multiple_of(step)).then_some(experts))
 }
 
 /// The encoder of a window of sound: two convolutions of three positions each, the second over every other one.
@@ -208,86 +229,13 @@ fn hear(c: &Config, model: &mut Builder<'_>, d: u64) -> Result<()> {
     model.stack(ENCODER, Component::Encoder, Reads::Window(positions), |model| {
         let table = table("model.encoder.embed_positions", positions, d);
         model.once("second convolution", [convolution("conv2", d), table]);
-        model.layers(c.size("encoder_layers")?, |_| Ok(layer.encoding()))?;
+        model.layers(c.size("encoder_layers")?, |_| Ok(layer.encoding(None)))?;
         model.once("norm", [layer_norm("layer_norm", d, true)]);
         Ok(())
     })
 }
 
 const ENCODER: (&str, &str) = ("encoder", "model.encoder.layers");
-
-/// Modules of queries, keys, values and of what comes out.
-type Names = [&'static str; 4];
-
-const SELF: Names =
-    ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
-
-const CROSS: Names = [
-    "encoder_attn.q_proj",
-    "encoder_attn.k_proj",
-    "encoder_attn.v_proj",
-    "encoder_attn.out_proj",
-];
-
-/// The sizes of a layer of either side.
-#[derive(Clone, Copy)]
-struct Layer {
-    d: u64,
-    heads: Heads,
-    f: u64,
-    bias: bool,
-    key_bias: bool,
-}
-
-impl Layer {
-    fn read(c: &Config, d: u64, heads: &'static str, f: &'static str) -> Result<Self> {
-        let bias = c.model_type() != "bigbird_pegasus" || c.flag("use_bias", false)?;
-        let key_bias = bias && c.model_type() != "whisper";
-        let heads = Heads::equal(c, d, &[heads])?;
-        Ok(Self { d, heads, f: c.size(f)?, bias, key_bias })
-    }
-
-    /// The four projections of an attention.
-    fn matrices(&self, names: Names) -> [Linear; 4] {
-        let [q, k, v, out] = names;
-        let square = |name, bias| projection(name, self.d, self.d).bias(bias);
-        [
-            square(q, self.bias),
-            square(k, self.key_bias),
-            square(v, self.bias),
-            square(out, self.bias),
-        ]
-    }
-
-    fn self_attention(&self, mask: Mask) -> Vec<Op> {
-        let [q, k, v, out] = self.matrices(SELF).map(Op::from);
-        let norm = layer_norm("self_attn_layer_norm", self.d, true);
-        vec![q, k, v, self.heads.attend(mask), out, norm]
-    }
-
-    fn cross_attention(&self) -> impl Iterator<Item = Op> {
-        let [q, k, v, out] = self.matrices(CROSS);
-        let norm = layer_norm("encoder_attn_layer_norm", self.d, true);
-        let attend = self.heads.attend_across("encoder_attn");
-        let (k, v) = (k.of_source(), v.of_source());
-        [q.into(), k.into(), v.into(), attend, out.into(), norm].into_iter()
-    }
-
-    fn feed_forward(&self) -> [Op; 3] {
-        [
-            mlp("fc1", self.d, self.f).bias(true).into(),
-            mlp("fc2", self.f, self.d).bias(true).into(),
-            layer_norm("final_layer_norm", self.d, true),
-        ]
-    }
-
-    /// A layer of the encoder.
-    fn encoding(&self) -> Vec<Op> {
-        let mut ops = self.self_attention(Mask::Full);
-        ops.extend(self.feed_forward());
-        ops
-    }
-}
 
 #[cfg(test)]
 mod tests {

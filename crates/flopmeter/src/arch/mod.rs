@@ -133,6 +133,7 @@ architectures! {
     stablelm,
     starcoder2,
     t5,
+    t5gemma,
     xlstm,
     xmod,
     zamba,

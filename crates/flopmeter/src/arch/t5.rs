@@ -8,18 +8,19 @@
 //!
 //! The class ties the head to the table whatever the config says, and unties it again where a checkpoint has a head of its
 //! own, as those have whose config says so. Heads are `d_kv` wide, whatever the width. Only the first layer of either side has a table of distances, of UMT5
-//! every one. The encoder alone is `T5EncoderModel`, as image generators use it.
+//! every one. In layers of Switch Transformers one expert of many is the feed-forward layer. The encoder alone is `T5EncoderModel`, as image generators use it.
 
+use super::experts;
 use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, tied, vector};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::{Builder, Model};
-use crate::op::Op;
+use crate::op::{Experts, Op};
 use crate::passes::Mask;
 use crate::stack::Reads;
 
-pub(super) const MODEL_TYPES: &[&str] = &["mt5", "t5", "umt5"];
+pub(super) const MODEL_TYPES: &[&str] = &["mt5", "switch_transformers", "t5", "umt5"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let encoder_alone = encoder_alone(c)?;
@@ -29,17 +30,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let (vocab, d) = (c.size("vocab_size")?, stack.d);
     let mut model = Builder::new(c)?;
     if encoder_alone {
-        stack.encoder(&mut model, vocab, layers)?;
+        stack.encoder(c, &mut model, vocab, layers)?;
+        c.raw("num_sparse_decoder_layers");
         return model.finish();
     }
+    let sparse = sparse_layers(c, decoder_layers, "num_sparse_decoder_layers")?;
     model.stack(("encoder", "encoder.block"), Component::Encoder, Reads::Prompt, |model| {
-        stack.encoder(model, vocab, layers)
+        stack.encoder(c, model, vocab, layers)
     })?;
     model.once("embedding", [shared_table("embed_tokens", vocab, d)]);
     model.layers(decoder_layers, |layer| {
         let mut ops = stack.self_attention(layer, Mask::Causal);
         ops.extend(stack.cross_attention());
-        ops.extend(stack.feed_forward(DECODER_MLP));
+        ops.extend(stack.feed_forward(DECODER_MLP, sparse(layer)));
         Ok(ops)
     })?;
     let tied = tied(c, true)?;
@@ -59,8 +62,20 @@ fn encoder_alone(c: &Config) -> Result<bool> {
     Ok(named.iter().any(|name| name.ends_with("EncoderModel")))
 }
 
-/// The modules of a feed-forward layer: norm, what widens (alone or gated), what narrows.
-type MlpNames = [&'static str; 5];
+/// Which layers of a side have experts: none but in Switch Transformers.
+fn sparse_layers(c: &Config, layers: u64, key: &'static str) -> Result<impl Fn(u64) -> bool> {
+    let step = match c.model_type() {
+        "switch_transformers" => match c.count_or(key, 3)? {
+            0 => layers,
+            sparse => layers / sparse,
+        },
+        _ => 0,
+    };
+    Ok(move |layer: u64| step == 1 || (step > 1 && layer % step == 1))
+}
+
+/// The modules of a feed-forward layer: its norm, what widens (alone or gated), what narrows, and those of experts.
+type MlpNames = [&'static str; 8];
 
 const ENCODER_MLP: MlpNames = [
     "layer.1.layer_norm",
@@ -68,6 +83,9 @@ const ENCODER_MLP: MlpNames = [
     "layer.1.DenseReluDense.wi_0",
     "layer.1.DenseReluDense.wi_1",
     "layer.1.DenseReluDense.wo",
+    "layer.1.mlp.router.classifier",
+    "layer.1.mlp.experts.wi",
+    "layer.1.mlp.experts.wo",
 ];
 
 const DECODER_MLP: MlpNames = [
@@ -76,6 +94,9 @@ const DECODER_MLP: MlpNames = [
     "layer.2.DenseReluDense.wi_0",
     "layer.2.DenseReluDense.wi_1",
     "layer.2.DenseReluDense.wo",
+    "layer.2.mlp.router.classifier",
+    "layer.2.mlp.experts.wi",
+    "layer.2.mlp.experts.wo",
 ];
 
 /// The sizes that both sides have.
@@ -88,38 +109,41 @@ struct Stack {
     buckets: u64,
     /// Whether every layer has a table of distances.
     all_have_tables: bool,
+    /// Those of sparse layers.
+    experts: Experts,
+    router_bias: bool,
 }
 
 impl Stack {
     fn read(c: &Config) -> Result<Self> {
         let heads = c.size_of(&["num_heads", "num_attention_heads"])?;
         let dim = c.size_or("d_kv", 64)?;
-        // T5's class has relu, those after it gate.
-        let default = if c.model_type() == "t5" { "relu" } else { "gated-gelu" };
-        let activation = match c.text("feed_forward_proj")? {
-            Some(activation) => activation,
-            None => {
-                c.note_default("feed_forward_proj", default);
-                default
-            }
-        };
+        let switches = c.model_type() == "switch_transformers";
         c.raw("relative_attention_max_distance");
         Ok(Self {
             d: c.size("d_model")?,
             heads: Heads { query: heads, kv: heads, dim },
             f: c.size("d_ff")?,
-            // Files of FLAN's name the activation alone, and say here that it gates.
-            gated: c.flag("is_gated_act", activation.starts_with("gated-"))?,
+            gated: !switches && gates(c)?,
             buckets: c.size_or("relative_attention_num_buckets", 32)?,
             all_have_tables: c.model_type() == "umt5",
+            experts: Experts::routed(1, if switches { c.size_or("num_experts", 8)? } else { 1 }),
+            router_bias: switches && c.flag("router_bias", false)?,
         })
     }
 
-    fn encoder(&self, model: &mut Builder<'_>, vocab: u64, layers: u64) -> Result<()> {
+    fn encoder(
+        &self,
+        c: &Config,
+        model: &mut Builder<'_>,
+        vocab: u64,
+        layers: u64,
+    ) -> Result<()> {
+        let sparse = sparse_layers(c, layers, "num_sparse_encoder_layers")?;
         model.once("embedding", [table("shared", vocab, self.d)]);
         model.layers(layers, |layer| {
             let mut ops = self.self_attention(layer, Mask::Full);
-            ops.extend(self.feed_forward(ENCODER_MLP));
+            ops.extend(self.feed_forward(ENCODER_MLP, sparse(layer)));
             Ok(ops)
         })?;
         model.once("norm", [rms_norm("final_layer_norm", self.d)]);
@@ -156,13 +180,39 @@ impl Stack {
         ]
     }
 
-    fn feed_forward(&self, [norm, wi, wi_0, wi_1, wo]: MlpNames) -> Vec<Op> {
-        let up = if self.gated { vec![wi_0, wi_1] } else { vec![wi] };
+    fn feed_forward(&self, names: MlpNames, sparse: bool) -> Vec<Op> {
+        let [norm, wi, wi_0, wi_1, wo, router, expert_wi, expert_wo] = names;
         let mut ops = vec![rms_norm(norm, self.d)];
+        if sparse {
+            let expert = |module, from, to| experts::expert(module, from, to, self.experts).into();
+            let router = experts::router(router, self.d, self.experts).bias(self.router_bias);
+            ops.extend([
+                router.into(),
+                expert(expert_wi, self.d, self.f),
+                expert(expert_wo, self.f, self.d),
+            ]);
+            return ops;
+        }
+        let up = if self.gated { vec![wi_0, wi_1] } else { vec![wi] };
         ops.extend(up.into_iter().map(|module| Op::from(mlp(module, self.d, self.f))));
         ops.push(mlp(wo, self.f, self.d).into());
         ops
     }
+}
+
+/// Whether the feed-forward layer is gated.
+fn gates(c: &Config) -> Result<bool> {
+    // T5's class has relu, those after it gate.
+    let default = if c.model_type() == "t5" { "relu" } else { "gated-gelu" };
+    let activation = match c.text("feed_forward_proj")? {
+        Some(activation) => activation,
+        None => {
+            c.note_default("feed_forward_proj", default);
+            default
+        }
+    };
+    // Files of FLAN's name the activation alone, and say here that it gates.
+    c.flag("is_gated_act", activation.starts_with("gated-"))
 }
 
 #[cfg(test)]

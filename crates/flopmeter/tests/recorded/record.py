@@ -26,7 +26,7 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 from transformers import DynamicCache
-from transformers.modeling_outputs import BaseModelOutput, MoeCausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutput, MoeCausalLMOutputWithPast, MoeModelOutputWithPast
 from transformers.models.auto import modeling_auto
 
 import compare
@@ -52,8 +52,8 @@ ALONE = {"rwkv"}
 # Tokens that an encoder reads, and new tokens of the forwards of the decoder that attends to it.
 SOURCES = [5, 23]
 DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
-ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "SelfAttention",
-             "EncDecAttention"}
+ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "cross_attn",
+             "cross_attention", "SelfAttention", "EncDecAttention"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
        "linear", "DenseReluDense", "ffn_output"}
 # Those that make no cache and go on with the one that they are given.
@@ -144,6 +144,8 @@ def component(path, operation):
     names = set(path)
     if path[-1] in {"indexer", "scorer"} and operation in {"bmm", "baddbmm"}:
         return "attention.scores"
+    if path[-2:] == ["router", "classifier"]:
+        return "moe.router"
     if path in [["decoder"], ["dense"]]:
         return "head"  # what an encoder has beside itself
     for name, parts in [("head", HEAD), ("embedding.projections", EMBEDDING), ("recurrent", RECURRENT),
@@ -235,10 +237,11 @@ def run_whole(model, batch, source, lengths, vocabulary):
     def forward(new, last):
         tokens = torch.randint(3, vocabulary, (batch, new))
         if last is None:
-            return model(**reads, decoder_input_ids=tokens, use_cache=True)
-        encoded = BaseModelOutput(last_hidden_state=last.encoder_last_hidden_state)
-        return model(encoder_outputs=encoded, decoder_input_ids=tokens, past_key_values=last.past_key_values,
-                     use_cache=True)
+            return model(**reads, decoder_input_ids=tokens)
+        output = MoeModelOutputWithPast if hasattr(config, "num_experts") else BaseModelOutput
+        encoded = output(last_hidden_state=last.encoder_last_hidden_state)
+        assert last.past_key_values is not None
+        return model(encoder_outputs=encoded, decoder_input_ids=tokens, past_key_values=last.past_key_values)
 
     passes = counted(model, lengths, forward)
     return {"batch": batch, **({"source": source} if source else {}), "passes": passes}

@@ -1,0 +1,95 @@
+//! A layer of BART's, of either side.
+
+use super::super::experts;
+use super::super::parts::{Heads, layer_norm, mlp, projection};
+use crate::config::Config;
+use crate::error::Result;
+use crate::op::{Experts, Linear, Op};
+use crate::passes::Mask;
+
+/// Modules of queries, keys, values and of what comes out.
+type Names = [&'static str; 4];
+
+const SELF: Names =
+    ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
+
+const CROSS: Names = [
+    "encoder_attn.q_proj",
+    "encoder_attn.k_proj",
+    "encoder_attn.v_proj",
+    "encoder_attn.out_proj",
+];
+
+/// The sizes of a layer of either side.
+#[derive(Clone, Copy)]
+pub(super) struct Layer {
+    d: u64,
+    heads: Heads,
+    f: u64,
+    bias: bool,
+    key_bias: bool,
+    router_bias: bool,
+}
+
+impl Layer {
+    pub fn read(c: &Config, d: u64, heads: &'static str, f: &'static str) -> Result<Self> {
+        let bias = c.model_type() != "bigbird_pegasus" || c.flag("use_bias", false)?;
+        let key_bias = bias && c.model_type() != "whisper";
+        let heads = Heads::equal(c, d, &[heads])?;
+        let router_bias = c.flag("router_bias", false)?;
+        Ok(Self { d, heads, f: c.size(f)?, bias, key_bias, router_bias })
+    }
+
+    /// The four projections of an attention.
+    fn matrices(&self, names: Names) -> [Linear; 4] {
+        let [q, k, v, out] = names;
+        let square = |name, bias| projection(name, self.d, self.d).bias(bias);
+        [
+            square(q, self.bias),
+            square(k, self.key_bias),
+            square(v, self.bias),
+            square(out, self.bias),
+        ]
+    }
+
+    /// Attention to the side's own tokens.
+    pub fn self_attention(&self, mask: Mask) -> Vec<Op> {
+        let [q, k, v, out] = self.matrices(SELF).map(Op::from);
+        let norm = layer_norm("self_attn_layer_norm", self.d, true);
+        vec![q, k, v, self.heads.attend(mask), out, norm]
+    }
+
+    /// Attention of a decoder to what the encoder gives.
+    pub fn cross_attention(&self) -> impl Iterator<Item = Op> {
+        let [q, k, v, out] = self.matrices(CROSS);
+        let norm = layer_norm("encoder_attn_layer_norm", self.d, true);
+        let attend = self.heads.attend_across("encoder_attn");
+        let (k, v) = (k.of_source(), v.of_source());
+        [q.into(), k.into(), v.into(), attend, out.into(), norm].into_iter()
+    }
+
+    /// The feed-forward half, routed to experts where the layer has some.
+    pub fn feed_forward(&self, sparse: Option<Experts>) -> Vec<Op> {
+        let norm = layer_norm("final_layer_norm", self.d, true);
+        let Some(experts) = sparse else {
+            let up = mlp("fc1", self.d, self.f).bias(true);
+            return vec![up.into(), mlp("fc2", self.f, self.d).bias(true).into(), norm];
+        };
+        let expert = |module, from, to| -> Op {
+            experts::expert(module, from, to, experts).bias(true).into()
+        };
+        vec![
+            experts::router("ffn.router.classifier", self.d, experts).bias(self.router_bias).into(),
+            expert("ffn.experts.fc1", self.d, self.f),
+            expert("ffn.experts.fc2", self.f, self.d),
+            norm,
+        ]
+    }
+
+    /// A layer of the encoder.
+    pub fn encoding(&self, sparse: Option<Experts>) -> Vec<Op> {
+        let mut ops = self.self_attention(Mask::Full);
+        ops.extend(self.feed_forward(sparse));
+        ops
+    }
+}
