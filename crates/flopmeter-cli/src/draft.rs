@@ -8,6 +8,9 @@ use flopmeter::{
     Workload,
 };
 
+/// The DRAFT that stands for the model's own layers which predict further tokens.
+const PREDICTION: &str = "mtp";
+
 /// A draft as it was understood.
 pub struct Draft {
     source: Source,
@@ -22,7 +25,7 @@ pub struct Drafted {
 
 impl Draft {
     /// Reads the arguments. The draft runs in the dtypes that are given for the model.
-    pub fn read(work: &WorkArgs) -> Result<Option<Self>> {
+    pub fn read(work: &WorkArgs, target: &Source) -> Result<Option<Self>> {
         let args = &work.draft;
         // Each of the three is there if one is.
         let (Some(name), Some(tokens), Some(acceptance)) =
@@ -30,6 +33,14 @@ impl Draft {
         else {
             return Ok(None);
         };
+        if name == PREDICTION {
+            let speculation =
+                Speculation::with_prediction_layers(&target.model, tokens, acceptance)?;
+            let model = speculation.draft().clone();
+            let id = format!("{PREDICTION} of {}", target.id);
+            let source = Source { id, model, builtin: None, notes: vec![] };
+            return Ok(Some(Self { source, speculation }));
+        }
         let mut source = source::find(name).map_err(|error| error.within("draft"))?;
         source.model = super::request::in_dtypes(source.model, work)?;
         let speculation = Speculation::new(source.model.clone(), tokens, acceptance)?;
@@ -39,6 +50,8 @@ impl Draft {
     /// What a reader should know of it.
     pub fn notes(&self, target: &Model) -> Vec<String> {
         let own = self.source.notes.iter().chain(self.source.model.notes());
+        // Layers of the model have its notes.
+        let own = own.filter(|note| !target.notes().contains(note));
         let mut notes: Vec<String> = own.map(|note| format!("draft: {note}")).collect();
         notes.extend(self.speculation.notes(target));
         let [drafts, verifies] = [&self.source.model, target].map(|it| it.quantization().compute);

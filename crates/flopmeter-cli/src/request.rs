@@ -49,7 +49,7 @@ impl Request {
             Some(adapter) => Some(adapter.apply(&mut source)?),
             None => None,
         };
-        let draft = Draft::read(work)?;
+        let draft = Draft::read(work, &source)?;
         let workload = workload(work)?;
         let mut notes = notes(&source, &workload);
         if let Some(draft) = &draft {

@@ -109,6 +109,25 @@ fn what_is_said_of_a_draft() {
     );
 }
 
+/// DeepSeek-V3's layer has 11,610,067,968 parameters, and 256 corrections that are none.
+#[test]
+fn a_models_own_layers_draft() {
+    let line = "estimate deepseek-ai/DeepSeek-V3 -p 100 -g 20 --draft mtp --draft-tokens 1 --acceptance 0.85";
+    let report: Report = Place::new().run(&format!("{line} --format json")).json();
+    let said = report.speculation.expect("a draft");
+    assert_eq!(said.draft.id, "mtp of deepseek-ai/DeepSeek-V3");
+    assert_eq!(said.draft.parameters.total, 11_610_067_968);
+    assert_eq!(report.model.parameters.total, 671_026_404_352);
+    assert!(said.bytes.weights > report.bytes.weights);
+    let none = Place::with_llama()
+        .run(&format!("estimate {WORK} --draft mtp --draft-tokens 1 --acceptance 0.5"));
+    let (message, _) = none.failure();
+    assert!(
+        message.starts_with("draft: the model has no layers that predict further tokens"),
+        "{message}"
+    );
+}
+
 #[test]
 fn drafts_that_are_none() {
     let run = |more: &str| Place::with_llama().run(&format!("estimate {WORK} {more}"));

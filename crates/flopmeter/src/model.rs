@@ -46,6 +46,8 @@ pub struct Model {
     parameters: Parameters,
     nominal: Option<u128>,
     from_shapes: bool,
+    /// One of the layers that predict further tokens, and how many there are.
+    prediction: Option<(Box<Model>, u64)>,
     pub(crate) sums: Sums,
 }
 
@@ -206,6 +208,8 @@ impl Model {
             return self;
         }
         self.all_ops_mut().for_each(|op| op.store(dtype));
+        self.prediction =
+            self.prediction.map(|(one, count)| (Box::new(one.with_dtype(dtype)), count));
         self.quantization.dtype = dtype;
         let cache = if dtype.bits() < 16 { self.quantization.cache } else { dtype.into() };
         self.with_cache(cache)
@@ -244,7 +248,21 @@ impl Model {
         Ok(self)
     }
 
+    /// The same model with layers that predict further tokens, all as this one.
+    pub(crate) fn with_prediction(mut self, one: Self, count: u64) -> Self {
+        self.prediction = Some((Box::new(one), count));
+        self
+    }
+
+    /// One of the layers that predict further tokens, as a model of its own, and how many there are; `None` if
+    /// there is none, or of this type none is counted.
+    pub fn prediction_layers(&self) -> Option<(&Self, u64)> {
+        self.prediction.as_ref().map(|(one, count)| (&**one, *count))
+    }
+
     fn with_cache(mut self, cache: Storage) -> Self {
+        self.prediction =
+            self.prediction.map(|(one, count)| (Box::new(one.with_cache(cache)), count));
         self.quantization.cache = cache;
         for op in self.all_ops_mut() {
             match op {
@@ -401,6 +419,23 @@ impl<'c> Builder<'c> {
     pub fn finish(self) -> Result<Model> {
         self.quantization.check()?;
         self.check_weights();
+        self.part()
+    }
+
+    /// A layer by its number alone.
+    pub(crate) fn layer(&mut self, index: u64, mut ops: Vec<Op>) {
+        ops.iter_mut().for_each(|op| self.store(op, Some(index)));
+        let from = self.groups.len();
+        add_layer(&mut self.groups, from, index, ops);
+        name_layers(&mut self.groups[from..]);
+    }
+
+    /// A part of a model, of which neither the quantisation nor the files need say everything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overflow`] if a sum does not fit 128 bits.
+    pub(crate) fn part(self) -> Result<Model> {
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
         let stacks = self.stacks;
         let all = stacks.iter().flat_map(Stack::groups).chain(&self.groups);
@@ -422,6 +457,7 @@ impl<'c> Builder<'c> {
             parameters,
             nominal: None,
             from_shapes: self.as_stored,
+            prediction: None,
             sums,
         })
     }

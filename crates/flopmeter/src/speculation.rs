@@ -98,6 +98,21 @@ impl Speculation {
         Self::of(Draft { model: draft, prediction_layers: None }, tokens, acceptance)
     }
 
+    /// Drafting `tokens` a step with the layers of a model that predict further tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and [`ErrorKind::Speculation`] for a model that has none which are counted.
+    pub fn with_prediction_layers(target: &Model, tokens: u64, acceptance: f64) -> Result<Self> {
+        let (one, count) = target.prediction_layers().ok_or_else(|| {
+            let fact =
+                "the model has no layers that predict further tokens, or none that are counted";
+            Error::new(ErrorKind::Speculation, "draft", fact).hint("draft with a model of its own")
+        })?;
+        let draft = Draft { model: one.clone(), prediction_layers: Some(count) };
+        Self::of(draft, tokens, acceptance)
+    }
+
     fn of(draft: Draft, tokens: u64, acceptance: f64) -> Result<Self> {
         if tokens == 0 {
             return Err(Error::new(ErrorKind::Speculation, "draft tokens", "are 0")

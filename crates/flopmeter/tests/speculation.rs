@@ -101,6 +101,51 @@ fn walked(
     sums
 }
 
+/// Expected FLOPs of drafting with `layers` layers that predict, step by step and by how long the one before was.
+///
+/// A layer's position is that of the hidden state which it is given. What the target has computed is given to each layer
+/// that is used; what is drafted beyond is computed once more, and thrown away.
+fn predicted(
+    layer: &Model,
+    layers: u64,
+    (prompt, tokens): (u64, u64),
+    (most, acceptance): (u64, f64),
+) -> f64 {
+    let token = |at: u64, sampled| pass(layer, &Convention::MODEL, at, 1, sampled);
+    let head = token(0, true) - token(0, false);
+    let used = layers.min(most);
+    // The probability that a step begins at an offset after one of so many tokens; 0 for the first.
+    let mut begins = vec![vec![0.0; index(most) + 2]; index(tokens) + 1];
+    begins[0][0] = 1.0;
+    let mut sum = 0.0;
+    for offset in 0..tokens {
+        let drafted = most.min(tokens - offset - 1);
+        for gained in 0..=most + 1 {
+            let chance = begins[index(offset)][index(gained)];
+            if chance == 0.0 {
+                continue;
+            }
+            let before = prompt + offset;
+            if drafted > 0 && gained > 0 {
+                let given: f64 = (before - gained..before).map(|at| token(at, false)).sum();
+                let beyond: f64 = (before..before + drafted - 1).map(|at| token(at, false)).sum();
+                sum += chance * (used as f64 * given + beyond + drafted as f64 * head);
+            } else if drafted > used {
+                // The passes over the prompt have drafted the first tokens.
+                let beyond = (before..before + drafted - used).map(|at| token(at, false));
+                sum += chance * (beyond.sum::<f64>() + (drafted - used) as f64 * head);
+            }
+            for accepted in 0..=drafted {
+                let tried = acceptance.powf(accepted as f64);
+                let chance =
+                    chance * if accepted == drafted { tried } else { tried * (1.0 - acceptance) };
+                begins[index(offset + accepted + 1)][index(accepted + 1)] += chance;
+            }
+        }
+    }
+    sum
+}
+
 fn counted(
     speculation: &Speculation,
     target: &Model,
@@ -145,6 +190,31 @@ proptest! {
                 prop_assert_eq!(spent.total, parts.into_iter().map(total).sum::<u128>());
             }
         }
+    }
+
+    #[test]
+    fn layers_that_predict_are_given_what_the_target_has_computed(
+        prompt in 1u64..30, tokens in 0u64..45, most in 1u64..7, layers in 1u64..4, acceptance in acceptances(),
+    ) {
+        let target = model(&format!(
+            r#"{{"model_type": "glm4_moe", {SIZE}, "moe_intermediate_size": 20, "n_routed_experts": 6,
+                "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1,
+                "num_nextn_predict_layers": {layers}}}"#
+        ));
+        let speculation = Speculation::with_prediction_layers(&target, most, acceptance).expect("layers");
+        let layer = speculation.draft();
+        let spent = counted(&speculation, &target, prompt, tokens, &Convention::MODEL);
+        let walked = predicted(layer, layers, (prompt, tokens), (most, acceptance));
+        let ours = total(spent.drafting) as f64;
+        prop_assert!((ours - walked).abs() <= 8.0 + 1e-9 * walked, "{} counted, {} walked", ours, walked);
+        if acceptance == 0.0 || acceptance == 1.0 {
+            prop_assert_eq!(ours, walked);
+        }
+        let read = pass(layer, &Convention::MODEL, 0, prompt, false) + pass(layer, &Convention::MODEL, 0, 1, true)
+            - pass(layer, &Convention::MODEL, 0, 1, false);
+        let used = if tokens < 2 { 0 } else { layers.min(most) };
+        prop_assert_eq!(total(spent.draft_prefill) as f64, used as f64 * read);
+        prop_assert!(speculation.bytes(&target, &Workload::request(prompt, tokens + 1)).is_ok());
     }
 
     /// If everything is accepted, each token is verified once: the target does what it does without a draft.

@@ -7,8 +7,9 @@ use clap::Args;
 // Not in the short help, which is full.
 #[derive(Debug, Args)]
 pub struct DraftArgs {
-    /// Decode with a draft: a MODEL as ever
+    /// Decode with a draft: a MODEL as ever, or `mtp`
     ///
+    /// `mtp` are the model's own layers that predict further tokens, if it has any that are counted.
     /// It drafts --draft-tokens tokens a step, which the model verifies in one pass. FLOPs are counted apart: useful
     /// ones, as without a draft, and spent ones.
     #[arg(

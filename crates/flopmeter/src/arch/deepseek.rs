@@ -14,6 +14,7 @@
 
 use super::experts::DenseFirst;
 use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
+use super::prediction::with_prediction_layers;
 use super::parts::{Heads, decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
@@ -42,9 +43,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "sarvam_mla" => DenseFirst::read(c, 1, 1)?.corrected(),
         _ => DenseFirst::read(c, 3, 1)?.corrected(),
     };
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        Ok(pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias)))
-    })
+    let layer = |layer| pre_normed(d, attention.ops(), ffn.layer(layer, d, mlp_bias));
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| Ok(layer(at)))?;
+    with_prediction_layers(c, model, d, layer(u64::MAX))
 }
 
 /// The types whose layers are dense or not as `mlp_layer_types` says.

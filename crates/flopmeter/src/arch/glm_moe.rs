@@ -10,6 +10,7 @@
 
 use super::experts::DenseFirst;
 use super::feed_forward::{CORRECTION, FeedForward};
+use super::prediction::with_prediction_layers;
 use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
@@ -36,13 +37,15 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let bias = c.flag("attention_bias", vision || qkv_bias)?;
     let normed = !vision && c.flag("use_qk_norm", sarvam)?;
     let ffn = DenseFirst::read(c, 1, 1)?.corrected();
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+    let layer = |layer| {
         let mut attention = heads.attention(d, bias, false, Mask::Causal);
         if normed {
             attention = with_norms(attention, head_norms(&heads));
         }
-        Ok(pre_normed(d, attention, ffn.layer(layer, d, false)))
-    })
+        pre_normed(d, attention, ffn.layer(layer, d, false))
+    };
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| Ok(layer(at)))?;
+    with_prediction_layers(c, model, d, layer(u64::MAX))
 }
 
 fn solar(c: &Config) -> Result<Model> {
@@ -90,7 +93,7 @@ mod tests {
         let air = model(AIR);
         assert_eq!(air.parameters().total, total);
         assert!(air.unread().is_empty());
-        let left_out = "layers that predict further tokens are not counted (`num_nextn_predict_layers`: 1)";
+        let left_out = "layers that predict further tokens are left out of the model (`num_nextn_predict_layers`: 1)";
         assert!(air.notes().iter().any(|note| note == left_out));
     }
 

@@ -155,7 +155,7 @@ mod tests {
         assert!(mellum.unread().is_empty());
         assert_eq!(
             mellum.notes(),
-            ["layers that predict further tokens are not counted (`num_mtp_layers`: 1)"]
+            ["layers that predict further tokens are left out of the model (`num_mtp_layers`: 1)"]
         );
     }
 }

@@ -4,6 +4,7 @@ mod experts;
 mod feed_forward;
 mod hyper_connections;
 mod parts;
+mod prediction;
 mod recurrent;
 mod shapes;
 mod task;

@@ -258,7 +258,7 @@ pub(super) fn note_prediction_layers(c: &Config) -> Result<()> {
     for key in ["num_nextn_predict_layers", "num_mtp_layers", "num_mtp_modules"] {
         if let Some(count) = c.count(key)?.filter(|count| *count > 0) {
             c.note(format!(
-                "layers that predict further tokens are not counted (`{key}`: {count})"
+                "layers that predict further tokens are left out of the model (`{key}`: {count})"
             ));
         }
     }

@@ -95,7 +95,7 @@ fn alternating(
     note_prediction_layers(c)?;
     if let Some(count) = c.count("mtp_num_hidden_layers")?.filter(|count| *count > 0) {
         c.note(format!(
-            "layers that predict further tokens are not counted (`mtp_num_hidden_layers`: {count})"
+            "layers that predict further tokens are left out of the model (`mtp_num_hidden_layers`: {count})"
         ));
     }
     let net = net(&delta);
