@@ -9,8 +9,8 @@ use flopmeter::weights::ollama::Manifest;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Tensor, Weights};
 use flopmeter::{
-    Bound, Builtin, Config, Convention, Error, ErrorKind, Hardware, Model, Phase, Sequence,
-    Workload, device, flops,
+    Adapter, Bound, Builtin, Config, Convention, Error, ErrorKind, Hardware, Model, Phase,
+    Sequence, Workload, device, flops,
 };
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub type Entry = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its folder of seeds.
 pub const ALL: &[(&str, Entry)] = &[
+    ("adapter", adapter),
     ("config", config),
     ("device", device),
     ("gguf", gguf),
@@ -26,6 +27,28 @@ pub const ALL: &[(&str, Entry)] = &[
     ("ollama", ollama),
     ("safetensors", safetensors),
 ];
+
+/// An `adapter_config.json`, of a model with gated feed-forward layers and of one with experts.
+pub fn adapter(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let adapter = match Adapter::parse(text) {
+        Ok(adapter) => adapter,
+        Err(error) => return refused(&error),
+    };
+    let adapted = |config: &str| {
+        let config = Config::parse(config).expect("a config");
+        let base = Model::from_config(&config).expect("a model");
+        match base.clone().with_adapter(&adapter) {
+            Ok(adapted) => {
+                let more = adapted.unmerged.parameters().total - base.parameters().total;
+                assert!(adapted.parameters >= more, "{adapted:?}");
+                answered(&adapted.unmerged)
+            }
+            Err(error) => refused(&error),
+        }
+    };
+    [LLAMA, MIXTRAL].map(adapted).contains(&true)
+}
 
 /// A config.json.
 pub fn config(bytes: &[u8]) -> bool {
@@ -126,15 +149,22 @@ const LLAMA: &str = r#"{"model_type": "llama", "hidden_size": 4, "num_hidden_lay
     "num_key_value_heads": 1, "intermediate_size": 3, "vocab_size": 3, "tie_word_embeddings": true,
     "torch_dtype": "bfloat16"}"#;
 
+/// Four experts a layer.
+const MIXTRAL: &str = r#"{"model_type": "mixtral", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "intermediate_size": 6, "vocab_size": 5, "num_local_experts": 4,
+    "num_experts_per_tok": 2, "torch_dtype": "bfloat16"}"#;
+
 fn counted(config: Result<Config, Error>) -> bool {
     match config.and_then(|config| Model::from_config(&config)) {
-        Ok(model) => {
-            let answers = ask(&model);
-            assert!(answers >= 8, "a small request always has an answer: {answers}");
-            true
-        }
+        Ok(model) => answered(&model),
         Err(error) => refused(&error),
     }
+}
+
+fn answered(model: &Model) -> bool {
+    let answers = ask(model);
+    assert!(answers >= 8, "a small request always has an answer: {answers}");
+    true
 }
 
 fn refused(error: &Error) -> bool {
