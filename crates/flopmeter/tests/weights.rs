@@ -147,6 +147,15 @@ fn an_unknown_type_is_counted_from_shapes_as_a_known_one() {
         let known = model(config.clone()).expect("a model");
         config["model_type"] = "mystery".into();
         let Ok(ours) = model(config) else { continue };
+        assert!(
+            known.stacks().is_empty(),
+            "{name}: an encoder and a decoder are told apart by their type alone"
+        );
+        if known.encodes_only() {
+            // What a token sees no shape tells; the class tells it where it is an encoder's.
+            assert!(!name.ends_with("@predicts"), "{name} is counted as a decoder");
+            continue;
+        }
         assert!(ours.is_counted_from_shapes() && !known.is_counted_from_shapes());
         assert_eq!(ours.model_type(), "mystery");
         assert!(ours.notes().iter().any(|note| note.starts_with("counted from the shapes")));

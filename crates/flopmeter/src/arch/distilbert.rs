@@ -9,7 +9,7 @@ use super::task::{Task, classify, everywhere, for_each_token};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::Op;
+use crate::op::{Linear, Op};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["distilbert"];
@@ -47,7 +47,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let last: Vec<Op> = match Task::of(c)? {
         Task::Embed => vec![],
         Task::Predict => {
-            let project = head(d, vocab, tied(c, true)?).bias(true);
+            let project =
+                Linear { module: "vocab_projector", ..head(d, vocab, tied(c, true)?).bias(true) };
             let transform = for_each_token("vocab_transform", d, d).into();
             everywhere([transform, layer_norm("vocab_layer_norm", d, true), project.into()]).collect()
         }

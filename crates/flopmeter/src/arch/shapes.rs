@@ -50,6 +50,10 @@ const SHOWN_BY_SHAPES: [&str; 22] = [
     "q_lora_rank",
 ];
 
+/// Ends of classes whose tokens see what follows them.
+const ENCODES: [&str; 4] =
+    ["ForMaskedLM", "ForPreTraining", "ForTokenClassification", "ForQuestionAnswering"];
+
 /// Counts the model, if it has weights.
 pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
     if let Some(part) = c.text_part("")? {
@@ -60,6 +64,11 @@ pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
     if weights.is_packed() {
         let fact = "is of no known type, and its weights are packed, so that their shapes do not tell its own";
         return Err(at_type(c, fact).hint("give the weights before quantisation, or as GGUF"));
+    }
+    let named = c.texts("architectures")?.unwrap_or_default();
+    if let Some(class) = named.iter().find(|class| ENCODES.iter().any(|end| class.ends_with(end))) {
+        let fact = format!("is of no known type, and `{}` is an encoder's class", shown(class));
+        return Err(at_type(c, &fact).hint("what a token sees of those after it no shape tells"));
     }
     let (mut outside, mut layers) = (Vec::new(), BTreeMap::<u64, Vec<Part<'_>>>::new());
     for part in weights.parts() {
