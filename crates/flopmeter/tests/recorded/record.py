@@ -135,13 +135,15 @@ class Counter(FlopCounterMode):
 
 
 def is_batched_product_of(path, operation):
-    """Whether this is the product of queries with keys or of weights with values: batched, and of no linear layer."""
-    return path[-1] in ATTENTION and operation in {"bmm", "baddbmm"}
+    """Whether this is the decoder's product of queries with keys or of weights with values: batched, and of no linear layer."""
+    return path[-1] in ATTENTION and not VISION & set(path) and operation in {"bmm", "baddbmm"}
 
 
 def component(path, operation):
     """The component that an operation belongs to, attention's batched products aside."""
     names = set(path)
+    if names & VISION:
+        return "vision"
     if path[-1] in {"indexer", "scorer"} and operation in {"bmm", "baddbmm"}:
         return "attention.scores"
     if path[-2:] == ["router", "classifier"]:
