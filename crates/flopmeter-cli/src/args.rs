@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use draft::DraftArgs;
+use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
 
@@ -218,6 +219,18 @@ pub struct WorkArgs {
         help_heading = "Workload"
     )]
     pub sequences: Vec<(u64, u64)>,
+    /// Images in each prompt, sizes in pixels
+    ///
+    /// Beside the prompt's tokens: each adds tokens of its own, as the model's processor makes them.
+    #[arg(
+        long,
+        value_name = "WxH[,…]",
+        value_delimiter = ',',
+        value_parser = image,
+        help_heading = "Workload",
+        allow_hyphen_values = true
+    )]
+    pub images: Vec<Image>,
     /// Compute all anew for each token
     #[arg(long, help_heading = "Workload")]
     pub no_kv_cache: bool,
@@ -338,6 +351,12 @@ pub struct DevicesArgs {
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+fn image(text: &str) -> std::result::Result<Image, String> {
+    text.parse().map_err(|error: flopmeter::Error| {
+        format!("{}; {}", error.fact(), error.hints().join("; "))
+    })
 }
 
 fn dtype_names() -> PossibleValuesParser {

@@ -1,7 +1,9 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
 use crate::source::Source;
-use flopmeter::{Bytes, Component, Counts, Flops, Ideal, Model, Sequence, Traffic, Workload};
+use flopmeter::{
+    Bytes, Component, Counts, Flops, Ideal, Model, Result, Sequence, Traffic, Workload,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The JSON of `estimate` and `utilization`.
@@ -63,6 +65,16 @@ pub struct WorkloadReport {
     pub kv_cache: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sequences: Vec<SequenceReport>,
+    /// Of each prompt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ImageReport {
+    pub width: u64,
+    pub height: u64,
+    pub tokens: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -200,7 +212,7 @@ impl ModelReport {
 }
 
 impl WorkloadReport {
-    pub fn of(model: &Model, workload: &Workload) -> Self {
+    pub fn of(model: &Model, workload: &Workload) -> Result<Self> {
         let sequences = workload.sequences();
         let common = |of: fn(&Sequence) -> u64| {
             let first = of(&sequences[0]);
@@ -209,7 +221,13 @@ impl WorkloadReport {
         let each = sequences.iter().map(|&Sequence { prompt, cached, generate, count }| {
             SequenceReport { prompt, cached, generate, batch: count }
         });
-        Self {
+        let cuts = model.cuts(workload.images())?;
+        let images = workload.images().iter().zip(cuts).map(|(image, cut)| ImageReport {
+            width: image.width(),
+            height: image.height(),
+            tokens: cut.tokens,
+        });
+        Ok(Self {
             prompt: common(|sequence| sequence.prompt),
             cached: common(|sequence| sequence.cached),
             generate: common(|sequence| sequence.generate),
@@ -217,7 +235,8 @@ impl WorkloadReport {
             batch: workload.batch_size(),
             kv_cache: workload.kv_cache(),
             sequences: if sequences.len() > 1 { each.collect() } else { Vec::new() },
-        }
+            images: images.collect(),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::visible::shortened;
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Bytes, Convention, Dtype, Flops, Hardware, Ideal, Model, Phase, Result, Sequence,
+    Bytes, Component, Convention, Dtype, Flops, Hardware, Ideal, Model, Phase, Result, Sequence,
     SpeculativeFlops, Utilization, Workload,
 };
 use std::fmt::Write;
@@ -64,6 +64,14 @@ impl Request {
         Ok(Self { source, adapter, draft, workload, convention, hardware, notes })
     }
 
+    /// What the count has; a tower only where it sees something.
+    fn components(&self) -> Vec<Component> {
+        let mut components = self.source.model.components(&self.convention);
+        let sees = !self.workload.images().is_empty();
+        components.retain(|component| sees || *component != Component::Vision);
+        components
+    }
+
     /// Counts it; with a time, measures the hardware against it.
     pub fn report(&self, seconds: Option<f64>) -> Result<Report> {
         let model = &self.source.model;
@@ -100,9 +108,9 @@ impl Request {
         Ok(Report {
             model: ModelReport::of(&self.source),
             adapter: self.adapter.clone(),
-            workload: WorkloadReport::of(model, &self.workload),
+            workload: WorkloadReport::of(model, &self.workload)?,
             convention: self.convention.id,
-            flops: FlopsReport::of(&flops, &model.components(&self.convention)),
+            flops: FlopsReport::of(&flops, &self.components()),
             bytes: BytesReport::of(&bytes),
             speculation,
             utilization,
@@ -148,7 +156,11 @@ fn workload(work: &WorkArgs) -> Result<Workload> {
     if let Some(tokens) = work.decoder_prompt {
         workload = workload.with_decoder_prompt(tokens);
     }
-    if work.no_kv_cache { workload.without_kv_cache() } else { Ok(workload) }
+    let mut workload = workload.with_images(work.images.clone())?;
+    if work.no_kv_cache {
+        workload = workload.without_kv_cache()?;
+    }
+    Ok(workload)
 }
 
 fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
@@ -204,7 +216,11 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     }
     let sequences = workload.sequences();
     // An encoder reads its prompt whole, and a decoder that attends to it starts from a token.
-    if source.model.encodes_only() || !source.model.stacks().is_empty() {
+    let model = &source.model;
+    if model.encodes_only() || (!model.stacks().is_empty() && model.processor().is_none()) {
+        return notes;
+    }
+    if !workload.images().is_empty() {
         return notes;
     }
     if sequences.iter().any(|sequence| sequence.prompt == 0) {

@@ -12,7 +12,7 @@ mod run;
 
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use flopmeter::arch::FAMILIES;
+use flopmeter::arch::{FAMILIES, tower_types};
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
@@ -317,6 +317,12 @@ fn architectures() {
             [link, codes(family.model_types.iter().copied()), count.to_string()]
         }),
     );
+    let _ = write!(
+        out,
+        "\nOf a type that sees or hears, the text part is counted. The vision tower is counted too, and images \
+         (`--images`) with it, of {}.\n",
+        codes(tower_types())
+    );
     out += "\nA GGUF file states its architecture by another name; its metadata and its tensors make up the config. Where a \
             name stands for several types, the tensors tell which it is.\n\n";
     let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -472,13 +478,19 @@ fn every_kind_of_error_is_listed() {
 const T5: &str = r#"{"model_type": "t5", "d_model": 36, "d_kv": 10, "d_ff": 52, "num_layers": 3,
     "num_heads": 6, "vocab_size": 131}"#;
 
+/// A model that sees images.
+const LLAVA: &str = r#"{"model_type": "llava", "vision_config": {"model_type": "clip_vision_model",
+    "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 4, "num_attention_heads": 2,
+    "image_size": 28, "patch_size": 4}, "text_config": {"model_type": "llama", "hidden_size": 60,
+    "intermediate_size": 92, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 131}}"#;
+
 /// Every path of `estimate` and `utilization`, and what it says.
 const PATHS: &[(&str, &str)] = &[
     (
         "model.id",
         "the Hub id of a built-in model or of one from the Hub, the tag or the path of any other",
     ),
-    ("model.model_type", "the `model_type` of the part that is counted"),
+    ("model.model_type", "the `model_type`, of the text part where no other is counted"),
     ("model.parameters.total", "all, weights that are tied once"),
     (
         "model.parameters.active",
@@ -499,6 +511,10 @@ const PATHS: &[(&str, &str)] = &[
     (
         "workload.sequences",
         "in the place of these three where `--sequences` gives several: a list of `prompt`, `cached`, `generate`, `batch`",
+    ),
+    (
+        "workload.images",
+        "with `--images` alone: of each prompt, a list of `width`, `height` and the `tokens` that each adds to `prompt`",
     ),
     ("workload.batch", "number of sequences"),
     ("workload.kv_cache", "false with `--no-kv-cache`"),
@@ -607,6 +623,9 @@ fn json() {
     leaves("", &sequences, &mut paths);
     place.put("t5.json", T5);
     leaves("", &place.run("estimate t5.json -p 4 --format json").json(), &mut paths);
+    place.put("llava.json", LLAVA);
+    let seeing = "estimate llava.json -p 4 --images 640x480 --format json";
+    leaves("", &place.run(seeing).json(), &mut paths);
     let described: BTreeSet<String> = PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(paths, described, "the paths of the JSON, and those that PATHS describes");
 
@@ -664,7 +683,7 @@ fn json() {
     let model = place.run("models llama.json --format json").ok();
     let _ = write!(out, "```json\n{model}```\n");
     out += "\n## explain\n\n`sections`, each a `title` and `lines` of `name`, `formula`, `numbers` and `result` as text. In \
-            the sections of an encoder, of prefill and of decode, results of lines whose name begins with a component sum \
+            the sections of a tower, of an encoder, of prefill and of decode, results of lines whose name begins with a component sum \
             to it.\n";
     page("json.md", &out);
 }

@@ -124,6 +124,9 @@ fn failures() {
         "mfu llama.json -p 10 --time 1",
         "estimate llama.json",
         "estimate llama.json -p many",
+        "estimate llama.json -p 10 --images 640x480",
+        "estimate llama.json -p 10 --images 0x5",
+        "estimate llama.json -p 10 --images 5",
         "estimat llama.json -p 1",
     ];
     let text = sessions.map(|line| shown(line, &place.run(line))).join("\n");

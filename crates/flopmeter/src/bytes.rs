@@ -2,6 +2,7 @@
 //!
 //! Bytes do not depend on a convention. Activations are left out.
 
+use crate::convention::Rule;
 use crate::error::Result;
 use crate::exact::{divide, times};
 use crate::model::{Model, too_large};
@@ -131,7 +132,7 @@ impl Model {
     /// ```
     pub fn bytes(&self, workload: &Workload) -> Result<Bytes> {
         workload.numbered().ok_or_else(too_large)?;
-        self.checked_bytes(&*self.requests(workload)?).ok_or_else(too_large)
+        self.checked_bytes(&*self.requests(workload, Rule::Needed)?).ok_or_else(too_large)
     }
 
     fn checked_bytes(&self, workload: &Workload) -> Option<Bytes> {
@@ -199,7 +200,7 @@ impl Model {
     ) -> Option<()> {
         let passes = stretch.to - stretch.from;
         let (mut first, mut growth, mut tokens) = (0_u128, 0_u128, 0_u128);
-        let (mut samples, mut sources) = (false, 0);
+        let (mut samples, mut sources, mut attends) = (false, 0, false);
         for (sequence, run) in stretch.members(workload) {
             let count = u128::from(sequence.count);
             let (of_first_pass, more_in_each) = match run.passes {
@@ -211,12 +212,16 @@ impl Model {
             growth = growth.checked_add(count * more_in_each)?;
             tokens = tokens.checked_add(count.checked_mul(run.passes.tokens()?)?)?;
             samples |= run.sampled > 0;
+            attends |= run.source > 0;
             sources = sources.max(if run.source > 0 { run.passes.sources() } else { 0 });
         }
         let exact = |what, times, bits| Read { what, times: Times::Exact(times), bits };
         visit(exact("layers", passes.into(), self.sums.dense_bits))?;
         if samples {
             visit(exact("head", passes.into(), self.sums.sampled_bits))?;
+        }
+        if let Some(idle) = self.sums.with_source.as_deref().filter(|_| attends) {
+            visit(exact("layers that attend to images", passes.into(), idle.dense_bits))?;
         }
         if sources > 0 && self.sums.source_bits > 0 {
             visit(exact("projections of the source", sources.into(), self.sums.source_bits))?;
@@ -237,11 +242,17 @@ impl Model {
     ) -> Option<()> {
         for stack in &self.stacks {
             let mut rows = 0_u128;
+            let seen = match stack.seen(workload, Rule::Needed) {
+                Some(load) => Some(load?.rows),
+                None => None,
+            };
             for (sequence, source) in workload.with_sources() {
-                if let Some(run) = stack.run(sequence, source) {
-                    let more = times(run.passes.tokens()?, sequence.count.into())?;
-                    rows = rows.checked_add(more)?;
-                }
+                let of_one = match (seen, stack.run(sequence, source)) {
+                    (Some(rows), _) => rows,
+                    (None, Some(run)) => run.passes.tokens()?,
+                    (None, None) => 0,
+                };
+                rows = rows.checked_add(times(of_one, sequence.count.into())?)?;
             }
             if rows == 0 {
                 continue;

@@ -5,6 +5,8 @@ use std::ops::{Index, IndexMut};
 /// A part of the work of a forward pass. Components sum to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
+    /// A tower that sees images, and what puts its vectors into the text part's width.
+    Vision,
     /// An encoder that a decoder attends to, as a whole.
     Encoder,
     /// Projections between an embedding width and the model's width.
@@ -40,7 +42,8 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::Vision,
         Self::Encoder,
         Self::EmbeddingProjections,
         Self::Connections,
@@ -60,6 +63,7 @@ impl Component {
     /// The key in every output.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Vision => "vision",
             Self::Encoder => "encoder",
             Self::EmbeddingProjections => "embedding.projections",
             Self::Connections => "connections",

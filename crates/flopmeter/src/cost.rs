@@ -4,6 +4,7 @@ use crate::component::{Component, Counts};
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::exact::times;
+use crate::image::Load;
 use crate::model::{Model, too_large};
 use crate::passes::Passes;
 use crate::stack::Stack;
@@ -68,9 +69,11 @@ impl Model {
     /// ```
     pub fn flops(&self, workload: &Workload, convention: &Convention) -> Result<Flops> {
         workload.numbered().ok_or_else(too_large)?;
-        let requests = self.requests(workload)?;
-        // A convention that knows parameters alone knows no encoder either: the request is taken as it is.
-        let workload = if convention.rule == Rule::PerParameter { workload } else { &*requests };
+        let requests = self.requests(workload, convention.rule)?;
+        // A convention that knows parameters alone knows no encoder either: the request is taken as it is. Tokens of
+        // images are tokens to it.
+        let as_it_is = convention.rule == Rule::PerParameter && workload.images().is_empty();
+        let workload = if as_it_is { workload } else { &*requests };
         self.checked_flops(workload, convention).ok_or_else(too_large)
     }
 
@@ -99,7 +102,7 @@ impl Model {
                     Some(())
                 };
                 if phase == Phase::Prefill {
-                    self.add_stacks(sequence, source, convention.rule, &mut add)?;
+                    self.add_stacks(workload, sequence, source, convention.rule, &mut add)?;
                 }
                 let run = workload.run(sequence, source, phase);
                 match convention.rule {
@@ -119,7 +122,7 @@ impl Model {
 
     /// FLOPs of some passes after `sampled` of whose tokens one is sampled.
     pub(crate) fn pass_flops(&self, passes: Passes, sampled: u64, rule: Rule) -> Option<Counts> {
-        let run = Run { passes, sampled, source: 0 };
+        let run = Run { passes, sampled, source: 0, ahead: 0 };
         let mut counts = Counts::default();
         let mut add = |component: Component, flops: u128| {
             counts[component] = counts[component].checked_add(flops)?;
@@ -142,14 +145,21 @@ impl Model {
     /// What runs once before the prefill of a sequence, each stack under its one component.
     pub(crate) fn add_stacks(
         &self,
+        workload: &Workload,
         sequence: &Sequence,
         source: u64,
         rule: Rule,
         add: &mut impl FnMut(Component, u128) -> Option<()>,
     ) -> Option<()> {
         for stack in &self.stacks {
-            let Some(run) = stack.run(sequence, source) else { continue };
             let mut add = |_, flops| add(stack.component(), flops);
+            if let Some(load) = stack.seen(workload, rule) {
+                if rule != Rule::PerParameter {
+                    stack.sums.add_seen(load?, &mut add)?;
+                }
+                continue;
+            }
+            let Some(run) = stack.run(sequence, source) else { continue };
             match rule {
                 Rule::Needed => stack.sums.add_needed(&run, &mut add)?,
                 Rule::ByReference => stack.sums.add_by_reference(&run, &mut add)?,
@@ -168,6 +178,9 @@ impl Sums {
         run: &Run,
         add: &mut impl FnMut(Component, u128) -> Option<()>,
     ) -> Option<()> {
+        if let Some(idle) = self.idle_until(run) {
+            idle.add_needed(run, add)?;
+        }
         let passes = run.passes;
         let tokens = passes.tokens()?;
         for &(component, flops) in &self.all {
@@ -177,7 +190,7 @@ impl Sums {
             add(component, times(flops, run.sampled.into())?)?;
         }
         for flops in &self.pairs {
-            let pairs = passes.pairs(flops.mask)?;
+            let pairs = run.pairs(flops.mask)?;
             add(Component::AttentionScores, times(flops.scores, pairs)?)?;
             add(Component::AttentionValues, times(flops.values, pairs)?)?;
         }
@@ -194,6 +207,9 @@ impl Sums {
         run: &Run,
         add: &mut impl FnMut(Component, u128) -> Option<()>,
     ) -> Option<()> {
+        if let Some(idle) = self.idle_until(run) {
+            idle.add_by_reference(run, add)?;
+        }
         let passes = run.passes;
         let tokens = passes.tokens()?;
         for &(component, flops) in &self.by_reference {
@@ -217,6 +233,27 @@ impl Sums {
             add_latent(latent.by_reference(passes)?, add)?;
         }
         self.add_common(run, tokens, add)
+    }
+
+    /// What the run has beside the rest because it has a source.
+    pub fn idle_until(&self, run: &Run) -> Option<&Self> {
+        self.with_source.as_deref().filter(|_| run.source > 0)
+    }
+
+    /// What a tower does with the images of a prompt, all of whose rows see each other as they are counted.
+    pub fn add_seen(
+        &self,
+        load: Load,
+        add: &mut impl FnMut(Component, u128) -> Option<()>,
+    ) -> Option<()> {
+        for &(component, flops) in &self.all {
+            add(component, times(flops, load.rows)?)?;
+        }
+        for flops in &self.pairs {
+            add(Component::AttentionScores, times(flops.scores, load.pairs)?)?;
+            add(Component::AttentionValues, times(flops.values, load.pairs)?)?;
+        }
+        Some(())
     }
 
     /// What the work needs as the reference implementation does it: one row a pass, and attention to a source.

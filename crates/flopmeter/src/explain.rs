@@ -11,7 +11,7 @@ use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::model::{Model, too_large};
 use crate::workload::{Phase, Sequence, Workload};
-use run::Lines;
+use run::{Lines, lines_of_tower};
 
 pub(crate) use tokens::named;
 pub use utilization::utilization_section;
@@ -85,14 +85,35 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
         workload.numbered().ok_or_else(too_large)?;
-        let requests = self.requests(workload)?;
+        let requests = self.requests(workload, convention.rule)?;
         let mut sections = vec![self.config_section()];
+        sections.extend(self.images_section(workload)?);
         if convention.rule == Rule::PerParameter {
             self.per_parameter_sections(workload, &mut sections).ok_or_else(too_large)?;
         } else {
             self.run_sections(&requests, convention.rule, &mut sections).ok_or_else(too_large)?;
         }
         Ok(sections)
+    }
+
+    /// What becomes of the images of a prompt.
+    fn images_section(&self, workload: &Workload) -> Result<Option<Section>> {
+        const MOST: usize = 32;
+        let images = workload.images();
+        let mut lines = Vec::new();
+        for (image, cut) in images.iter().zip(self.cuts(images)?).take(MOST) {
+            lines.push(Line::new(
+                format!("tokens of {image}"),
+                "as the processor cuts it: tiles · rows · columns of patches → vectors → tokens",
+                format!("{} · {} · {} → {}", cut.tiles, cut.rows, cut.columns, cut.features),
+                cut.tokens,
+            ));
+        }
+        if images.len() > MOST {
+            let more = images.len() - MOST;
+            lines.push(Line::new("more images", "cut in the same way", "", more));
+        }
+        Ok((!lines.is_empty()).then(|| Section { title: "images".into(), lines }))
     }
 
     /// What runs before the prefill, the prefill and the decode phase of each sequence.
@@ -107,7 +128,13 @@ impl Model {
             let named = |title| in_batch(many, index, title);
             let count = sequence.count;
             for stack in self.stacks() {
-                if let Some(run) = stack.run(sequence, source) {
+                if let Some(load) = stack.seen(workload, rule) {
+                    let load = load?;
+                    if load.rows > 0 {
+                        let lines = lines_of_tower(stack, load, count, rule)?;
+                        sections.push(Section { title: named(stack.name()), lines });
+                    }
+                } else if let Some(run) = stack.run(sequence, source) {
                     let component = Some(stack.component());
                     let lines = Lines { run, count, rule, component }.of(stack.groups())?;
                     sections.push(Section { title: named(stack.name()), lines });

@@ -56,6 +56,8 @@ mod adapter;
 
 mod builtin;
 
+pub mod image;
+
 pub mod passes;
 
 mod workload;

@@ -4,6 +4,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::Processor;
 use crate::op::{Op, Storage};
 use crate::quantization::Quantization;
 use crate::stack::{Reads, Stack};
@@ -38,6 +39,7 @@ pub struct Model {
     model_type: String,
     encodes_only: bool,
     pub(crate) stacks: Vec<Stack>,
+    pub(crate) processor: Option<Processor>,
     groups: Vec<Group>,
     quantization: Quantization,
     notes: Vec<String>,
@@ -173,11 +175,49 @@ impl Model {
         self.from_shapes
     }
 
+    /// The width of what passes from layer to layer: that of the first table, the tokens' embedding.
+    pub(crate) fn width(&self) -> u64 {
+        let table =
+            |(op, _): (&Op, u64)| if let Op::Table(table) = op { Some(table.width) } else { None };
+        ops(self.groups.iter()).find_map(table).unwrap_or_default()
+    }
+
+    /// The model with a tower before it, that `tower` describes and `whole` has around both.
+    pub(crate) fn with_tower(
+        mut self,
+        mut stacks: Vec<Stack>,
+        processor: Processor,
+        whole: &Config,
+        tower: &Config,
+    ) -> Result<Self> {
+        let seeing = Parameters::of(stacks.iter().flat_map(Stack::groups)).ok_or_else(too_large)?;
+        let total = self.parameters.total.checked_add(seeing.total);
+        self.parameters.total = total.ok_or_else(too_large)?;
+        if let Some(weights) = whole.weights() {
+            if let Some(storage) = weights.tower_storage() {
+                let groups = stacks.iter_mut().flat_map(Stack::groups_mut);
+                for op in groups.flat_map(|group| &mut group.ops) {
+                    op.store_as(storage);
+                    if let Op::Linear(op) = op {
+                        let bits = storage.matrix_bits(1, 1);
+                        op.bias_bits = u64::try_from(bits).unwrap_or(op.bias_bits);
+                    }
+                }
+                stacks.iter_mut().for_each(Stack::add_up);
+            }
+            self.notes.extend(weights.check_tower(seeing.total));
+        }
+        whole.model_type().clone_into(&mut self.model_type);
+        self.stacks = stacks;
+        self.processor = Some(processor);
+        Ok(self.part_of(tower).part_of(whole))
+    }
+
     /// The model as the part of a whole whose config had more to say.
     pub(crate) fn part_of(mut self, whole: &Config) -> Self {
-        self.notes.extend(whole.notes());
-        self.keys.extend(whole.keys());
-        self.unread.extend(whole.unread());
+        self.notes.extend(new_to(&self.notes, whole.notes()));
+        self.keys.extend(new_to(&self.keys, whole.keys()));
+        self.unread.extend(new_to(&self.unread, whole.unread()));
         self
     }
 
@@ -243,6 +283,11 @@ impl Model {
         name_layers(&mut groups);
         let all = self.stacks.iter().flat_map(Stack::groups).chain(&groups);
         self.parameters = Parameters::of(all).ok_or_else(too_large)?;
+        if self.processor.is_some() {
+            // No token of text passes through a tower.
+            let text = Parameters::of(groups.iter()).ok_or_else(too_large)?;
+            self.parameters = Parameters { total: self.parameters.total, ..text };
+        }
         self.sums = Sums::of(&groups).ok_or_else(too_large)?;
         self.groups = groups;
         Ok(self)
@@ -265,13 +310,7 @@ impl Model {
             self.prediction.map(|(one, count)| (Box::new(one.with_cache(cache)), count));
         self.quantization.cache = cache;
         for op in self.all_ops_mut() {
-            match op {
-                Op::Attention(op) | Op::Cross(op) => op.cache = cache,
-                Op::Indexer(op) => op.cache = cache,
-                Op::Latent(op) => op.cache = cache,
-                Op::Recurrent(op) => op.state = cache,
-                _ => {}
-            }
+            op.cache_in(cache);
         }
         self.sums = Sums::of(&self.groups).unwrap_or(self.sums);
         for stack in &mut self.stacks {
@@ -279,6 +318,11 @@ impl Model {
         }
         self
     }
+}
+
+/// Those of some that are not known yet: a part may be the whole's own keys.
+fn new_to<T: PartialEq>(known: &[T], more: Vec<T>) -> Vec<T> {
+    more.into_iter().filter(|one| !known.contains(one)).collect()
 }
 
 /// Every op of some groups with how often it occurs.
@@ -304,6 +348,8 @@ pub struct Builder<'c> {
     path: &'static str,
     /// Whether the ops say already how they are stored.
     as_stored: bool,
+    /// Whether the tensors at hand are looked up: they are not for a tower, whose modules are called as the text part's.
+    looks_up: bool,
 }
 
 impl<'c> Builder<'c> {
@@ -321,6 +367,7 @@ impl<'c> Builder<'c> {
             groups: vec![],
             path: "model.layers",
             as_stored: false,
+            looks_up: true,
         })
     }
 
@@ -331,6 +378,11 @@ impl<'c> Builder<'c> {
     /// As [`Quantization::read`].
     pub fn as_stored(config: &'c Config) -> Result<Self> {
         Ok(Self { as_stored: true, ..Self::new(config)? })
+    }
+
+    /// The same for a tower beside a text part that has its own.
+    pub(crate) fn apart(config: &'c Config) -> Result<Self> {
+        Ok(Self { looks_up: false, ..Self::new(config)? })
     }
 
     /// What runs once before the prefill, `path` being where the modules of its layers are: `fill` puts its groups into
@@ -410,6 +462,11 @@ impl<'c> Builder<'c> {
         Ok(())
     }
 
+    /// The stacks alone, of a tower that is put before a finished model.
+    pub(crate) fn into_stacks(self) -> Vec<Stack> {
+        self.stacks
+    }
+
     /// The finished model.
     ///
     /// # Errors
@@ -449,6 +506,7 @@ impl<'c> Builder<'c> {
             model_type: self.config.model_type().to_owned(),
             encodes_only,
             stacks,
+            processor: None,
             groups: self.groups,
             quantization: self.quantization,
             notes: self.config.notes(),
@@ -470,8 +528,9 @@ impl<'c> Builder<'c> {
             let bits = ops(stacks.chain(&self.groups))
                 .map(|(op, repeat)| op.stored_bits().saturating_mul(repeat.into()));
             let bytes = bits.fold(0_u128, u128::saturating_add).div_ceil(8);
-            if bytes != weights.bytes() {
-                let stored = weights.bytes();
+            // What a tower takes is compared with the tower.
+            let stored = weights.bytes() - weights.tower_bytes();
+            if bytes != stored {
                 self.config.note(format!(
                     "the files hold {stored} bytes of tensors, the config gives {bytes} bytes of weights"
                 ));
@@ -500,6 +559,7 @@ impl<'c> Builder<'c> {
         }
         self.store_by_config(op, layer);
         if let Some(weights) = self.config.weights()
+            && self.looks_up
             && !self.quantization.has_scheme()
         {
             weights.store(op, layer);

@@ -246,8 +246,14 @@ impl Speculation {
 
     /// Whether a workload can be decoded so.
     fn check(&self, target: &Model, workload: &Workload) -> Result<()> {
-        if [target, self.draft()].iter().any(|model| !model.stacks().is_empty()) {
-            let fact = "is not counted with an encoder";
+        // A tower that is given no image runs for nothing.
+        let encodes = |model: &&Model| !model.stacks().is_empty() && model.processor().is_none();
+        let fact = match [target, self.draft()].iter().any(encodes) {
+            true => Some("is not counted with an encoder"),
+            false if !workload.images().is_empty() => Some("is not counted with images"),
+            false => None,
+        };
+        if let Some(fact) = fact {
             return Err(
                 Error::new(ErrorKind::Speculation, "draft", fact).hint("leave the draft out")
             );

@@ -1,7 +1,9 @@
 //! Layers that run once before the prefill: an encoder. And what a request then is to the decoder.
 
 use crate::component::Component;
+use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Load, Seen};
 use crate::model::{Group, Model};
 use crate::sums::Sums;
 use crate::workload::{Run, Sequence, Workload};
@@ -26,6 +28,8 @@ pub enum Reads {
     Prompt,
     /// As many positions whatever is asked: a window of sound that is filled up.
     Window(u64),
+    /// What the images of the prompt are cut into.
+    Images(Seen),
 }
 
 impl Reads {
@@ -34,6 +38,7 @@ impl Reads {
         match self {
             Self::Prompt => prompt,
             Self::Window(rows) => rows,
+            Self::Images(_) => 0,
         }
     }
 }
@@ -87,6 +92,16 @@ impl Stack {
         let rows = self.reads.rows(source);
         (sequence.cached == 0 && sequence.prompt > 0 && rows > 0).then(|| Run::once(rows))
     }
+
+    /// What the images of each prompt of a workload are to it, `None` where it sees none.
+    ///
+    /// The inner `None` is for a sum that does not fit 128 bits.
+    pub(crate) fn seen(&self, workload: &Workload, rule: Rule) -> Option<Option<Load>> {
+        match self.reads {
+            Reads::Images(seen) => Some(seen.load(workload.cuts(), workload.batch_size(), rule)),
+            Reads::Prompt | Reads::Window(_) => None,
+        }
+    }
 }
 
 impl Model {
@@ -115,9 +130,13 @@ impl Model {
     /// # Errors
     ///
     /// [`ErrorKind::Workload`] for what an encoder cannot do: begin in the middle of its prompt, or generate.
-    pub(crate) fn requests<'w>(&self, workload: &'w Workload) -> Result<Cow<'w, Workload>> {
+    pub(crate) fn requests<'w>(
+        &self,
+        workload: &'w Workload,
+        rule: Rule,
+    ) -> Result<Cow<'w, Workload>> {
         let decodes_only = self.stacks.is_empty() && !self.encodes_only();
-        if decodes_only && workload.decoder_prompt().is_none() {
+        if decodes_only && workload.decoder_prompt().is_none() && workload.images().is_empty() {
             return Ok(Cow::Borrowed(workload));
         }
         let wrong = |what: &str, fact: String, hint: &str| {
@@ -142,6 +161,9 @@ impl Model {
         {
             let fact = format!("is {generate}, and an encoder generates nothing");
             return wrong("generate", fact, "leave it out: it is one pass over the prompt");
+        }
+        if !workload.images().is_empty() || self.processor.is_some() {
+            return self.with_images(workload, rule);
         }
         let Some(last) = self.stacks.last() else { return Ok(Cow::Borrowed(workload)) };
         let decoded = workload.decoded(decoder_prompt, |prompt| last.reads.rows(prompt));

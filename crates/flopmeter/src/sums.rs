@@ -18,6 +18,8 @@ pub(crate) struct Sums {
     pub of_pass: Vec<(Component, u128)>,
     /// FLOPs of one position of the source.
     pub of_source: Vec<(Component, u128)>,
+    /// What runs only where there is a source.
+    pub with_source: Option<Box<Self>>,
     /// FLOPs of a token and a position of the source that it attends to: scores and values.
     pub cross: [u128; 2],
     /// FLOPs of one visible pair, by what a token sees.
@@ -83,6 +85,7 @@ impl Sums {
     pub fn of(groups: &[Group]) -> Option<Self> {
         let mut sums = Self::default();
         let mut latents: Vec<(Latent, u64)> = Vec::new();
+        let mut idle: Vec<(Op, u64)> = Vec::new();
         let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
         let [mut of_pass, mut of_source] = [Counts::default(); 2];
         for group in groups {
@@ -183,7 +186,7 @@ impl Sums {
                         add_to(&mut all[product.component], flops)?;
                         add_to(&mut by_reference[product.component], flops)?;
                     }
-                    Op::Idle(_) => {}
+                    Op::Idle(op) => idle.push((op.as_ref().clone(), group.repeat)),
                 }
             }
         }
@@ -194,6 +197,20 @@ impl Sums {
         sums.by_reference = by_reference.present().collect();
         sums.of_pass = of_pass.present().collect();
         sums.of_source = of_source.present().collect();
+        if !idle.is_empty() {
+            let group = |(op, repeat)| Group {
+                name: String::new(),
+                repeat,
+                layers: Vec::new(),
+                ops: vec![op],
+            };
+            let groups: Vec<Group> = idle.into_iter().map(group).collect();
+            let idle = Self::of(&groups)?;
+            // What is multiplied by positions of the source needs no switch.
+            add_to(&mut sums.source_cache, idle.source_cache)?;
+            add_to(&mut sums.source_bits, idle.source_bits)?;
+            sums.with_source = Some(Box::new(idle));
+        }
         Some(sums)
     }
 

@@ -191,7 +191,7 @@ impl Model {
     ) -> Result<Option<Ideal>> {
         let Some(bytes_per_second) = hardware.bytes_per_second() else { return Ok(None) };
         workload.numbered().ok_or_else(too_large)?;
-        let workload = &*self.requests(workload)?;
+        let workload = &*self.requests(workload, Rule::Needed)?;
         let roofline = Roofline {
             model: self,
             workload,
@@ -233,10 +233,16 @@ impl Roofline<'_> {
         }
         let mut flops = 0_u128;
         for (sequence, source) in self.workload.with_sources() {
-            self.model.add_stacks(sequence, source, Rule::Needed, &mut |_, more| {
-                flops = flops.checked_add(more.checked_mul(sequence.count.into())?)?;
-                Some(())
-            })?;
+            self.model.add_stacks(
+                self.workload,
+                sequence,
+                source,
+                Rule::Needed,
+                &mut |_, more| {
+                    flops = flops.checked_add(more.checked_mul(sequence.count.into())?)?;
+                    Some(())
+                },
+            )?;
         }
         let bytes = self.model.moved_by_stacks(self.workload)?;
         Some(longer(flops as f64 / self.flops_per_second, bytes / self.bytes_per_second))

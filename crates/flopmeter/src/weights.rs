@@ -80,6 +80,7 @@ struct Module {
     /// How many weights there are, and whether they have one shape.
     weights: u64,
     uneven: bool,
+    bytes: u128,
 }
 
 /// What a module holds, for a model that only its weights tell of.
@@ -199,6 +200,34 @@ impl Weights {
     /// The bytes that they take.
     pub fn bytes(&self) -> u128 {
         self.bytes
+    }
+
+    /// The modules of what sees or hears, and of what leads from there to the text part.
+    fn towers(&self) -> impl Iterator<Item = &Module> {
+        self.modules.iter().filter(|(key, _)| key.is_other_part()).map(|(_, module)| module)
+    }
+
+    /// The bytes that they take.
+    pub(crate) fn tower_bytes(&self) -> u128 {
+        self.towers().map(|module| module.bytes).sum()
+    }
+
+    /// How all their weights are stored, if they are stored alike.
+    pub(crate) fn tower_storage(&self) -> Option<Storage> {
+        let mut all = self.towers().map(|module| module.storage.or(module.bias));
+        let first = all.next()??;
+        all.all(|storage| storage == Some(first)).then_some(first)
+    }
+
+    /// Holds the elements of all of a tower's tensors against its parameters; what differs, as a note. Files that have
+    /// no tower say nothing of it.
+    pub(crate) fn check_tower(&self, parameters: u128) -> Option<String> {
+        let stored: u128 = self.towers().map(|module| module.elements).sum();
+        (stored > 0 && stored != parameters).then(|| {
+            format!(
+                "shapes of the tower's tensors give {stored} parameters, the config {parameters}"
+            )
+        })
     }
 
     /// Whether any is stored in blocks or packed, so that no dtype says its width.
@@ -340,6 +369,7 @@ impl Module {
     fn add(&mut self, at: usize, tensors: &[Tensor], role: name::Role) {
         let tensor = &tensors[at];
         self.elements += tensor.elements();
+        self.bytes += u128::from(tensor.bytes);
         match role {
             name::Role::Bias => {
                 self.bias = Some(tensor.storage);

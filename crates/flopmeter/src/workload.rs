@@ -1,7 +1,11 @@
 //! What is asked of a model: sequences, never averages of them.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::passes::Passes;
+use crate::image::{Cut, Image};
+use crate::passes::{Mask, Passes};
+
+/// The most images of a prompt.
+const MOST_IMAGES: usize = 4096;
 
 /// One request, or several that are exactly alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +51,12 @@ pub struct Workload {
     decoder_prompt: Option<u64>,
     /// Positions that each sequence attends to beside its own, where a model has an encoder.
     sources: Vec<u64>,
+    /// The images of each prompt.
+    images: Vec<Image>,
+    /// What a model makes of them, equal ones together with their number.
+    cuts: Vec<(Cut, u64)>,
+    /// Pairs of a token of an image and one after it that it sees, in each prompt.
+    ahead: u64,
 }
 
 /// The passes of one sequence in a phase, and what they work on.
@@ -57,12 +67,20 @@ pub(crate) struct Run {
     pub sampled: u64,
     /// Positions of the source, 0 where there is none.
     pub source: u64,
+    /// Pairs of a token of an image and one after it that it sees, in a pass over the prompt.
+    pub ahead: u64,
 }
 
 impl Run {
     /// One pass over `rows` positions, of which nothing is sampled.
     pub const fn once(rows: u64) -> Self {
-        Self { passes: Passes::Prefill { past: 0, new: rows }, sampled: 0, source: 0 }
+        Self { passes: Passes::Prefill { past: 0, new: rows }, sampled: 0, source: 0, ahead: 0 }
+    }
+
+    /// Pairs of a token and a position that it sees.
+    pub fn pairs(&self, mask: Mask) -> Option<u128> {
+        let ahead = u128::from(self.ahead).checked_mul(self.passes.count().into())?;
+        self.passes.pairs(mask)?.checked_add(ahead)
     }
 
     /// Positions of the source whose keys and values the passes compute.
@@ -130,7 +148,15 @@ impl Workload {
     }
 
     fn of(sequences: Vec<Sequence>) -> Self {
-        Self { sequences, kv_cache: true, decoder_prompt: None, sources: Vec::new() }
+        Self {
+            sequences,
+            kv_cache: true,
+            decoder_prompt: None,
+            sources: Vec::new(),
+            images: Vec::new(),
+            cuts: Vec::new(),
+            ahead: 0,
+        }
     }
 
     /// The same requests of an encoder-decoder whose decoder starts from `tokens` each.
@@ -162,7 +188,65 @@ impl Workload {
             ..*sequence
         });
         let sources = self.sequences.iter().map(|sequence| source(sequence.prompt)).collect();
-        Self { sequences: sequences.collect(), sources, ..*self }
+        Self {
+            sequences: sequences.collect(),
+            sources,
+            images: Vec::new(),
+            cuts: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// The same requests with these images in each prompt, beside the prompt's tokens of text.
+    ///
+    /// Each image adds tokens of its own to the prompt, as the model's processor makes them of it; a cached prefix is
+    /// before them, and holds none. The tower sees them once, with a KV cache or without.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Workload`] for more than 4096 images.
+    ///
+    /// ```
+    /// use flopmeter::{Workload, image::Image};
+    ///
+    /// let request = Workload::request(20, 100).with_images(vec![Image::new(1280, 720)?])?;
+    /// assert_eq!(request.images().len(), 1);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn with_images(mut self, images: Vec<Image>) -> Result<Self> {
+        if images.len() > MOST_IMAGES {
+            let fact = format!("are {}; a prompt has at most {MOST_IMAGES}", images.len());
+            return Err(Error::new(ErrorKind::Workload, "images", fact));
+        }
+        self.images = images;
+        Ok(self)
+    }
+
+    /// The images of each prompt.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// What a model made of them.
+    pub(crate) fn cuts(&self) -> &[(Cut, u64)] {
+        &self.cuts
+    }
+
+    /// The same requests as a model runs them that sees their images, `cuts` with their numbers: their tokens are in
+    /// each prompt, and layers attend to `source` positions. `None` if a prompt does not fit.
+    pub(crate) fn seeing(&self, source: u64, cuts: Vec<(Cut, u64)>) -> Option<Self> {
+        let (mut tokens, mut ahead) = (0_u64, 0_u64);
+        for (cut, count) in &cuts {
+            tokens = tokens.checked_add(cut.tokens.checked_mul(*count)?)?;
+            ahead = ahead.checked_add(cut.ahead().checked_mul(*count)?)?;
+        }
+        let mut sequences = self.sequences.clone();
+        for sequence in &mut sequences {
+            sequence.prompt = sequence.prompt.checked_add(tokens)?;
+        }
+        let sources = vec![source; sequences.len()];
+        let seeing = Self { sequences, sources, images: Vec::new(), cuts, ahead, ..*self };
+        seeing.numbered().map(|()| seeing)
     }
 
     /// The same requests without a KV cache.
@@ -228,7 +312,9 @@ impl Workload {
     /// The passes of one sequence in a phase, with what they work on.
     pub(crate) fn run(&self, sequence: &Sequence, source: u64, phase: Phase) -> Run {
         let passes = self.passes(sequence, phase);
-        Run { passes, sampled: self.sampled(sequence, phase), source }
+        // Decoding has passes of one token, which is no image's.
+        let ahead = if matches!(passes, Passes::Decode { .. }) { 0 } else { self.ahead };
+        Run { passes, sampled: self.sampled(sequence, phase), source, ahead }
     }
 
     /// Tokens that a phase of one sequence samples, one for each pass that generates.

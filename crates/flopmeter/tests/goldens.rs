@@ -2,6 +2,7 @@
 
 mod margin;
 
+use flopmeter::image::Image;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
     Adapter, Bound, Builtin, Component, Config, Convention, Hardware, Ideal, Model, Phase,
@@ -37,6 +38,9 @@ struct Requests {
     #[serde(default = "yes")]
     kv_cache: bool,
     decoder_prompt: Option<u64>,
+    /// Width and height of each.
+    #[serde(default)]
+    images: Vec<[u64; 2]>,
 }
 
 #[derive(Deserialize)]
@@ -247,6 +251,8 @@ fn workload(requests: &Requests) -> Workload {
     if let Some(tokens) = requests.decoder_prompt {
         workload = workload.with_decoder_prompt(tokens);
     }
+    let images = requests.images.iter().map(|[width, height]| known(Image::new(*width, *height)));
+    workload = known(workload.with_images(images.collect()));
     if requests.kv_cache { workload } else { known(workload.without_kv_cache()) }
 }
 

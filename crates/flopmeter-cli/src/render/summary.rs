@@ -2,8 +2,8 @@
 
 use super::{Block, Column, Document};
 use crate::report::{
-    BytesReport, DeviceReport, FlopsReport, IdealReport, Report, SequenceReport, SpeculationReport,
-    UtilizationReport, WorkloadReport,
+    BytesReport, DeviceReport, FlopsReport, IdealReport, ImageReport, Report, SequenceReport,
+    SpeculationReport, UtilizationReport, WorkloadReport,
 };
 use flopmeter::units::Si;
 use std::fmt::Write;
@@ -42,6 +42,9 @@ fn workload(workload: &WorkloadReport) -> String {
     if let Some(tokens) = workload.decoder_prompt {
         cache = format!(", decoder prompt {tokens}{cache}");
     }
+    if !workload.images.is_empty() {
+        cache = format!("; {}{cache}", images(&workload.images));
+    }
     let batch = workload.batch;
     match (workload.prompt, workload.cached, workload.generate) {
         (Some(prompt), Some(cached), Some(generate)) => {
@@ -57,6 +60,23 @@ fn workload(workload: &WorkloadReport) -> String {
             format!("prompt:generate {listed}{more}; batch {batch}{cache}")
         }
     }
+}
+
+/// Images of a prompt, equal neighbours together.
+fn images(images: &[ImageReport]) -> String {
+    const MOST: usize = 3;
+    let size = |image: &ImageReport| (image.width, image.height);
+    let runs: Vec<&[ImageReport]> = images.chunk_by(|a, b| size(a) == size(b)).collect();
+    let run = |run: &&[ImageReport]| match run {
+        [image] => format!("{}x{}", image.width, image.height),
+        [image, ..] => format!("{} of {}x{}", run.len(), image.width, image.height),
+        [] => String::new(),
+    };
+    let listed = runs.iter().take(MOST).map(run).collect::<Vec<_>>().join(", ");
+    let more = if runs.len() > MOST { ", …" } else { "" };
+    let tokens = images.iter().map(|image| u128::from(image.tokens)).sum();
+    let noun = if images.len() == 1 { "image" } else { "images" };
+    format!("{noun} {listed}{more} ({} tokens)", grouped(tokens))
 }
 
 fn flops_block(flops: &FlopsReport) -> Block {

@@ -13,6 +13,10 @@ pub const LONGEST_FILE: u64 = 16 << 20;
 /// What modelopt writes beside a config.json that may say nothing of it.
 const QUANTIZATION: &str = "hf_quant_config.json";
 
+/// Where it is said how images are cut, and under which key.
+const PROCESSORS: [(&str, Option<&str>); 2] =
+    [("preprocessor_config.json", None), ("processor_config.json", Some("image_processor"))];
+
 /// The model of a config.json and what lies beside it, held against weights if they are at hand.
 pub fn model(path: &Path, weights: Option<Arc<Weights>>) -> Result<Model> {
     let has_company = path.file_name().is_some_and(|name| name == "config.json");
@@ -36,6 +40,20 @@ pub fn model_of(
         if let Some(text) = beside(QUANTIZATION)? {
             let quantization = Config::parse(&text).map_err(|error| error.within(QUANTIZATION))?;
             config = config.with_quantization(quantization);
+        }
+        if config.has("vision_config") {
+            for (name, key) in PROCESSORS {
+                let Some(text) = beside(name)? else { continue };
+                let whole = Config::parse(&text).map_err(|error| error.within(name))?;
+                let of_images = match key {
+                    Some(key) => whole.child(key).map_err(|error| error.within(name))?,
+                    None => Some(whole),
+                };
+                if let Some(of_images) = of_images {
+                    config = config.with_preprocessor(of_images);
+                    break;
+                }
+            }
         }
         if let Some(weights) = weights {
             config = config.with_weights(weights);

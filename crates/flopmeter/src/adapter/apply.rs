@@ -1,11 +1,12 @@
 //! Adapter × model → the model with what the adapter adds.
 
-use super::targets::Path;
+use super::targets::{Names, Path};
 use super::{Adapter, error};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Group, Model, too_large};
 use crate::op::{Linear, Op, Rows, Table, Vector};
+use crate::stack::Stack;
 use std::collections::BTreeSet;
 
 /// A model and an adapter of it.
@@ -35,12 +36,22 @@ impl Model {
     /// [`ErrorKind::Adapter`](crate::ErrorKind::Adapter) if it means no module of the model, or one whose adapter
     /// is not counted; [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a sum does not fit.
     pub fn with_adapter(self, adapter: &Adapter) -> Result<Adapted> {
-        if !self.stacks().is_empty() {
-            return Err(Error::new(
-                ErrorKind::Adapter,
-                "adapter",
-                "is not counted with an encoder",
-            ));
+        // Modules of a tower are called as the text part's often are, and a name means both.
+        let tower = self.stacks().iter().flat_map(Stack::groups).flat_map(|group| &group.ops);
+        let mut linear = tower.filter(|op| matches!(op, Op::Linear(_)));
+        let meant = |op: &Op| {
+            let path = Path::new(None, op.module());
+            matches!(adapter.targets, Names::AllLinear) || adapter.targets.mean(&path)
+        };
+        let fact = match self.processor() {
+            None if !self.stacks().is_empty() => Some("is not counted with an encoder"),
+            Some(_) if linear.any(meant) => {
+                Some("means modules of the vision tower too, where it is not counted")
+            }
+            _ => None,
+        };
+        if let Some(fact) = fact {
+            return Err(Error::new(ErrorKind::Adapter, "adapter", fact));
         }
         let modules: usize =
             self.groups().iter().map(|group| group.ops.len() * group.layers.len().max(1)).sum();

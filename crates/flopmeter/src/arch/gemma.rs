@@ -7,7 +7,8 @@
 //! gemma3   the same, with norms of q, k before attention
 //! ```
 //!
-//! VaultGemma is Gemma 2 without the norms of what comes out. Gemma 3's larger sizes see images too; `gemma3` counts their text part.
+//! VaultGemma is Gemma 2 without the norms of what comes out. Gemma 3's larger sizes see images too: `gemma3` has SigLIP's
+//! tower.
 
 use super::parts::{
     Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks, pre_normed, rms_norm,
@@ -135,21 +136,36 @@ mod tests {
         "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024}"#;
 
     #[test]
-    fn gemma_3_4b_counts_its_text_part() {
+    fn gemma_3_4b_has_its_published_parameters_with_and_without_its_tower() {
         // 262,208·2560
         // + 34·(2·2560·2048 + 2·2560·1024 + 2·256 + 3·2560·10,240 + 4·2560) + 2560
         let config = format!(
             r#"{{"model_type": "gemma3", {GEMMA_3_4B}, "torch_dtype": "float16",
-                "vision_config": {{"hidden_size": 1152}}}}"#
+                "vision_config": {{"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304,
+                    "model_type": "siglip_vision_model", "num_attention_heads": 16,
+                    "num_hidden_layers": 27, "patch_size": 14, "vision_use_head": false}}}}"#
         );
+        // The tower: patches 3·14²·1152 + 1152, positions 64²·1152, 27·(4·(1152² + 1152) + 2·1152·4304 + 4304 + 1152
+        // + 4·1152), a norm of 2·1152; 1152·2560 + 1152 to the text's width.
+        let tower: u128 = 678_528 + 4_718_592 + 27 * 15_239_504 + 2_304 + 2_950_272;
         let model = model(&config);
-        assert_eq!(model.parameters().total, 3_880_263_168);
-        assert_eq!(model.model_type(), "gemma3_text");
-        assert_eq!(windows(&model), [(Some(1024), 29), (None, 5)]);
-        assert_eq!(model.quantization().dtype.to_string(), "fp16");
-        let [heads, .., last] = model.notes() else { panic!("notes") };
+        assert_eq!(model.parameters().total, 3_880_263_168 + tower);
+        // As published.
+        assert_eq!(model.parameters().total, 4_300_079_472);
+        assert_eq!(model.parameters().active, 3_880_263_168);
+        assert_eq!(model.model_type(), "gemma3");
+        let unseen = model_without_tower();
+        assert_eq!(unseen.parameters().total, 3_880_263_168);
+        assert_eq!(unseen.model_type(), "gemma3_text");
+        let [heads, .., last] = unseen.notes() else { panic!("notes") };
         assert!(heads.starts_with("`text_config.num_attention_heads` is absent"), "{heads}");
-        assert_eq!(last, "only the text part is counted, without `vision_config`");
+        assert_eq!(last, "`vision_config` is absent: only the text part is counted");
+        assert_eq!(windows(&unseen), [(Some(1024), 29), (None, 5)]);
+        assert_eq!(model.quantization().dtype.to_string(), "fp16");
+    }
+
+    fn model_without_tower() -> crate::Model {
+        model(&format!(r#"{{"model_type": "gemma3", {GEMMA_3_4B}, "torch_dtype": "float16"}}"#))
     }
 
     #[test]

@@ -10,6 +10,9 @@ mod shapes;
 mod task;
 #[cfg(test)]
 mod testing;
+mod vision;
+
+pub use vision::tower_types;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -327,7 +330,7 @@ mod tests {
                     r#"{{"model_type": "llava", "text_config": {}, "tie_word_embeddings": false}}"#,
                     decoder("llama", r#", "num_key_value_heads": 2"#)
                 ),
-                &["`text_config.head_dim` 8"],
+                &["`text_config.head_dim` 8", "`vision_config`: only the text part is counted"],
             ),
         ] {
             assert_eq!(notes(&model(&config), class), expected, "{config}");

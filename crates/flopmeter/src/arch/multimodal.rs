@@ -1,4 +1,5 @@
-//! Models that see images, or hear, and whose text part is a model of its own: that part is counted.
+//! Models that see images, or hear, and whose text part is a model of its own; of some the tower is counted too
+//! (`vision`).
 //!
 //! ```text
 //! image → vision tower → projector ┐
@@ -6,7 +7,7 @@
 //! text → embed ────────────────────┴→ layers → norm → head
 //! ```
 //!
-//! What an image or a sound costs beyond its tokens is left out, and a note says so.
+//! Where it is not, what an image or a sound costs beyond its tokens is left out, and a note says so.
 
 use super::parts::text_part;
 use crate::config::Config;
@@ -121,16 +122,25 @@ mod tests {
     use super::super::testing::{error, model};
 
     #[test]
-    fn mistral_small_3_1_24b_counts_its_text_part() {
+    fn mistral_small_3_1_24b_has_its_published_parameters() {
         // 2·131,072·5120 + 40·(2·5120·4096 + 2·5120·1024 + 3·5120·32,768 + 2·5120) + 5120
         let model = model(
-            r#"{"model_type": "mistral3", "vision_config": {}, "spatial_merge_size": 2,
+            r#"{"model_type": "mistral3", "spatial_merge_size": 2,
+                "vision_config": {"head_dim": 64, "hidden_size": 1024, "image_size": 1540,
+                    "intermediate_size": 4096, "model_type": "pixtral", "num_attention_heads": 16,
+                    "num_hidden_layers": 24, "patch_size": 14},
                 "text_config": {"hidden_size": 5120, "num_hidden_layers": 40, "head_dim": 128,
                     "num_attention_heads": 32, "num_key_value_heads": 8, "model_type": "mistral",
                     "intermediate_size": 32768, "vocab_size": 131072, "sliding_window": null}}"#,
         );
-        assert_eq!(model.parameters().total, 23_572_403_200);
-        assert_eq!(model.model_type(), "mistral");
+        // The tower: patches 3·14²·1024, a norm, 24·(4·1024² + 3·1024·4096 + 2·1024); the projector: a norm,
+        // 4·1024·1024, 1024·5120 and 5120².
+        let tower: u128 = 602_112 + 1024 + 24 * 16_779_264 + 1024 + 4_194_304 + 5_242_880 + 26_214_400;
+        assert_eq!(model.parameters().total, 23_572_403_200 + tower);
+        // As published.
+        assert_eq!(model.parameters().total, 24_011_361_280);
+        assert_eq!(model.parameters().active, 23_572_403_200);
+        assert_eq!(model.model_type(), "mistral3");
         assert!(model.unread().is_empty());
     }
 

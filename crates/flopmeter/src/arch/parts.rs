@@ -363,7 +363,8 @@ fn listed_slides(c: &Config, kind: &str) -> Result<bool> {
     }
 }
 
-/// The text part of a multimodal config, built by `text`; a note says what is left out.
+/// The text part of a multimodal config, built by `text`, with its tower where it is counted; a note says what is left
+/// out.
 pub(super) fn text_part(
     c: &Config,
     model_type: &str,
@@ -374,21 +375,27 @@ pub(super) fn text_part(
             .hint("a multimodal config keeps its text part there")
     })?;
     let model = text(&part)?;
-    note_other_parts(c);
-    Ok(model.part_of(c))
+    super::vision::with_tower(c, model)
 }
 
 /// Notes which parts of a config are not counted: what sees, what hears.
 pub(super) fn note_other_parts(c: &Config) {
+    note_parts_beside(c, None);
+}
+
+/// The same where a tower is counted, too.
+pub(super) fn note_parts_beside(c: &Config, counted: Option<&str>) {
     let others: Vec<String> = c
         .children()
         .into_iter()
         .map(|(name, _)| name)
         .filter(|name| name.ends_with("_config") && !NOT_PARTS.contains(&name.as_str()))
+        .filter(|name| counted != Some(name.as_str()))
         .map(|name| format!("`{}`", crate::error::shown(&name)))
         .collect();
     if !others.is_empty() {
-        c.note(format!("only the text part is counted, without {}", others.join(", ")));
+        let part = if counted.is_some() { "a part" } else { "the text part" };
+        c.note(format!("only {part} is counted, without {}", others.join(", ")));
     }
     // Sizes of what makes tokens of an image: none of the text part's.
     for key in ["num_channels", "patch_size", "spatial_merge_size", "vision_feature_layer"] {
@@ -397,5 +404,10 @@ pub(super) fn note_other_parts(c: &Config) {
 }
 
 /// Nested configs that are no parts of a model.
-const NOT_PARTS: [&str; 4] =
-    ["text_config", "thinker_config", "quantization_config", "generation_config"];
+const NOT_PARTS: [&str; 5] = [
+    "text_config",
+    "thinker_config",
+    "quantization_config",
+    "generation_config",
+    "preprocessor_config",
+];

@@ -1,19 +1,20 @@
-//! Qwen2-VL, Qwen2.5-VL, Qwen3-VL, Cosmos 3 and Qwen3-VL-MoE: their text parts, which are Qwen's decoders.
+//! Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3-VL-MoE: Qwen's decoders, and towers that see images. Of Cosmos 3 the text
+//! part is counted.
 //!
 //! ```text
-//! image, video → vision tower → merger ┐            not counted
+//! image → vision tower → merger ───────┐
 //! text → embed ────────────────────────┴→ layers → norm → head
 //! ```
 //!
-//! What an image costs beyond its tokens is left out, and a note says so. The first two keep the text
-//! part's keys beside `vision_config` in published files, and in `text_config` in newer ones.
+//! The first two keep the text part's keys beside `vision_config` in published files, and in `text_config` in newer ones.
 //!
 //! A window that Qwen3's text part states, and published files state none, is what the reference
 //! implementation cuts its cache to: `model` takes it for what a token sees.
 
-use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, note_other_parts, pre_normed};
+use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed};
 use super::parts::{rms_norm, text_part, tied, with_norms};
 use super::qwen_moe::FeedForward;
+use super::vision::with_tower;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -26,10 +27,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "cosmos3_omni" | "qwen3_vl" => text_part(c, "qwen3_vl_text", qwen3),
         "qwen3_vl_moe" => text_part(c, "qwen3_vl_moe_text", |part| qwen3_moe(part, 16)),
         _ if c.has("text_config") => text_part(c, "qwen2_vl_text", of_qwen2_vl),
-        _ => {
-            note_other_parts(c);
-            of_qwen2_vl(c)
-        }
+        _ => with_tower(c, of_qwen2_vl(c)?),
     }
 }
 
@@ -95,6 +93,11 @@ pub(super) fn qwen3_moe(c: &Config, kv: u64) -> Result<Model> {
 mod tests {
     use super::super::testing::model;
 
+    const TOWER: &str = r#""vision_config": {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420,
+        "num_heads": 16, "in_chans": 3, "out_hidden_size": 3584, "patch_size": 14, "spatial_merge_size": 2,
+        "spatial_patch_size": 14, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
+        "tokens_per_second": 2, "temporal_patch_size": 2}"#;
+
     const SIZES: &str = r#""hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28,
         "num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064,
         "use_sliding_window": false, "sliding_window": 32768, "max_window_layers": 28"#;
@@ -104,17 +107,20 @@ mod tests {
         // As in Qwen2-7B: 2·152,064·3584
         // + 28·(2·3584² + 2·3584·512 + 3584 + 2·512 + 3·3584·18,944 + 2·3584) + 3584.
         let flat = format!(
-            r#"{{"model_type": "qwen2_5_vl", "torch_dtype": "bfloat16", "vision_config": {{"depth": 32}}, {SIZES}}}"#
+            r#"{{"model_type": "qwen2_5_vl", "torch_dtype": "bfloat16", {TOWER}, {SIZES}}}"#
         );
         let nested = format!(
-            r#"{{"model_type": "qwen2_5_vl", "torch_dtype": "bfloat16", "vision_config": {{"depth": 32}}, "text_config": {{{SIZES}}}}}"#
+            r#"{{"model_type": "qwen2_5_vl", "torch_dtype": "bfloat16", {TOWER}, "text_config": {{{SIZES}}}}}"#
         );
         for config in [flat, nested] {
             let model = model(&config);
-            assert_eq!(model.parameters().total, 7_615_616_512);
-            assert!(model.unread().is_empty());
-            let left_out = "only the text part is counted, without `vision_config`";
-            assert!(model.notes().iter().any(|note| note == left_out), "{:?}", model.notes());
+            // The tower: patches 3·2·14²·1280, 32·(4·1280² + 4·1280 + 3·1280·3420 + 2·3420 + 1280 + 2·1280); a merger
+            // of 1280 + 5120² + 5120 + 5120·3584 + 3584.
+            let tower: u128 = 1_505_280 + 32 * 19_702_200 + 44_574_464;
+            assert_eq!(model.parameters().total, 7_615_616_512 + tower);
+            // As published.
+            assert_eq!(model.parameters().total, 8_292_166_656);
+            assert!(model.unread().is_empty(), "{:?}", model.unread());
         }
     }
 }

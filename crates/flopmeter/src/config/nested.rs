@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 /// Types whose class has a head of its own whatever the part says: the whole has no key that would tie it.
 const NEVER_TIED: [&str; 6] =
     ["nemo_speechlm", "nemotron_h_omni", "omniasr", "qwen2_audio", "vibevoice_asr", "voxtral"];
+/// Where a config keeps what preprocessor_config.json says.
+const PREPROCESSOR: &str = "preprocessor_config";
 
 impl Config {
     fn nested(&self, key: &str, object: &Map<String, Value>) -> Self {
@@ -107,6 +109,23 @@ impl Config {
             );
         }
         self
+    }
+
+    /// The same config with the preprocessor_config.json beside it, which says how images are cut.
+    #[must_use]
+    pub fn with_preprocessor(mut self, preprocessor: Self) -> Self {
+        if !self.has(PREPROCESSOR) {
+            self.object.insert(PREPROCESSOR.into(), preprocessor.object.into());
+        }
+        self
+    }
+
+    /// What preprocessor_config.json states for a processor of this class, as far as it is at hand.
+    ///
+    /// Its notes are its own: carry them over with [`adopt`](Self::adopt).
+    pub(crate) fn preprocessor(&self, class: &str) -> Result<Self> {
+        let stated = self.child(PREPROCESSOR)?.map(|child| child.object).unwrap_or_default();
+        Ok(Self::of(stated, format!("{PREPROCESSOR}."), class.to_owned()))
     }
 
     /// The nested objects of a config that names them freely (`config_groups`), with their names.

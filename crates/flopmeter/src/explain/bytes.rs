@@ -3,6 +3,7 @@
 use super::tokens::named;
 use super::{Line, Section};
 use crate::bytes::{CacheUse, Read, Stretch, Times, cache_positions, source_positions, states};
+use crate::convention::Rule;
 use crate::error::Result;
 use crate::model::{Group, Model, too_large};
 use crate::op::{Op, Recurrent};
@@ -17,7 +18,7 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain_bytes(&self, workload: &Workload) -> Result<Section> {
         let bytes = self.bytes(workload)?;
-        let workload = &*self.requests(workload)?;
+        let workload = &*self.requests(workload, Rule::Needed)?;
         let mut stored: Vec<(&str, u128, u128)> = Vec::new();
         for (op, repeat) in self.ops() {
             let Some(storage) = op.storage() else { continue };
@@ -50,6 +51,7 @@ impl Model {
         for (group, op) in
             self.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)))
         {
+            let op = if let Op::Idle(op) = op { op } else { op };
             let (formula, numbers, bits, cache) = match op {
                 Op::Attention(op) if op.shares_cache || !op.mask.keeps_cache() => continue,
                 Op::Cross(op) => (

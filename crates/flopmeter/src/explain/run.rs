@@ -5,9 +5,11 @@ use super::factors::{indexer_factors, latent_factors, linear_factors, recurrent_
 use super::tokens::{pairs_line, tokens_line};
 use crate::component::Component;
 use crate::convention::Rule;
+use crate::image::Load;
 use crate::model::Group;
 use crate::op::{Attention, Form, Op};
 use crate::passes::Mask;
+use crate::stack::{Reads, Stack};
 use crate::workload::Run;
 
 /// What the lines of a run depend on beside its layers.
@@ -26,7 +28,7 @@ type Factors = Vec<(&'static str, u128)>;
 impl Lines {
     /// The lines of some groups of layers.
     pub fn of(&self, groups: &[Group]) -> Option<Vec<Line>> {
-        let Run { passes, sampled, source } = self.run;
+        let Run { passes, sampled, source, .. } = self.run;
         let by_reference = self.rule == Rule::ByReference;
         let mut lines = vec![tokens_line(self.run, self.component.is_some())?];
         if !by_reference && self.component.is_none() {
@@ -53,7 +55,13 @@ impl Lines {
             };
             if !masks.contains(&mask) {
                 masks.push(mask);
-                lines.push(pairs_line(passes, mask.0, mask.1)?);
+                let mut line = pairs_line(passes, mask.0, mask.1)?;
+                if !mask.1 && self.run.ahead > 0 {
+                    line.formula += " + pairs of an image's tokens with those after them";
+                    line.numbers += &format!(" + {}", self.run.ahead);
+                    line.result = self.run.pairs(mask.0)?.to_string();
+                }
+                lines.push(line);
             }
         }
         for group in groups {
@@ -78,6 +86,7 @@ impl Lines {
         let Run { passes, source, .. } = self.run;
         let by_reference = self.rule == Rule::ByReference;
         Some(match op {
+            Op::Idle(op) if source > 0 => self.factors(op)?,
             Op::Table(_) | Op::Vector(_) | Op::Idle(_) => vec![],
             Op::Product(op) => {
                 let tokens = ("tokens", passes.tokens()?);
@@ -90,7 +99,7 @@ impl Lines {
                 terms.into_iter().map(|factors| (Component::Recurrent, factors)).collect()
             }
             Op::Attention(op) if !by_reference => {
-                attention_factors(op, vec![("pairs", passes.pairs(op.mask)?)])
+                attention_factors(op, vec![("pairs", self.run.pairs(op.mask)?)])
             }
             Op::Attention(op) => {
                 let mut squares = vec![("squares", passes.squares(op.cache_mask)?)];
@@ -119,6 +128,51 @@ impl Lines {
             }
         })
     }
+}
+
+/// The lines of a tower for the images of one prompt, and `count` equal prompts.
+pub(super) fn lines_of_tower(
+    stack: &Stack,
+    load: Load,
+    count: u64,
+    rule: Rule,
+) -> Option<Vec<Line>> {
+    let Reads::Images(seen) = stack.reads() else { return Some(vec![]) };
+    let mut lines =
+        vec![Line::new("rows", "of all images of a prompt", load.rows.to_string(), load.rows)];
+    let ops =
+        || stack.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)));
+    if ops().any(|(_, op)| matches!(op, Op::Attention(_))) {
+        let words = seen.pairs_in_words(rule);
+        lines.push(Line::new("pairs", words, load.pairs.to_string(), load.pairs));
+    }
+    for (group, op) in ops() {
+        let products = match op {
+            Op::Linear(op) => {
+                vec![vec![
+                    ("2", 2),
+                    ("in", op.from.into()),
+                    ("out", op.to.into()),
+                    ("rows", load.rows),
+                ]]
+            }
+            Op::Attention(op) => {
+                let factors = attention_factors(op, vec![("pairs", load.pairs)]);
+                factors.into_iter().map(|(_, factors)| factors).collect()
+            }
+            _ => continue,
+        };
+        for mut factors in products {
+            for (symbol, times) in [("layers", group.repeat), ("sequences", count)] {
+                if times > 1 {
+                    factors.push((symbol, times.into()));
+                }
+            }
+            let name = format!("{} · {} · {}", stack.component().name(), group.name, op.module());
+            lines.push(Line::flops(name, &factors)?);
+        }
+    }
+    Some(lines)
 }
 
 /// Scores and values, `pairs` being factors of what they are multiplied by.

@@ -39,7 +39,7 @@ pub enum Op {
     Table(Table),
     /// Parameters that act element by element (norms, sinks, biases of a router): no FLOPs counted.
     Vector(Vector),
-    /// What a pass over text alone never runs (cross-attention to an image): weights that are stored.
+    /// What runs only where there is a source (layers that attend to an image); over text alone, weights that are stored.
     Idle(Box<Op>),
 }
 
@@ -164,6 +164,18 @@ impl Op {
             Self::Recurrent(op) => Some(op.storage),
             Self::Table(op) => Some(op.storage),
             Self::Vector(op) => Some(op.storage),
+        }
+    }
+
+    /// Caches so what it caches.
+    pub(crate) fn cache_in(&mut self, storage: Storage) {
+        match self {
+            Self::Attention(op) | Self::Cross(op) => op.cache = storage,
+            Self::Indexer(op) => op.cache = storage,
+            Self::Latent(op) => op.cache = storage,
+            Self::Recurrent(op) => op.state = storage,
+            Self::Idle(op) => op.cache_in(storage),
+            Self::Linear(_) | Self::Product(_) | Self::Table(_) | Self::Vector(_) => {}
         }
     }
 

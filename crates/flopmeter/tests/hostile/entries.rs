@@ -3,6 +3,7 @@
 //!
 //! `fuzz/` calls these with bytes of its own, `tests/hostile.rs` with the seeds.
 
+use flopmeter::image::Image;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::weights::gguf::{Header, Parsed};
 use flopmeter::weights::ollama::Manifest;
@@ -177,6 +178,8 @@ pub fn ask(model: &Model) -> usize {
     let rates = (FlopsPerSecond(1e12), Some(BytesPerSecond(1e10)));
     let hardware = Hardware::new(rates.0, rates.1, 2).expect("hardware");
     let mut answers = 0;
+    // No image for those that see none; and towers refuse images that are too thin.
+    let with_images = || if model.processor().is_some() { images() } else { Vec::new() };
     let encodes = model.encodes_only() || !model.stacks().is_empty();
     let mut check = |result: Result<(), Error>| match result {
         Ok(()) => answers += 1,
@@ -186,7 +189,7 @@ pub fn ask(model: &Model) -> usize {
             "{error}"
         ),
     };
-    for workload in workloads() {
+    for workload in workloads().into_iter().chain(with_images()) {
         for convention in Convention::ALL {
             check(model.flops(&workload, convention).map(|flops| {
                 let parts = flops.prefill.total().zip(flops.decode.total());
@@ -224,6 +227,21 @@ fn workloads() -> Vec<Workload> {
             Sequence::new(5, 9),
         ]),
         batch(vec![Sequence { prompt: 9, cached: 9, generate: 2, count: u64::MAX }]),
+    ]
+}
+
+/// Requests with images of every kind.
+fn images() -> Vec<Workload> {
+    let of = |sizes: &[(u64, u64)]| -> Workload {
+        let images =
+            sizes.iter().map(|(width, height)| Image::new(*width, *height).expect("an image"));
+        Workload::request(9, 3).with_images(images.collect()).expect("a workload")
+    };
+    vec![
+        of(&[(640, 480)]),
+        of(&[(1, 1), (3, 2), (1 << 24, 1 << 24)]),
+        of(&[(1 << 24, 1)]),
+        of(&(1..400).map(|side| (side, 401 - side)).collect::<Vec<_>>()),
     ]
 }
 

@@ -359,7 +359,7 @@ def case(name):
 # What is counted, by the name of its file: the cases, and two files that no single model gives.
 COUNTED = {name: partial(case, name) for name in CASES} | {
     "mappings": lambda: {"versions": versions(), "types": mappings()},
-    "parameters": lambda: {"versions": versions(), "parameters": builtin.counts()},
+    "parameters": lambda: {"versions": versions(), **builtin.counts()},
 }
 
 

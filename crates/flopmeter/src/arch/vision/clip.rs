@@ -1,0 +1,136 @@
+//! CLIP's and SigLIP's towers: equal squares, every layer attending to the whole of one.
+
+use super::{Tower, attend, linear};
+use crate::arch::parts::{Heads, layer_norm, rms_norm, table, vector};
+use crate::component::Component;
+use crate::error::{Error, ErrorKind, Result, shown};
+use crate::image::{Cut, Processor, Seen};
+use crate::op::{Linear, Op};
+
+/// A tower of squares, as its projector needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Squares {
+    /// Width of a patch's vector.
+    pub width: u64,
+    /// Patches of a side.
+    pub side: u64,
+    /// Pixels of a side.
+    pub pixels: u64,
+    /// Vectors beside the patches: that of the class.
+    pub class: u64,
+}
+
+/// The tower that `vision_config` names, its layers from `needed` on run for nothing.
+pub(super) fn squares(
+    tower: &mut Tower<'_>,
+    needed: impl FnOnce(u64) -> Result<u64>,
+) -> Result<Squares> {
+    let kind = tower.config.text("model_type")?.unwrap_or("clip_vision_model").to_owned();
+    let siglip = match kind.as_str() {
+        "clip_vision_model" => false,
+        "siglip_vision_model" => true,
+        other => {
+            return Err(Error::new(
+                ErrorKind::Architecture,
+                "`vision_config.model_type`",
+                format!("\"{}\" is not counted yet", shown(other)),
+            )
+            .hint("clip_vision_model and siglip_vision_model are"));
+        }
+    };
+    let c = &tower.config;
+    let d = c.size_or("hidden_size", 768)?;
+    let f = c.size_or("intermediate_size", 3072)?;
+    let layers = c.size_or("num_hidden_layers", 12)?;
+    c.size_or("num_attention_heads", 12)?;
+    let query = c.maybe("num_attention_heads")?.unwrap_or(12);
+    let heads = super::heads(c, d, query)?;
+    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    c.raw("projection_dim");
+    let (side, patch) = tower.patches(224, if siglip { 16 } else { 32 })?;
+    let pooled = siglip && tower.config.flag("vision_use_head", true)?;
+    let class = u64::from(!siglip);
+    let needed = needed(layers)?.min(layers);
+    tower.once(
+        "patches",
+        Seen::patches(0),
+        [
+            linear("patch_embedding", channels * patch * patch, d, siglip),
+            vector("class_embedding", class * d),
+        ],
+    )?;
+    let path = "vision_tower.vision_model.encoder.layers";
+    let layer = |_| {
+        Ok(vec![
+            layer_norm("layer_norm1", d, true),
+            linear("self_attn.q_proj", d, d, true),
+            linear("self_attn.k_proj", d, d, true),
+            linear("self_attn.v_proj", d, d, true),
+            attend("self_attn", heads.query, heads.dim),
+            linear("self_attn.out_proj", d, d, true),
+            layer_norm("layer_norm2", d, true),
+            linear("mlp.fc1", d, f, true),
+            linear("mlp.fc2", f, d, true),
+        ])
+    };
+    tower.stack("tower", path, Seen::patches(class), |builder| {
+        builder.once("positions", [table("position_embedding", side * side + class, d)]);
+        if !siglip {
+            builder.once("norm before", [layer_norm("pre_layrnorm", d, true)]);
+        }
+        builder.layers(needed, layer)?;
+        builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
+        Ok(())
+    })?;
+    if needed < layers {
+        tower.stack(
+            "layers that give nothing",
+            path,
+            Seen::patches(class).for_nothing(),
+            |builder| builder.layers(layers - needed, layer),
+        )?;
+    }
+    if pooled {
+        pool(tower, d, f, heads)?;
+    }
+    Ok(Squares { width: d, side, pixels: side * patch, class })
+}
+
+/// SigLIP's pooling: a vector attends to all patches. Nothing that follows takes what comes of it.
+fn pool(tower: &mut Tower<'_>, d: u64, f: u64, heads: Heads) -> Result<()> {
+    let keys_values = linear("head.attention.in_proj_kv", d, 2 * d, true);
+    tower.once("pooled keys and values", Seen::patches(0).for_nothing(), [keys_values])?;
+    tower.once(
+        "pooling",
+        Seen::probe().for_nothing(),
+        [
+            vector("head.probe", d),
+            linear("head.attention.in_proj_q", d, d, true),
+            attend("head.attention", heads.query, heads.dim),
+            linear("head.attention.out_proj", d, d, true),
+            layer_norm("head.layernorm", d, true),
+            linear("head.mlp.fc1", d, f, true),
+            linear("head.mlp.fc2", f, d, true),
+        ],
+    )
+}
+
+/// Gemma 3: patches averaged to a square of vectors, one matrix to the text's width. Two tokens around them, and two of
+/// line ends; the vectors of an image see each other in the text part.
+pub(super) fn gemma3(tower: &mut Tower<'_>) -> Result<Processor> {
+    const AROUND: u64 = 4;
+    let squares = squares(tower, Ok)?;
+    let features = tower.whole.size_or("mm_tokens_per_image", 256)?;
+    let (from, to) = (squares.width, tower.text_width);
+    let matrix: Op = Linear::new("mm_input_projection", Component::Vision, from, to).into();
+    let norm = rms_norm("mm_soft_emb_norm", from);
+    tower.once("projector", Seen::features(), [norm, matrix])?;
+    Ok(Processor::Square(Cut {
+        tiles: 1,
+        rows: squares.side,
+        columns: squares.side,
+        features,
+        tokens: features + AROUND,
+        both_ways: true,
+    }))
+}

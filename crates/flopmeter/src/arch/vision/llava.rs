@@ -1,0 +1,223 @@
+//! LLaVA's projectors, two matrices from the tower's width to the text part's, and their kin.
+
+use super::clip::{Squares, squares};
+use super::pixtral::pixtral;
+use super::{Tower, linear};
+use crate::arch::parts::{layer_norm, rms_norm, vector};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Anyres, Cut, Layout, Longest, Processor, Seen};
+use serde_json::Value;
+
+/// The most canvases that are believed.
+const MOST_CANVASES: usize = 1024;
+
+/// Layers whose outputs a projector takes: how many there are, and how many layers run for them.
+struct Chosen {
+    outputs: u64,
+    needed: u64,
+}
+
+/// `vision_feature_layer`: one layer or several, counted from the embedding (0) or from the last (−1).
+fn chosen(c: &Config, key: &'static str, default: &[i64], layers: u64) -> Result<Chosen> {
+    let listed: Vec<i64> = match c.raw(key) {
+        None => default.to_vec(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_i64).collect(),
+        Some(one) => one.as_i64().into_iter().collect(),
+    };
+    let last = i64::try_from(layers).unwrap_or(i64::MAX);
+    let runs = |layer: i64| {
+        let run = if layer < 0 { last + 1 + layer } else { layer };
+        u64::try_from(run).ok().filter(|run| *run <= layers)
+    };
+    let needed: Option<Vec<u64>> = listed.iter().map(|layer| runs(*layer)).collect();
+    match needed.as_deref() {
+        Some(needed @ [_, ..]) => Ok(Chosen {
+            outputs: needed.len() as u64,
+            needed: needed.iter().copied().max().unwrap_or(layers),
+        }),
+        _ => {
+            let fact = format!("names layers that a tower of {layers} does not have");
+            Err(Error::new(ErrorKind::Architecture, format!("`{key}`"), fact))
+        }
+    }
+}
+
+/// Whether the vector of the class is left out.
+fn drops_class(c: &Config, default: bool) -> Result<bool> {
+    match c.text("vision_feature_select_strategy")? {
+        None => Ok(default),
+        Some("default") => Ok(true),
+        Some("full") => Ok(false),
+        Some(_) => {
+            Err(c
+                .contradiction("vision_feature_select_strategy", "is neither `default` nor `full`"))
+        }
+    }
+}
+
+/// The tower of squares and the number of outputs that its projector takes.
+fn tower_of(tower: &mut Tower<'_>, key: &'static str, default: &[i64]) -> Result<(Squares, u64)> {
+    let whole = tower.whole;
+    let mut outputs = 0;
+    let squares = squares(tower, |layers| {
+        let chosen = chosen(whole, key, default, layers)?;
+        outputs = chosen.outputs;
+        Ok(chosen.needed)
+    })?;
+    Ok((squares, outputs))
+}
+
+/// Two matrices, the first over `outputs` vectors side by side.
+fn project(tower: &mut Tower<'_>, from: u64, reads: Seen) -> Result<()> {
+    let bias = tower.whole.flag("multimodal_projector_bias", true)?;
+    let to = tower.text_width;
+    tower.once(
+        "projector",
+        reads,
+        [
+            linear("multi_modal_projector.linear_1", from, to, bias),
+            linear("multi_modal_projector.linear_2", to, to, bias),
+        ],
+    )
+}
+
+/// LLaVA 1.5: one square, its patches the image's tokens.
+pub(super) fn llava(tower: &mut Tower<'_>) -> Result<Processor> {
+    tower.whole.raw("image_seq_length");
+    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-2])?;
+    let class = if drops_class(tower.whole, true)? { 0 } else { squares.class };
+    project(tower, outputs * squares.width, Seen::patches(class))?;
+    let features = squares.side * squares.side + class;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, features)))
+}
+
+/// ViP-LLaVA: outputs of several layers, normed.
+pub(super) fn vipllava(tower: &mut Tower<'_>) -> Result<Processor> {
+    tower.whole.raw("image_seq_length");
+    let key = if tower.whole.has("vision_feature_layers") {
+        "vision_feature_layers"
+    } else {
+        "vision_feature_layer"
+    };
+    let (squares, outputs) = tower_of(tower, key, &[-2, -5, -8, -11, 6])?;
+    let (from, to) = (outputs * squares.width, tower.text_width);
+    tower.once(
+        "projector",
+        Seen::patches(0),
+        [
+            layer_norm("multi_modal_projector.projector_layernorm", from, true),
+            linear("multi_modal_projector.linear_1", from, to, true),
+            linear("multi_modal_projector.linear_2", to, to, true),
+        ],
+    )?;
+    let features = squares.side * squares.side;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, features)))
+}
+
+/// LLaVA-NeXT: tiles of the best canvas and a view of the whole, with a vector that ends each row.
+pub(super) fn llava_next(tower: &mut Tower<'_>) -> Result<Processor> {
+    tower.whole.raw("image_seq_length");
+    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-2])?;
+    let class = if drops_class(tower.whole, true)? { 0 } else { squares.class };
+    let canvases =
+        canvases(tower.whole, &[(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)])?;
+    anyres(tower, squares, outputs, class, canvases, Layout::All { extra: class })
+}
+
+/// LLaVA-OneVision: the same, with at most so many patches.
+pub(super) fn llava_onevision(tower: &mut Tower<'_>) -> Result<Processor> {
+    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-1])?;
+    let class = if drops_class(tower.whole, false)? { 0 } else { squares.class };
+    // One to six tiles of 384 pixels down and across.
+    let sides = || (1..=6).map(|tiles| 384 * tiles);
+    let all: Vec<(u64, u64)> =
+        sides().flat_map(|down| sides().map(move |across| (down, across))).collect();
+    let canvases = canvases(tower.whole, &all)?;
+    let ratio = tower.whole.text("vision_aspect_ratio")?.unwrap_or("anyres_max_9");
+    let tiles = ratio.strip_prefix("anyres_max_").and_then(|most| most.parse().ok());
+    let Some(tiles) = tiles.filter(|tiles| (1..=1 << 16).contains(tiles)) else {
+        return Err(tower
+            .whole
+            .contradiction("vision_aspect_ratio", "is none of `anyres_max_9` and its like"));
+    };
+    anyres(tower, squares, outputs, class, canvases, Layout::AtMost { tiles })
+}
+
+fn anyres(
+    tower: &mut Tower<'_>,
+    squares: Squares,
+    outputs: u64,
+    class: u64,
+    canvases: Vec<(u64, u64)>,
+    layout: Layout,
+) -> Result<Processor> {
+    project(tower, outputs * squares.width, Seen::patches(class))?;
+    let newline = vector("image_newline", tower.text_width);
+    tower.once("ends of rows", Seen::features(), [newline])?;
+    Ok(Processor::Anyres(Anyres { side: squares.pixels, patches: squares.side, canvases, layout }))
+}
+
+/// `image_grid_pinpoints`: height and width of each canvas.
+fn canvases(c: &Config, default: &[(u64, u64)]) -> Result<Vec<(u64, u64)>> {
+    const KEY: &str = "image_grid_pinpoints";
+    let listed = match c.raw(KEY) {
+        None => {
+            c.note_default(KEY, &format!("{} canvases", default.len()));
+            return Ok(default.to_vec());
+        }
+        Some(Value::Array(listed)) => listed,
+        Some(_) => {
+            return Err(c
+                .contradiction(KEY, "is no list")
+                .hint("it lists height and width of each canvas"));
+        }
+    };
+    if listed.is_empty() || listed.len() > MOST_CANVASES {
+        return Err(c.contradiction(
+            KEY,
+            &format!("has {} canvases; from 1 to {MOST_CANVASES} are believed", listed.len()),
+        ));
+    }
+    let side = |side: &Value| side.as_u64().filter(|side| (1..=1 << 24).contains(side));
+    let canvas = |canvas: &Value| match canvas.as_array().map(Vec::as_slice) {
+        Some([height, width]) => Some((side(height)?, side(width)?)),
+        _ => None,
+    };
+    let canvases: Option<Vec<(u64, u64)>> = listed.iter().map(canvas).collect();
+    canvases
+        .ok_or_else(|| c.contradiction(KEY, "has a canvas that is no height and width in pixels"))
+}
+
+/// Mistral 3: Pixtral's tower, squares of patches merged into one vector each.
+pub(super) fn mistral3(tower: &mut Tower<'_>) -> Result<Processor> {
+    let seen = pixtral(tower)?;
+    let merge = tower.whole.size_or("spatial_merge_size", 2)?;
+    let outputs = match tower.whole.raw("vision_feature_layer") {
+        Some(Value::Array(layers)) => layers.len() as u64,
+        _ => 1,
+    };
+    let bias = tower.whole.flag("multimodal_projector_bias", false)?;
+    let (d, to) = (seen.width, tower.text_width);
+    tower.once(
+        "projector",
+        Seen::features(),
+        [
+            rms_norm("multi_modal_projector.norm", d),
+            linear("multi_modal_projector.patch_merger.merging_layer", merge * merge * d, d, false),
+            linear("multi_modal_projector.linear_1", outputs * d, to, bias),
+            linear("multi_modal_projector.linear_2", to, to, bias),
+        ],
+    )?;
+    let settings = tower.processor("PixtralImageProcessor")?;
+    let edge = match settings.child("size")? {
+        Some(size) => size.size("longest_edge")?,
+        // As the model's own processor has it.
+        None => {
+            settings.note_default("size", &format!("the tower's {}", seen.longest));
+            seen.longest
+        }
+    };
+    tower.whole.adopt(&settings);
+    Ok(Processor::Longest(Longest { patch: seen.patch, merge, edge }))
+}

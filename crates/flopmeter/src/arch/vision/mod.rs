@@ -1,0 +1,177 @@
+//! Towers that see images, and what puts their vectors into the text part's width.
+//!
+//! ```text
+//! image → patches → L × [ norm → q, k, v → attend to all → out ] [ norm → up → down ] → projector ┐
+//! text → embed ──────────────────────────────────────────────────────────────────────────────────┴→ layers
+//! ```
+//!
+//! A tower is [stacks](crate::Stack), one for each number of rows that it works on: patches, windows of them, squares that
+//! are merged. How an image becomes patches is its [`Processor`].
+
+mod clip;
+mod intern;
+mod llama4;
+mod llava;
+mod mllama;
+mod pixtral;
+mod qwen;
+
+use super::parts::{Heads, note_other_parts, note_parts_beside};
+use crate::component::Component;
+use crate::config::Config;
+use crate::error::{ErrorKind, Result};
+use crate::image::{Processor, Seen};
+use crate::model::{Builder, Model};
+use crate::op::{Attention, Linear, Op};
+use crate::passes::Mask;
+use crate::stack::Reads;
+
+/// A tower that is being put together.
+pub(super) struct Tower<'c> {
+    /// The config of the whole.
+    pub whole: &'c Config,
+    /// What it says of the tower.
+    pub config: Config,
+    /// The width of the text part.
+    pub text_width: u64,
+    builder: Builder<'c>,
+}
+
+/// How a family builds its tower.
+type Build = fn(&mut Tower<'_>) -> Result<Processor>;
+
+/// The types whose tower is counted: the one list.
+const TOWERS: &[(&str, Build)] = &[
+    ("gemma3", clip::gemma3),
+    ("internvl", intern::internvl),
+    ("llama4", llama4::llama4),
+    ("llava", llava::llava),
+    ("llava_next", llava::llava_next),
+    ("llava_onevision", llava::llava_onevision),
+    ("mistral3", llava::mistral3),
+    ("mllama", mllama::mllama),
+    ("qwen2_5_vl", qwen::qwen2_5),
+    ("qwen2_vl", qwen::qwen2),
+    ("qwen3_vl", qwen::qwen3),
+    ("qwen3_vl_moe", qwen::qwen3),
+    ("vipllava", llava::vipllava),
+];
+
+/// Every `model_type` whose vision tower is counted.
+pub fn tower_types() -> impl Iterator<Item = &'static str> {
+    TOWERS.iter().map(|(model_type, _)| *model_type)
+}
+
+impl Tower<'_> {
+    /// Layers over what an image is cut into; `path` is where their modules are.
+    pub fn stack(
+        &mut self,
+        name: &'static str,
+        path: &'static str,
+        reads: Seen,
+        fill: impl FnOnce(&mut Builder<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.builder.stack((name, path), Component::Vision, Reads::Images(reads), fill)
+    }
+
+    /// Ops over what an image is cut into, once.
+    pub fn once(
+        &mut self,
+        name: &'static str,
+        reads: Seen,
+        ops: impl IntoIterator<Item = Op>,
+    ) -> Result<()> {
+        self.stack(name, "", reads, |builder| {
+            builder.once(name, ops);
+            Ok(())
+        })
+    }
+
+    /// What preprocessor_config.json states, as far as it is at hand.
+    pub fn processor(&self, class: &str) -> Result<Config> {
+        self.whole.preprocessor(class)
+    }
+
+    /// The side of a square in pixels: a number, or height and width that are the same.
+    pub fn side(&self, key: &'static str) -> Result<u64> {
+        match self.config.counts(key) {
+            Ok(Some(sides)) => match sides[..] {
+                [height, width] if height == width && height > 0 => Ok(height),
+                _ => Err(self.config.contradiction(key, "is no side of a square")),
+            },
+            _ => self.config.size(key),
+        }
+    }
+
+    /// Patches of the side of a square image.
+    pub fn patches(&self, default_image: u64, default_patch: u64) -> Result<(u64, u64)> {
+        for (key, default) in [("image_size", default_image), ("patch_size", default_patch)] {
+            if !self.config.has(key) {
+                self.config.note_default(key, &default.to_string());
+            }
+        }
+        let side = |key, default| if self.config.has(key) { self.side(key) } else { Ok(default) };
+        let (image, patch) =
+            (side("image_size", default_image)?, side("patch_size", default_patch)?);
+        if patch > image {
+            return Err(self
+                .config
+                .contradiction("patch_size", &format!("is {patch}, of an image of {image}")));
+        }
+        Ok((image / patch, patch))
+    }
+}
+
+/// A text part with the tower before it that the whole config describes, if its type's is counted; a note says what is
+/// left out.
+pub(super) fn with_tower(c: &Config, text: Model) -> Result<Model> {
+    let known = TOWERS.iter().find(|(model_type, _)| *model_type == c.model_type());
+    let build = match known {
+        Some((_, build)) if c.has("vision_config") => build,
+        Some(_) => {
+            c.note("`vision_config` is absent: only the text part is counted".into());
+            return Ok(text.part_of(c));
+        }
+        None => {
+            note_other_parts(c);
+            return Ok(text.part_of(c));
+        }
+    };
+    let mut tower = Tower {
+        whole: c,
+        config: c.part("vision_config")?,
+        text_width: text.width(),
+        builder: Builder::apart(c)?,
+    };
+    let processor = match build(&mut tower) {
+        Ok(processor) => processor,
+        // A tower that is not known leaves a text part that is.
+        Err(error) if error.kind() == ErrorKind::Architecture => {
+            c.note(format!("only the text part is counted: {} {}", error.place(), error.fact()));
+            return Ok(text.part_of(c));
+        }
+        Err(error) => return Err(error),
+    };
+    let Tower { config, builder, .. } = tower;
+    note_parts_beside(c, Some("vision_config"));
+    text.with_tower(builder.into_stacks(), processor, c, &config)
+}
+
+/// Heads that cut the tower's width into equal shares.
+fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
+    if !width.is_multiple_of(count) {
+        let fact = format!("is {width}, which {count} heads do not divide evenly");
+        return Err(c.contradiction("hidden_size", &fact));
+    }
+    Ok(Heads { query: count, kv: count, dim: width / count })
+}
+
+/// A product of the tower.
+fn linear(module: &'static str, from: u64, to: u64, bias: bool) -> Op {
+    Linear::new(module, Component::Vision, from, to).bias(bias).into()
+}
+
+/// Attention of every patch to every other of its tile.
+fn attend(module: &'static str, heads: u64, dim: u64) -> Op {
+    Attention::new(module, heads, heads, dim, dim, Mask::Full).into()
+}

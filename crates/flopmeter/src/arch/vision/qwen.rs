@@ -1,0 +1,206 @@
+//! Qwen's towers: images of any shape, squares of patches merged into one vector each.
+
+use super::{Tower, attend, linear};
+use crate::arch::parts::{Heads, layer_norm, rms_norm, table};
+use crate::config::Config;
+use crate::error::Result;
+use crate::image::{Processor, Resized, Seen};
+use crate::op::Op;
+
+const PATH: &str = "visual.blocks";
+
+/// What all of them state.
+struct Sizes {
+    width: u64,
+    heads: Heads,
+    layers: u64,
+    patch: u64,
+    merge: u64,
+    /// Numbers of a patch: channels, pixels, frames.
+    from: u64,
+}
+
+impl Sizes {
+    /// `width` is the default of the class and the key that it is stated under.
+    fn read(
+        c: &Config,
+        (key, width): (&'static str, u64),
+        layers: u64,
+        patch: u64,
+    ) -> Result<Self> {
+        let width = c.size_or(key, width)?;
+        let query = c.size_of_or(&["num_heads", "num_attention_heads"], 16)?;
+        let heads = super::heads(c, width, query)?;
+        let layers = c.size_of_or(&["depth", "num_hidden_layers"], layers)?;
+        let patch = c.size_or("patch_size", patch)?;
+        let merge = c.size_or("spatial_merge_size", 2)?;
+        // Another name of the patch's size, in files only.
+        c.raw("spatial_patch_size");
+        let frames = c.size_or("temporal_patch_size", 2)?;
+        let channels = c.maybe_of(&["in_channels", "in_chans"])?.unwrap_or(3);
+        Ok(Self { width, heads, layers, patch, merge, from: channels * frames * patch * patch })
+    }
+
+    /// Attention and the norm before it.
+    fn attention(&self, norm: Op) -> Vec<Op> {
+        let d = self.width;
+        vec![
+            norm,
+            linear("attn.qkv", d, 3 * d, true),
+            attend("attn", self.heads.query, self.heads.dim),
+            linear("attn.proj", d, d, true),
+        ]
+    }
+
+    /// The width of a merged square.
+    fn square(&self) -> u64 {
+        self.merge * self.merge * self.width
+    }
+
+    /// The least and greatest number of pixels: under either of two names, or the class's.
+    fn processor(&self, tower: &Tower<'_>) -> Result<Processor> {
+        let settings = tower.processor("Qwen2VLImageProcessor")?;
+        let size = settings.child("size")?;
+        let pixels = |key: &'static str, edge: &'static str, default: u64| match (
+            settings.maybe(key)?,
+            &size,
+        ) {
+            (Some(pixels), _) => Ok(pixels),
+            (None, Some(size)) => size.size_of(&[edge, key]),
+            (None, None) => settings.size_or(key, default),
+        };
+        let least = pixels("min_pixels", "shortest_edge", 56 * 56)?;
+        let most = pixels("max_pixels", "longest_edge", 28 * 28 * 1280)?;
+        tower.whole.adopt(&settings);
+        Ok(Processor::Resized(Resized { patch: self.patch, merge: self.merge, least, most }))
+    }
+}
+
+/// Qwen2-VL: its `hidden_size` is the text part's.
+pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Processor> {
+    let sizes = Sizes::read(&tower.config, ("embed_dim", 1280), 32, 14)?;
+    let ratio = tower.config.size_or("mlp_ratio", 4)?;
+    let to = tower.config.size_or("hidden_size", 3584)?;
+    let (d, f) = (sizes.width, ratio * sizes.width);
+    tower.once("patches", Seen::patches(0), [linear("patch_embed.proj", sizes.from, d, false)])?;
+    tower.stack("tower", PATH, Seen::patches(0), |builder| {
+        builder.layers(sizes.layers, |_| {
+            let mut ops = sizes.attention(layer_norm("norm1", d, true));
+            ops.push(layer_norm("norm2", d, true));
+            ops.extend([linear("mlp.fc1", d, f, true), linear("mlp.fc2", f, d, true)]);
+            Ok(ops)
+        })
+    })?;
+    merge(tower, &sizes, layer_norm("merger.ln_q", d, true), to)?;
+    sizes.processor(tower)
+}
+
+/// Qwen2.5-VL: most layers attend within windows.
+pub(super) fn qwen2_5(tower: &mut Tower<'_>) -> Result<Processor> {
+    let c = &tower.config;
+    let sizes = Sizes::read(c, ("hidden_size", 3584), 32, 14)?;
+    let f = c.size_or("intermediate_size", 3420)?;
+    let to = c.size_or("out_hidden_size", 3584)?;
+    let window = c.size_or("window_size", 112)?;
+    let whole = match c.counts("fullatt_block_indexes")? {
+        Some(listed) => listed,
+        None => {
+            c.note_default("fullatt_block_indexes", "7, 15, 23 and 31");
+            vec![7, 15, 23, 31]
+        }
+    };
+    let squares = window / sizes.merge / sizes.patch;
+    if squares == 0 {
+        return Err(c.contradiction(
+            "window_size",
+            &format!("is {window}, less than a square of merged patches"),
+        ));
+    }
+    let d = sizes.width;
+    let attends_to_all = whole.iter().filter(|layer| **layer < sizes.layers);
+    let mut listed: Vec<u64> = attends_to_all.copied().collect();
+    listed.sort_unstable();
+    listed.dedup();
+    let full = listed.len() as u64;
+    tower.once("patches", Seen::patches(0), [linear("patch_embed.proj", sizes.from, d, false)])?;
+    let layer = |_| {
+        let mut ops = sizes.attention(rms_norm("norm1", d));
+        ops.push(rms_norm("norm2", d));
+        ops.extend([
+            linear("mlp.gate_proj", d, f, true),
+            linear("mlp.up_proj", d, f, true),
+            linear("mlp.down_proj", f, d, true),
+        ]);
+        Ok(ops)
+    };
+    let windows = Seen::windows(squares * sizes.merge);
+    tower.stack("tower, in windows", PATH, windows, |builder| {
+        builder.layers(sizes.layers - full, layer)
+    })?;
+    tower
+        .stack("tower, over all", PATH, Seen::patches(0), |builder| builder.layers(full, layer))?;
+    merge(tower, &sizes, rms_norm("merger.ln_q", d), to)?;
+    sizes.processor(tower)
+}
+
+/// Qwen3-VL: positions from a table, and outputs of some layers merged for the text part's first layers.
+pub(super) fn qwen3(tower: &mut Tower<'_>) -> Result<Processor> {
+    let c = &tower.config;
+    let sizes = Sizes::read(c, ("hidden_size", 1152), 27, 16)?;
+    let f = c.size_or("intermediate_size", 4304)?;
+    let to = c.size_or("out_hidden_size", 3584)?;
+    let positions = c.size_or("num_position_embeddings", 2304)?;
+    let deep = match c.counts("deepstack_visual_indexes")? {
+        Some(listed) => listed.len() as u64,
+        None => {
+            c.note_default("deepstack_visual_indexes", "three layers");
+            3
+        }
+    };
+    let (d, square) = (sizes.width, sizes.square());
+    tower.once("patches", Seen::patches(0), [linear("patch_embed.proj", sizes.from, d, true)])?;
+    tower.stack("tower", PATH, Seen::patches(0), |builder| {
+        builder.once("positions", [table("pos_embed", positions, d)]);
+        builder.layers(sizes.layers, |_| {
+            let mut ops = sizes.attention(layer_norm("norm1", d, true));
+            ops.push(layer_norm("norm2", d, true));
+            ops.extend([
+                linear("mlp.linear_fc1", d, f, true),
+                linear("mlp.linear_fc2", f, d, true),
+            ]);
+            Ok(ops)
+        })
+    })?;
+    tower.stack("mergers", "visual.deepstack_merger_list", Seen::features(), |builder| {
+        builder.once(
+            "merger",
+            [
+                layer_norm("merger.norm", d, true),
+                linear("merger.linear_fc1", square, square, true),
+                linear("merger.linear_fc2", square, to, true),
+            ],
+        );
+        builder.layers(deep, |_| {
+            Ok(vec![
+                layer_norm("norm", square, true),
+                linear("linear_fc1", square, square, true),
+                linear("linear_fc2", square, to, true),
+            ])
+        })
+    })?;
+    sizes.processor(tower)
+}
+
+/// Two matrices from a merged square to the text part's width.
+fn merge(tower: &mut Tower<'_>, sizes: &Sizes, norm: Op, to: u64) -> Result<()> {
+    let square = sizes.square();
+    tower.once(
+        "merger",
+        Seen::features(),
+        [
+            norm,
+            linear("merger.mlp.0", square, square, true),
+            linear("merger.mlp.2", square, to, true),
+        ],
+    )
+}

@@ -1,0 +1,59 @@
+//! Qwen2-VL's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
+
+use super::{Cut, Image, whole};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The greatest ratio of sides that the reference implementation takes.
+const GREATEST_RATIO: u64 = 200;
+
+/// Resizes to a multiple of `patch · merge` on each side, with `least` to `most` pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resized {
+    /// Pixels of a patch's side.
+    pub patch: u64,
+    /// Patches of the side of a square that becomes one vector.
+    pub merge: u64,
+    /// The fewest pixels of a resized image.
+    pub least: u64,
+    /// The most pixels of a resized image.
+    pub most: u64,
+}
+
+impl Resized {
+    pub(super) fn cut(&self, image: Image) -> Result<Cut> {
+        let (width, height) = (image.width(), image.height());
+        if width.max(height) > GREATEST_RATIO * width.min(height) {
+            return Err(Error::new(
+                ErrorKind::Workload,
+                "image",
+                format!("`{image}` is more than {GREATEST_RATIO} times as long as it is wide"),
+            )
+            .hint("the model's processor refuses it"));
+        }
+        let (rows, columns) = self.squares(image);
+        Ok(Cut::whole(rows * self.merge, columns * self.merge, rows * columns))
+    }
+
+    /// Rows and columns of squares of `merge` × `merge` patches.
+    #[allow(clippy::cast_precision_loss)]
+    fn squares(&self, image: Image) -> (u64, u64) {
+        let (width, height) = image.sides();
+        let side = (self.patch * self.merge) as f64;
+        // Python rounds halves to even.
+        let (rows, columns) = ((height / side).round_ties_even(), (width / side).round_ties_even());
+        let pixels = rows * side * columns * side;
+        let (least, most) = (self.least as f64, self.most as f64);
+        let (rows, columns) = if pixels > most {
+            let shrink = (height * width / most).sqrt();
+            let fit = |length: f64| (length / shrink / side).floor().max(1.0);
+            (fit(height), fit(width))
+        } else if pixels < least {
+            let grow = (least / (height * width)).sqrt();
+            let fit = |length: f64| (length * grow / side).ceil();
+            (fit(height), fit(width))
+        } else {
+            (rows, columns)
+        };
+        (whole(rows), whole(columns))
+    }
+}

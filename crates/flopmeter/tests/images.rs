@@ -1,0 +1,185 @@
+//! The `torch` convention equals PyTorch's counter on models that read images, and images are cut as the models' own
+//! processors cut them.
+//!
+//! The recordings lie in `tests/recorded/images`; the README beside it says how they were made.
+
+use flopmeter::image::Image;
+use flopmeter::{Config, Convention, Counts, Model, Sequence, Workload};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Recording {
+    config: Value,
+    preprocessor: Value,
+    parameters: BTreeMap<String, u128>,
+    cuts: Vec<Cut>,
+    runs: Vec<Run>,
+}
+
+/// What a processor made of one image; an error if it refused.
+#[derive(Deserialize)]
+struct Cut {
+    width: u64,
+    height: u64,
+    #[serde(default)]
+    tokens: u64,
+    error: Option<String>,
+    #[serde(default)]
+    pixels: Vec<u64>,
+    image_grid_thw: Option<[u64; 3]>,
+    aspect_ratio_mask: Option<Vec<u64>>,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    batch: u64,
+    images: Vec<[u64; 2]>,
+    /// Tokens of the prompt that are no image's.
+    text: u64,
+    passes: Vec<Pass>,
+}
+
+#[derive(Deserialize)]
+struct Pass {
+    past: u64,
+    new: u64,
+    total: u128,
+    components: BTreeMap<String, u128>,
+}
+
+fn recordings() -> Vec<(String, Recording)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/images");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of recordings is there") {
+        let path = entry.expect("a readable entry").path();
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        found.push((name, serde_json::from_str(&text).expect("a recording")));
+    }
+    found.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
+    assert!(found.len() >= 14, "{}", found.len());
+    found
+}
+
+fn model(recording: &Recording) -> Model {
+    let config = Config::from_value(recording.config.clone()).expect("an object");
+    let beside = Config::from_value(recording.preprocessor.clone()).expect("an object");
+    Model::from_config(&config.with_preprocessor(beside)).expect("a model")
+}
+
+fn image([width, height]: [u64; 2]) -> Image {
+    Image::new(width, height).expect("an image")
+}
+
+#[test]
+fn images_are_cut_as_the_models_own_processors_cut_them() {
+    let (mut cuts, mut wrong) = (0, Vec::new());
+    for (name, recording) in recordings() {
+        let model = model(&recording);
+        for recorded in &recording.cuts {
+            cuts += 1;
+            let at = format!("{name}: {}x{}", recorded.width, recorded.height);
+            let cut = match (model.cut(image([recorded.width, recorded.height])), &recorded.error) {
+                (Ok(cut), None) => cut,
+                (Err(_), Some(_)) => continue,
+                (ours, theirs) => {
+                    wrong.push(format!("{at}: {ours:?} where the processor has {theirs:?}"));
+                    continue;
+                }
+            };
+            if cut.tokens != recorded.tokens {
+                wrong.push(format!("{at}: {} tokens not {}", cut.tokens, recorded.tokens));
+            }
+            let (ours, theirs) = match (&recorded.image_grid_thw, &recorded.aspect_ratio_mask) {
+                (Some([_, rows, columns]), _) => ([cut.rows, cut.columns], [*rows, *columns]),
+                (None, Some(mask)) => ([cut.tiles, 0], [mask.iter().sum(), 0]),
+                (None, None) => match recorded.pixels[..] {
+                    // Of several tiles, each the same square.
+                    [1, tiles, 3, ..] | [tiles, 3, _, _] if tiles > 1 => {
+                        ([cut.tiles, 0], [tiles, 0])
+                    }
+                    // The recorded patches have sides of 4 pixels.
+                    [.., 3, height, width] => ([cut.rows, cut.columns], [height / 4, width / 4]),
+                    ref other => panic!("{at}: pixels of {other:?}"),
+                },
+            };
+            if ours != theirs {
+                wrong.push(format!("{at}: {ours:?} not {theirs:?}"));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {cuts}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(40)].join("\n")
+    );
+    assert!(cuts > 3000, "{cuts}");
+}
+
+#[test]
+fn torch_equals_the_counter_on_every_recording() {
+    let mut wrong = Vec::new();
+    for (name, recording) in recordings() {
+        let model = model(&recording);
+        let parameters = model.parameters().total;
+        if parameters != recording.parameters["total"] {
+            wrong.push(format!(
+                "{name}: {parameters} parameters not {}",
+                recording.parameters["total"]
+            ));
+        }
+        for run in &recording.runs {
+            let count = |generate: u64| {
+                let sequence = Sequence { prompt: run.text, cached: 0, generate, count: run.batch };
+                let images = run.images.iter().copied().map(image).collect();
+                let workload = Workload::batch(vec![sequence]).expect("a workload");
+                let workload = workload.with_images(images).expect("a workload");
+                model.flops(&workload, &Convention::TORCH).expect("a count")
+            };
+            let first = run.passes[0].new;
+            for (step, pass) in (1_u64..).zip(&run.passes) {
+                let at = format!("{name}: {:?}, batch {}, pass {step}", run.images, run.batch);
+                let counts = if step == 1 {
+                    assert_eq!(pass.past, 0);
+                    count(1).prefill
+                } else {
+                    assert_eq!((pass.past, pass.new), (first + step - 2, 1));
+                    less(&count(step).decode, &count(step - 1).decode)
+                };
+                wrong.extend(difference(&counts, pass).map(|what| format!("{at}: {what}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What one count has more than another, component by component.
+fn less(more: &Counts, fewer: &Counts) -> Counts {
+    let mut rest = Counts::default();
+    for (component, count) in more.present() {
+        rest[component] = count - fewer[component];
+    }
+    rest
+}
+
+/// What differs between a count and the counter's, if anything does.
+fn difference(counts: &Counts, pass: &Pass) -> Option<String> {
+    let ours: BTreeMap<String, u128> =
+        counts.present().map(|(component, count)| (component.name().to_owned(), count)).collect();
+    let mut differences: Vec<String> = pass
+        .components
+        .iter()
+        .map(|(name, recorded)| (name, ours.get(name).copied().unwrap_or(0), *recorded))
+        .filter(|(_, ours, recorded)| ours != recorded)
+        .map(|(name, ours, recorded)| format!("{name} {ours} not {recorded}"))
+        .collect();
+    let total = counts.total().expect("it fits");
+    if total != pass.total {
+        differences.push(format!("total {total} not {}", pass.total));
+    }
+    (!differences.is_empty()).then(|| differences.join(", "))
+}
