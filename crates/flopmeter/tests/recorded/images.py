@@ -21,7 +21,7 @@ from PIL import Image
 from transformers import AutoConfig
 
 from image_cases import IMAGE_CASES, ORDINARY
-from record import CACHES, HERE, Counter, as_text, build, components, kinds, parameters, saved, versions
+from record import CACHES, HERE, Counter, build, components, kinds, parameters, saved, versions
 
 # Images of one prompt, width and height: landscape, portrait, smaller than a patch, larger than any limit.
 PROMPTS = [[(37, 21)], [(13, 90)], [(301, 157), (3, 2)]]
@@ -66,8 +66,8 @@ def cut(processor, image, size):
 
 
 def as_lines(case):
-    """As the other recordings are written, each cut on one line."""
-    text = as_text({**case, "cuts": ["here"]})
+    """Keys in order, each cut on one line."""
+    text = json.dumps({**case, "cuts": ["here"]}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     lines = ",\n".join("  " + json.dumps(cut, sort_keys=True) for cut in case["cuts"])
     return text.replace('  "here"', lines)
 
