@@ -104,7 +104,7 @@ impl Model {
                 if phase == Phase::Prefill {
                     self.add_stacks(workload, sequence, source, convention.rule, &mut add)?;
                 }
-                let run = workload.run(sequence, source, phase);
+                let run = self.run_by(convention.rule, workload.run(sequence, source, phase));
                 match convention.rule {
                     Rule::Needed => self.sums.add_needed(&run, &mut add)?,
                     Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,

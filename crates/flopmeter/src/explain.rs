@@ -141,7 +141,7 @@ impl Model {
                 }
             }
             for phase in Phase::ALL {
-                let run = workload.run(sequence, source, phase);
+                let run = self.run_by(rule, workload.run(sequence, source, phase));
                 if run.passes.count() > 0 {
                     let lines = Lines { run, count, rule, component: None }.of(self.groups())?;
                     sections.push(Section { title: named(phase.name()), lines });

@@ -2,14 +2,16 @@
 
 use crate::component::Component;
 use crate::config::Config;
+use crate::convention::Rule;
 use crate::dtype::Dtype;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::image::Processor;
 use crate::op::{Op, Storage};
 use crate::quantization::Quantization;
 use crate::stack::{Reads, Stack};
 use crate::sums::Sums;
 use crate::weights::Wanted;
+use crate::workload::Run;
 
 /// The most layers that are believed; the deepest real models have under 200.
 pub(crate) const MOST_LAYERS: u64 = 4096;
@@ -38,6 +40,8 @@ const MOST_LOOKING_UP: u128 = 1 << 21;
 pub struct Model {
     model_type: String,
     encodes_only: bool,
+    /// Whether the reference implementation keeps anything from one pass to the next.
+    keeps_cache: bool,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) processor: Option<Processor>,
     groups: Vec<Group>,
@@ -221,6 +225,14 @@ impl Model {
         self
     }
 
+    /// A run of passes as a rule of counting has it done.
+    pub(crate) fn run_by(&self, rule: Rule, run: Run) -> Run {
+        match rule {
+            Rule::ByReference if !self.keeps_cache => Run { passes: run.passes.anew(), ..run },
+            _ => run,
+        }
+    }
+
     /// The number of parameters that the model's name states, or the exact total if it states none.
     pub fn nominal_parameters(&self) -> u128 {
         self.nominal.unwrap_or(self.parameters.total)
@@ -350,6 +362,8 @@ pub struct Builder<'c> {
     as_stored: bool,
     /// Whether the tensors at hand are looked up: they are not for a tower, whose modules are called as the text part's.
     looks_up: bool,
+    /// Whether the reference implementation keeps anything from one pass to the next.
+    keeps_cache: bool,
 }
 
 impl<'c> Builder<'c> {
@@ -368,6 +382,7 @@ impl<'c> Builder<'c> {
             path: "model.layers",
             as_stored: false,
             looks_up: true,
+            keeps_cache: true,
         })
     }
 
@@ -383,6 +398,16 @@ impl<'c> Builder<'c> {
     /// The same for a tower beside a text part that has its own.
     pub(crate) fn apart(config: &'c Config) -> Result<Self> {
         Ok(Self { looks_up: false, ..Self::new(config)? })
+    }
+
+    /// Says that the reference implementation keeps no cache, which is noted: every pass of the convention `torch`
+    /// computes anew what is before it.
+    pub fn keep_no_cache(&mut self) {
+        let class = shown(self.config.model_type());
+        self.config.note(format!(
+            "the reference implementation of `{class}` keeps no cache: in `torch` every pass computes anew what is before it"
+        ));
+        self.keeps_cache = false;
     }
 
     /// What runs once before the prefill, `path` being where the modules of its layers are: `fill` puts its groups into
@@ -505,6 +530,7 @@ impl<'c> Builder<'c> {
         Ok(Model {
             model_type: self.config.model_type().to_owned(),
             encodes_only,
+            keeps_cache: self.keeps_cache,
             stacks,
             processor: None,
             groups: self.groups,

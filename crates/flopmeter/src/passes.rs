@@ -217,6 +217,18 @@ impl Passes {
         }
     }
 
+    /// The same passes where nothing is kept between them: each computes anew what is before it.
+    pub fn anew(self) -> Self {
+        match self {
+            Self::Prefill { new: 0, .. } | Self::Recompute { .. } => self,
+            // A position has a number of 64 bits.
+            Self::Prefill { past, new } => Self::Prefill { past: 0, new: past.saturating_add(new) },
+            Self::Decode { past, count } => {
+                Self::Recompute { first: past.saturating_add(1), count }
+            }
+        }
+    }
+
     /// Passes `from..to` of a run, counted from its first.
     pub(crate) fn slice(self, from: u64, to: u64) -> Self {
         match self {
@@ -336,6 +348,19 @@ mod tests {
             prop_assert_eq!(run.squares(mask), sum(Passes::squares));
             prop_assert_eq!(run.visible(mask), sum(Passes::visible));
             prop_assert_eq!(run.context(mask), sum(Passes::context));
+        }
+
+        #[test]
+        fn anew_means_that_every_pass_begins_at_the_first_token(mask in masks(), past in 0u64..60, count in 0u64..60) {
+            let sum = |ends: std::ops::RangeInclusive<u64>| {
+                ends.map(|new| Passes::Prefill { past: 0, new }.squares(mask)).sum::<Option<u128>>()
+            };
+            let decode = Passes::Decode { past, count }.anew();
+            prop_assert_eq!(decode.squares(mask), sum(past + 1..=past + count));
+            prop_assert_eq!(decode.count(), count);
+            let prefill = Passes::Prefill { past, new: count }.anew();
+            let ends = if count == 0 { 1..=0 } else { past + count..=past + count };
+            prop_assert_eq!(prefill.squares(mask), if count == 0 { Some(0) } else { sum(ends) });
         }
 
         #[test]

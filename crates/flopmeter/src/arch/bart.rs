@@ -158,7 +158,7 @@ const ENCODER_KEYS: [&str; 6] = [
 ];
 
 /// Whether a config is that of an encoder-decoder that generates.
-fn is_whole(c: &Config) -> Result<bool> {
+pub(super) fn is_whole(c: &Config) -> Result<bool> {
     let named = c.texts("architectures")?.unwrap_or_default();
     if let Some(other) = named.iter().find(|name| OTHER_HEADS.iter().any(|end| name.ends_with(end))) {
         let fact = format!("names `{}`, whose head is not counted", shown(other));

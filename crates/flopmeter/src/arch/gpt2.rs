@@ -1,10 +1,11 @@
-//! GPT-2 (GPT-SW3 is one), and GPT-BigCode (StarCoder, SantaCoder), which is GPT-2 with one head of keys and values for all.
+//! GPT, GPT-2 (GPT-SW3 is one), and GPT-BigCode (StarCoder, SantaCoder), which is GPT-2 with one head of keys and values for all.
 //!
 //! ```text
 //! embed + positions → L × [ norm → qkv → attend → out ] [ norm → fc → proj ] → norm → head
 //! ```
 //!
-//! Every product of a layer has a bias.
+//! Every product of a layer has a bias. The first GPT norms behind each half and has no last norm; its reference
+//! implementation keeps no cache.
 
 use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied};
 use crate::config::Config;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gpt-sw3", "gpt2", "gpt_bigcode"];
+pub(super) const MODEL_TYPES: &[&str] = &["gpt-sw3", "gpt2", "gpt_bigcode", "openai-gpt"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     if c.flag("add_cross_attention", false)? {
@@ -22,16 +23,20 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     let d = c.size_of(&["n_embd", "hidden_size"])?;
     let heads = heads(c, d)?;
-    // Absent or null means four times the width.
-    let f = c.size_or("n_inner", 4 * d)?;
+    let first = c.model_type() == "openai-gpt";
+    // Absent or null means four times the width, which the first has in any case.
+    let f = if first { 4 * d } else { c.size_or("n_inner", 4 * d)? };
     let layers = c.size_of(&["n_layer", "num_hidden_layers"])?;
     let vocab = c.size("vocab_size")?;
     let positions = match c.maybe("max_position_embeddings")? {
         Some(positions) => positions,
-        None => c.size_or("n_positions", 1024)?,
+        None => c.size_or("n_positions", if first { 512 } else { 1024 })?,
     };
 
     let mut model = Builder::new(c)?;
+    if first {
+        model.keep_no_cache();
+    }
     model.once(
         "embedding",
         [table("transformer.wte", vocab, d), table("transformer.wpe", positions, d)],
@@ -47,15 +52,16 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             mlp("mlp.c_proj", f, d).bias(true).into(),
         ])
     })?;
-    let tied = tied(c, true)?;
-    model.once("head", [layer_norm("transformer.ln_f", d, true), head(d, vocab, tied).into()]);
+    let norm = (!first).then(|| layer_norm("transformer.ln_f", d, true));
+    let head = head(d, vocab, tied(c, true)?);
+    model.once("head", norm.into_iter().chain([head.into()]));
     model.finish()
 }
 
 /// GPT-BigCode states with `multi_query` whether all heads share one head of keys and values.
 fn heads(c: &Config, d: u64) -> Result<Heads> {
     let heads = Heads::equal(c, d, &["n_head", "num_attention_heads"])?;
-    if c.model_type() == "gpt2" {
+    if c.model_type() != "gpt_bigcode" {
         return Ok(heads);
     }
     let kv = if c.flag_or("multi_query", true)? { 1 } else { heads.query };
@@ -73,6 +79,28 @@ fn heads(c: &Config, d: u64) -> Result<Heads> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn without_a_cache_the_reference_computes_every_pass_anew() {
+        use crate::{Convention, Workload};
+        let gpt = super::super::testing::model(
+            r#"{"model_type": "openai-gpt", "n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 10,
+                "n_positions": 16, "dtype": "bfloat16", "tie_word_embeddings": true}"#,
+        );
+        let of = |convention| gpt.flops(&Workload::request(3, 3), &convention).expect("a count");
+        // A token: 2·(4 + 8)·8² and, by the reference, a head of 2·8·10. Scores and values 4·8 a pair.
+        let (layer, head) = (2 * 12 * 64, 2 * 80);
+        assert_eq!(of(Convention::MODEL).total, 5 * layer + 3 * head + (1 + 2 + 3 + 4 + 5) * 32);
+        // Passes of 3, 4 and 5 tokens.
+        let torch = of(Convention::TORCH);
+        assert_eq!(torch.total, 12 * (layer + head) + (9 + 16 + 25) * 32);
+        assert_eq!(torch.prefill.total(), Some(3 * (layer + head) + 9 * 32));
+        assert!(gpt.notes().iter().any(|note| note.contains("keeps no cache")), "{:?}", gpt.notes());
+        let explained = gpt.explain(&Workload::request(3, 3), &Convention::TORCH).expect("sections");
+        let lines = explained.iter().flat_map(|section| &section.lines);
+        assert_eq!(lines.filter_map(|line| line.flops).sum::<u128>(), torch.total);
+    }
+
+
     use super::super::testing::{fact, model, parameters};
 
     const GPT2: &str = r#"{"model_type": "gpt2", "n_embd": 768, "n_head": 12, "n_layer": 12,

@@ -10,6 +10,7 @@ mod shapes;
 mod task;
 #[cfg(test)]
 mod testing;
+mod uncounted;
 mod vision;
 
 pub use vision::tower_types;
@@ -51,6 +52,7 @@ architectures! {
     bailing_hybrid,
     bamba,
     bart,
+    beam,
     bert,
     biogpt,
     bitnet,
@@ -67,6 +69,7 @@ architectures! {
     diffllama,
     distilbert,
     doge,
+    dory,
     dots,
     electra,
     ernie_moe,
@@ -89,15 +92,18 @@ architectures! {
     gptj,
     granite_hybrid,
     helium,
+    hrm,
     hunyuan3,
     hunyuan_moe,
     hy_v4,
     hyperclovax,
+    inkling,
     jamba,
     jetmoe,
     kimi_linear,
     kolibri,
     laguna,
+    lara,
     lfm2,
     llama,
     llama4,
@@ -115,6 +121,7 @@ architectures! {
     mpnet,
     mpt,
     multimodal,
+    musicgen,
     nanochat,
     nemotron,
     nemotron_h,
@@ -138,6 +145,7 @@ architectures! {
     starcoder2,
     t5,
     t5gemma,
+    xlm,
     xlstm,
     xmod,
     zamba,
@@ -162,17 +170,23 @@ pub(crate) fn build(config: &Config) -> Result<Model> {
     match (family, config.weights()) {
         (Some(family), _) if !config.is_by_shapes() => (family.build)(config),
         (_, Some(weights)) => shapes::build(config, weights),
-        _ => {
-            let fact = format!("\"{}\" is not counted yet", shown(name));
-            let hint = match nearest(name) {
-                Some(near) => format!("the nearest that is: \"{near}\""),
-                None => "the reference page `architectures` lists every type that is".into(),
-            };
-            Err(Error::new(ErrorKind::Architecture, "`model_type`", fact)
-                .hint(hint)
-                .hint("or give the model's weights: their shapes would do"))
-        }
+        _ => Err(not_counted(name)),
     }
+}
+
+fn not_counted(name: &str) -> Error {
+    let error = |fact: String| Error::new(ErrorKind::Architecture, "`model_type`", fact);
+    if let Some(reason) = uncounted::reason(name) {
+        return error(format!("\"{name}\" cannot be counted: {reason}"))
+            .hint("the reference page `architectures` lists every type that is counted");
+    }
+    let hint = match nearest(name) {
+        Some(near) => format!("the nearest that is: \"{near}\""),
+        None => "the reference page `architectures` lists every type that is".into(),
+    };
+    error(format!("\"{}\" is not counted yet", shown(name)))
+        .hint(hint)
+        .hint("or give the model's weights: their shapes would do")
 }
 
 /// How alike two names are that may be meant for each other; 1 is the same.

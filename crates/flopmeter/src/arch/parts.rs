@@ -164,6 +164,16 @@ pub(super) fn head_norms(heads: &Heads) -> [Op; 2] {
     [rms_norm("self_attn.q_norm", heads.dim), rms_norm("self_attn.k_norm", heads.dim)]
 }
 
+/// The same layer once more: its weights are read again, and stored where it ran first.
+pub(super) fn again(ops: Vec<Op>) -> Vec<Op> {
+    let once_more = |op| match op {
+        Op::Linear(linear) => Some(linear.bias(false).sharing_weights(true).into()),
+        Op::Vector(_) | Op::Table(_) => None,
+        other => Some(other),
+    };
+    ops.into_iter().filter_map(once_more).collect()
+}
+
 /// A layer with a norm of `width` parameters before its attention and one before its feed-forward part.
 pub(super) fn pre_normed(width: u64, attention: Vec<Op>, mlp: Vec<Op>) -> Vec<Op> {
     let mut ops = vec![rms_norm("input_layernorm", width)];
@@ -324,7 +334,18 @@ pub(super) fn layer_masks(
     slides: impl Fn(u64) -> bool,
 ) -> Result<impl Fn(u64) -> Mask> {
     let layers = c.size_of(&["num_hidden_layers", "n_layer"])?;
-    let slides: Vec<bool> = match c.texts("layer_types")? {
+    layer_masks_of(c, layers, c.texts("layer_types")?, window, slides)
+}
+
+/// The same with the number of layers and what `layer_types` says of them.
+pub(super) fn layer_masks_of(
+    c: &Config,
+    layers: u64,
+    kinds: Option<Vec<&str>>,
+    window: Option<u64>,
+    slides: impl Fn(u64) -> bool,
+) -> Result<impl Fn(u64) -> Mask> {
+    let slides: Vec<bool> = match kinds {
         None => (0..layers.min(1 << 16)).map(slides).collect(),
         Some(kinds) if kinds.len() as u64 != layers => {
             let fact = format!("has {} entries for {layers} layers", kinds.len());

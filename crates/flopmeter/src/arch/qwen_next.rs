@@ -133,7 +133,7 @@ fn fused(d: u64, delta: &Delta) -> Vec<Op> {
     ops
 }
 
-fn separate(d: u64, delta: &Delta) -> Vec<Op> {
+pub(super) fn separate(d: u64, delta: &Delta) -> Vec<Op> {
     let (keys, values) = (delta.keys(), delta.values());
     let mut ops: Vec<Op> = vec![
         recurrent::projection("linear_attn.in_proj_qkv", d, 2 * keys + values).into(),

@@ -78,6 +78,18 @@ LATENT_DENSE = {**SMALL, "num_key_value_heads": 6, "kv_lora_rank": 26, "qk_nope_
                 "qk_rope_head_dim": 6, "v_head_dim": 18}
 GROUPS = {"n_group": 5, "topk_group": 2}
 DECODER = {**SMALL, "is_decoder": True}
+BEAM = {**WIDE, **WINDOW, **EXPERTS, "num_experts": 8, "n_group": 4, "topk_group": 2}
+DORY = {**WIDE, **WINDOW, "num_hidden_layers": 6, "n_input_layers": 1, "n_recurrent_layers": 3, "n_output_layers": 2}
+MUSICGEN = {"text_encoder": {"model_type": "t5", "d_model": 24, "d_kv": 6, "d_ff": 28, "num_layers": 1, "num_heads": 2,
+                             "vocab_size": 33},
+            "audio_encoder": {"model_type": "encodec", "num_filters": 2, "codebook_dim": 16, "codebook_size": 33,
+                              "hidden_size": 16, "upsampling_ratios": [2, 2], "num_lstm_layers": 1},
+            "decoder": {"vocab_size": 131, "hidden_size": 60, "num_hidden_layers": 3, "num_attention_heads": 6,
+                        "ffn_dim": 92, "num_codebooks": 3, "pad_token_id": 131, "bos_token_id": 131}}
+XLM = {"vocab_size": 131, "emb_dim": 60, "n_layers": 3, "n_heads": 6, "max_position_embeddings": 64, "causal": True,
+       **TOKENS}
+INKLING = {**WIDE, **EXPERTS, "sliding_window_size": 7, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 2,
+           "swa_head_dim": 10, "d_rel": 5, "rel_extent": 11, "n_routed_experts": 7, "n_shared_experts": 2}
 CTRL = {"vocab_size": 131, "n_positions": 64, "n_embd": 60, "n_layer": 3, "n_head": 6, "dff": 92, **TOKENS}
 MODERNBERT = {**SMALL, "num_hidden_layers": 5, "local_attention": 14}
 ROC_BERT = {**DECODER, "pronunciation_embed_dim": 14, "pronunciation_vocab_size": 23, "shape_embed_dim": 18,
@@ -108,6 +120,8 @@ JAMBA = {"num_hidden_layers": 5, "attn_layer_period": 3, "attn_layer_offset": 1,
          "expert_layer_offset": 1, "num_experts": 7, "num_experts_per_tok": 3, "mamba_d_state": 5}
 DELTA = {"linear_num_key_heads": 3, "linear_num_value_heads": 6, "linear_key_head_dim": 10,
          "linear_value_head_dim": 14, "linear_conv_kernel_dim": 4}
+LARA = {**WIDE, **DELTA, **EXPERTS, **WINDOW, "num_hidden_layers": 6, "num_experts": 7,
+        "shared_expert_intermediate_size": 46}
 ZAMBA2 = {"num_hidden_layers": 5, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid", "hybrid"],
           "n_mamba_heads": 12, "mamba_ngroups": 2, "mamba_d_state": 5, "chunk_size": 8}
 QWEN_VISION = {"depth": 1, "hidden_size": 24, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 60,
@@ -583,4 +597,42 @@ CASES = {
     "xmod": XMOD,
     "xmod@normed": {**XMOD, "pre_norm": True, "adapter_layer_norm": True, "adapter_reduction_factor": 7,
                     "tie_word_embeddings": False},
+    "beam": {**BEAM, "num_hidden_layers": 7},
+    "beam@listed": {**BEAM, "attention_bias": True, "tie_word_embeddings": True,
+                    "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+                    "mlp_layer_types": ["sparse", "dense", "sparse"]},
+    "dory": DORY,
+    "dory@bias": {**DORY, "attention_bias": True, "mlp_bias": True, "n_recurrent_loops": 1},
+    "dory@last-loop": {**DORY, "n_recurrent_loops": 3, "recurrent_kv_cache_mode": "last_loop",
+                       "tie_word_embeddings": True},
+    "hrm_text": {**SMALL, "head_dim": 14, "num_hidden_layers": 2},
+    "hrm_text@bias": {**SMALL, "head_dim": 10, "num_hidden_layers": 1, "H_cycles": 3, "L_cycles": 1,
+                      "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+    "lara_mini": LARA,
+    "lara_mini@listed": {**LARA, "num_hidden_layers": 3, "attention_bias": True, "tie_word_embeddings": False,
+                         "layer_types": ["full_attention", "linear_attention", "sliding_attention"]},
+    "musicgen": MUSICGEN,
+    "musicgen_melody": MUSICGEN,
+    "inkling_text": {**INKLING, "num_hidden_layers": 7},
+    "inkling_text@dense": {**INKLING, "intermediate_size": 34, "dense_intermediate_size": 92, "dense_mlp_idx": 1,
+                           "conv_kernel_size": 3, "local_layer_ids": [0, 2]},
+    "openai-gpt": GPT2,
+    "openai-gpt@untied": {**GPT2, "tie_word_embeddings": False},
+    "xlm": XLM,
+    "xlm@untied": {**XLM, "n_langs": 3, "tie_word_embeddings": False},
+}
+
+# The causal language models of transformers that no case records, and why.
+UNRECORDED = {
+    "big_bird": "runs a pooler in every pass, which nothing uses",
+    "blt": "patches depend on the bytes",
+    "cpmant": "puts positions of its own before a prompt, and wants the whole sequence in every pass",
+    "gemma3n": "its tower needs another library; its text part is `gemma3n_text`",
+    "gemma4_assistant": "reads the keys and values of the model that it drafts for",
+    "gemma4_unified_assistant": "reads the keys and values of the model that it drafts for",
+    "inkling2_loop_text": "nobody has counted it yet",
+    "inkling2_text": "nobody has counted it yet",
+    "prophetnet": "runs a stream for each of the next tokens",
+    "reformer": "attention depends on hashes, and a cached pass fails",
+    "xlnet": "generates by permutations of the sequence",
 }
