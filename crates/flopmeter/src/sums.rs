@@ -177,7 +177,7 @@ impl Sums {
                         add_to(&mut sums.state_bits, op.state_bits()?.checked_mul(repeat)?)?;
                     }
                     Op::Table(table) => {
-                        let row = table.storage.matrix_bits(table.width, 1);
+                        let row = table.storage.matrix_bits(table.width, table.looked_up);
                         add_to(&mut sums.looked_up_bits, row.checked_mul(repeat)?)?;
                     }
                     Op::Vector(_) => add_to(&mut sums.dense_bits, bits)?,

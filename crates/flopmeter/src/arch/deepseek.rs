@@ -98,6 +98,7 @@ const GLM_FLASH: LatentDefaults =
     LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(768) };
 
 /// Multi-head latent attention with its projections.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct LatentAttention {
     pub hidden: u64,
     /// Width that queries are compressed to, if they are.

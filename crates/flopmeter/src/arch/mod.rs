@@ -5,6 +5,7 @@ mod feed_forward;
 mod hyper_connections;
 mod parts;
 mod prediction;
+mod primes;
 mod recurrent;
 mod shapes;
 mod task;
@@ -71,6 +72,7 @@ architectures! {
     doge,
     dory,
     dots,
+    dots3_note,
     electra,
     ernie_moe,
     ernie_vl,
@@ -132,6 +134,7 @@ architectures! {
     phi,
     phi3,
     qwen,
+    qwen4,
     qwen_moe,
     qwen_next,
     qwen_omni,

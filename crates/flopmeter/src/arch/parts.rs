@@ -249,12 +249,14 @@ pub(super) fn rms_norm(module: &'static str, width: u64) -> Op {
 
 /// A look-up table.
 pub(super) fn table(module: &'static str, rows: u64, width: u64) -> Op {
-    Op::Table(Table { module, rows, width, shared: false, storage: Storage::plain(Dtype::Bf16) })
+    let storage = Storage::plain(Dtype::Bf16);
+    Op::Table(Table { module, rows, width, looked_up: 1, shared: false, storage })
 }
 
 /// A look-up table that another part of the model has already.
 pub(super) fn shared_table(module: &'static str, rows: u64, width: u64) -> Op {
-    Op::Table(Table { module, rows, width, shared: true, storage: Storage::plain(Dtype::Bf16) })
+    let storage = Storage::plain(Dtype::Bf16);
+    Op::Table(Table { module, rows, width, looked_up: 1, shared: true, storage })
 }
 
 /// The output head: `hidden` × `vocab`, run where a token is sampled.

@@ -109,7 +109,7 @@ fn alternating(
 }
 
 /// Attention whose output is scaled by a gate, which the projection of the queries makes, too.
-fn gated_attention(d: u64, heads: &Heads, bias: bool) -> Vec<Op> {
+pub(super) fn gated_attention(d: u64, heads: &Heads, bias: bool) -> Vec<Op> {
     let (q, kv) = (heads.query_width(), heads.kv_width());
     let mut ops: Vec<Op> = vec![
         projection("self_attn.q_proj", d, 2 * q).bias(bias).into(),

@@ -76,6 +76,8 @@ pub struct Table {
     pub rows: u64,
     /// Elements of a vector.
     pub width: u64,
+    /// Vectors that a token looks up.
+    pub looked_up: u64,
     /// Whether it is another op's table, which is stored once.
     pub shared: bool,
     /// How an element is stored.

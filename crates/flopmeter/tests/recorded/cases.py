@@ -152,6 +152,13 @@ DSA = {**LATENT, "q_lora_rank": 22, "index_topk": 8, "index_n_heads": 5, "index_
 BAILING = {**LATENT_DENSE, **EXPERTS, **GROUPS, "num_experts": 10, "num_shared_experts": 2, "head_dim": 14,
            "short_conv_kernel_size": 3, "layer_group_size": 3}
 ZAYA = {**WIDE, "num_experts": 7, "moe_intermediate_size": 34, "router_hidden_size": 22}
+DOTS3 = {**DSA, "num_hidden_layers": 6, "n_shared_experts": 2, "shared_experts_intermediate_size": 46,
+         "head_dim": 20}
+DOTS3_WINDOW = {**WINDOW, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 4, "swa_q_lora_rank": 24,
+                "swa_kv_lora_rank": 30, "swa_head_dim": 20, "swa_qk_nope_head_dim": 12, "swa_v_head_dim": 16}
+QWEN4 = {**WIDE, **DELTA, **EXPERTS, "num_hidden_layers": 5, "num_experts": 7, "shared_expert_intermediate_size": 46,
+         "hc_count": 3, "hc_lowrank": 7, "indexer_n_heads": 5, "indexer_kv_heads": 1, "indexer_head_dim": 16,
+         "indexer_budget": 6, "indexer_compress_ratio": 3}
 
 CASES = {
     "llama": WIDE,
@@ -538,6 +545,20 @@ CASES = {
     "lfm3@plain": {**WIDE, **WINDOW, "layer_types": ["sliding_attention", "conv", "full_attention"], "conv_bias": True,
                    "attention_bias": True, "use_attention_gate": False, "use_sandwich_norm": False, "conv_L_cache": 3,
                    "tie_word_embeddings": False},
+    "dots3_note_text": {**DOTS3, **DOTS3_WINDOW},
+    "dots3_note_text@listed": {**DOTS3, **WINDOW, "num_hidden_layers": 4, "attention_bias": True,
+                               "layer_types": ["full_attention", "sliding_attention", "indexed_attention",
+                                               "sliding_attention"], "moe_layer_freq": [1, 1, 0, 1],
+                               "per_layer_config": {layer: {"num_attention_heads": 4, "num_key_value_heads": 4,
+                                                            "kv_lora_rank": 30, "q_lora_rank": 24, "head_dim": 18,
+                                                            "qk_nope_head_dim": 12} for layer in [1, 3]}},
+    "dots3_note_text@full": {**DOTS3, "use_dsa": False, "use_sliding_window": False},
+    "qwen4_exp_text": QWEN4,
+    "qwen4_exp_text@ngrams": {**QWEN4, "num_hidden_layers": 4, "ple_layer_ids": [3, 1], "ple_embed_dim": 48,
+                              "ngram_size": 3, "heads_per_ngram": 4, "ngram_vocab_size_base": 200,
+                              "ple_conv_kernel_size": 3, "make_ngram_vocab_size_divisible_by": 16,
+                              "layer_types": ["linear_attention", "full_attention"] * 2, "attention_bias": True},
+    "qwen4_exp": {"text_config": {**QWEN4, "num_hidden_layers": 4}, "vision_config": QWEN_VISION},
     "recurrent_gemma": GRIFFIN,
     "recurrent_gemma@grouped": {**GRIFFIN, "num_key_value_heads": 2, "attention_bias": True, "conv1d_width": 3,
                                 "block_types": ["attention", "recurrent"], "tie_word_embeddings": False},

@@ -78,7 +78,8 @@ EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_lay
              "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent", "conv_qk_depthwise", "conv_qk_grouped",
              "v_proj_delayed", "k_sconv", "v_sconv", "attn_sconv", "mlp_sconv"}
-CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head"}
+CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head", "attn_hyper_connection", "mlp_hyper_connection",
+               "hyper_connection_mixer"}
 # Projections that are batched, by groups of heads.
 GROUPED = {"o_a_proj"}
 # What recurs under a name of attention's, by its class; and a block that is either.
@@ -103,6 +104,9 @@ def kinds(model):
         elif hasattr(module, "attn_hc"):
             # A layer mixes the streams of its residual itself.
             names[path] = "connections"
+        elif name == "ple":
+            names |= {f"{path}.{part}": "per_layer_projection" for part in ["key_proj", "value_proj"]}
+            names[f"{path}.conv1d"] = "recurrent"
         elif kind == "DogeCDMoE":
             names |= {path: "experts", f"{path}.router_gate": "router"}
             names |= {f"{path}.{part}": "shared_expert" for part in ["gate_proj", "up_proj", "down_proj"]}
@@ -146,7 +150,7 @@ def component(path, operation):
     names = set(path)
     if names & VISION:
         return "vision"
-    if path[-1] in {"indexer", "scorer"} and operation in {"bmm", "baddbmm"}:
+    if path[-1] in {"indexer", "scorer"}:
         return "attention.scores"
     if path[-2:] == ["router", "classifier"]:
         return "moe.router"
