@@ -74,7 +74,10 @@ impl Model {
         // images are tokens to it.
         let as_it_is = convention.rule == Rule::PerParameter && workload.images().is_empty();
         let workload = if as_it_is { workload } else { &*requests };
-        self.checked_flops(workload, convention).ok_or_else(too_large)
+        let (prefill, decode) = Default::default();
+        let mut flops = Flops { convention: *convention, prefill, decode, total: 0 };
+        self.add_flops(workload, &mut flops).ok_or_else(too_large)?;
+        Ok(flops)
     }
 
     /// The components that a count of this model has, be they zero: in the order of a pass.
@@ -90,15 +93,18 @@ impl Model {
         all
     }
 
-    fn checked_flops(&self, workload: &Workload, convention: &Convention) -> Option<Flops> {
-        let mut phases = [Counts::default(); 2];
-        let mut total = 0_u128;
+    /// Counts where the result is to be: moving half a kilobyte about takes longer than counting it.
+    fn add_flops(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
+        let Flops { convention, prefill, decode, total } = flops;
         for (sequence, source) in workload.with_sources() {
-            for (phase, sum) in Phase::ALL.into_iter().zip(&mut phases) {
+            for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)] {
                 let mut add = |component: Component, flops: u128| {
-                    let flops = times(flops, sequence.count.into())?;
+                    let flops = match sequence.count {
+                        1 => flops,
+                        count => times(flops, count.into())?,
+                    };
                     sum[component] = sum[component].checked_add(flops)?;
-                    total = total.checked_add(flops)?;
+                    *total = total.checked_add(flops)?;
                     Some(())
                 };
                 if phase == Phase::Prefill {
@@ -116,8 +122,7 @@ impl Model {
                 }
             }
         }
-        let [prefill, decode] = phases;
-        Some(Flops { convention: *convention, prefill, decode, total })
+        Some(())
     }
 
     /// FLOPs of some passes after `sampled` of whose tokens one is sampled.
