@@ -236,7 +236,7 @@ fn json_that_is_too_deep_or_too_long() {
     let (message, _) = in_little_memory(" ".repeat(100_000_000)).failure();
     assert_eq!(
         message,
-        "c.json: is 100000000 bytes long; the longest config that is read is 16777216; give a config.json, \
+        "c.json: is 100000000 bytes long; the longest config that is read is 8388608; give a config.json, \
          not weights or a tokenizer"
     );
     let (message, _) =

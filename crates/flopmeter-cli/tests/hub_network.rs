@@ -567,7 +567,7 @@ fn answers_that_are_no_answer() {
     assert!(said(&hub).starts_with(&format!("`org/name`: config.json: {html}; {NOT_THE_HUB}")));
     let endless = Reply { stated: None, zeros: u64::MAX, ..Reply::new(200, "{") };
     let hub = refusing(true, endless);
-    let most = "16777216";
+    let most = "8388608";
     assert!(said(&hub).starts_with(&format!(
         "`org/name`: config.json: HOST sends more than {most} bytes, the most that are read; "
     )));
@@ -667,7 +667,7 @@ fn headers_that_are_none() {
         &with(length(90_000_000), 1 << 40),
         "org/name",
         &format!(
-            "{place}: the header has 90000000 bytes; the longest that is read is 16777216; give the config.json \
+            "{place}: the header has 90000000 bytes; the longest that is read is 8388608; give the config.json \
              alone"
         ),
     );

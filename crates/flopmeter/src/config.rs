@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The largest config text that is read, in bytes. Real ones stay under 1 MiB.
-const LONGEST_TEXT: usize = 16 << 20;
+const LONGEST_TEXT: usize = 8 << 20;
 
 /// A parsed config.json: an object whose sizes are read by key, each read remembered.
 ///
@@ -48,7 +48,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Syntax`] for text that is longer than 16 MiB, not JSON, nested deeper
+    /// [`ErrorKind::Syntax`] for text that is longer than 8 MiB, not JSON, nested deeper
     /// than 127 levels, of more than 2^18 values, or not an object; [`ErrorKind::Config`] for an object
     /// that has a key twice, with different values. A byte order mark is passed over.
     pub fn parse(text: &str) -> Result<Self> {

@@ -338,28 +338,30 @@ impl Weights {
         }
         let mut note =
             format!("shapes of the tensors give {stored} parameters, the config {total}");
-        let mut named = Vec::new();
+        let mut more = 0_usize;
+        let mut name = |what: &dyn Fn() -> String| {
+            if more < NAMED {
+                let _ = write!(note, "; {}", what());
+            }
+            more += 1;
+        };
         for (key, module) in self.modules.iter().filter(|(key, _)| counts(key)) {
             let tensor = &self.tensors[module.first];
-            let name = crate::error::shown(&tensor.name);
+            let (shown, shape) = (|| crate::error::shown(&tensor.name), &tensor.shape);
             match expected.get(key) {
-                None => named.push(format!("`{name}` {:?} is in no count", tensor.shape)),
-                Some((count, _)) if *count != module.elements => named.push(format!(
-                    "`{name}` {:?} where the config gives {count} parameters",
-                    tensor.shape
-                )),
+                None => name(&|| format!("`{}` {shape:?} is in no count", shown())),
+                Some((count, _)) if *count != module.elements => name(&|| {
+                    format!("`{}` {shape:?} where the config gives {count} parameters", shown())
+                }),
                 Some(_) => {}
             }
         }
         let absent = expected.iter().filter(|(key, (count, _))| {
             counts(key) && *count > 0 && !self.modules.contains_key(key)
         });
-        named.extend(absent.map(|(key, _)| format!("`{key}` is in no file")));
-        for name in named.iter().take(NAMED) {
-            let _ = write!(note, "; {name}");
-        }
-        if named.len() > NAMED {
-            let _ = write!(note, "; and {} more", named.len() - NAMED);
+        absent.for_each(|(key, _)| name(&|| format!("`{key}` is in no file")));
+        if more > NAMED {
+            let _ = write!(note, "; and {} more", more - NAMED);
         }
         Some(note)
     }

@@ -2,6 +2,7 @@
 
 use crate::visible::shortened;
 use flopmeter::weights::Weights;
+use flopmeter::weights::safetensors::LONGEST_INDEX;
 use flopmeter::{Config, Error, ErrorKind, Model, Result};
 use std::fs;
 use std::io::{self, Read};
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The longest config that is read from a file; the core reads no longer one either.
-pub const LONGEST_FILE: u64 = 16 << 20;
+pub const LONGEST_FILE: u64 = 8 << 20;
 /// What modelopt writes beside a config.json that may say nothing of it.
 const QUANTIZATION: &str = "hf_quant_config.json";
 
@@ -65,6 +66,15 @@ pub fn model_of(
 
 /// The text of a config.json, of another short JSON file, or of a reference.
 pub fn text(path: &Path) -> Result<String> {
+    text_within(path, LONGEST_FILE, "config")
+}
+
+/// The text of an index of safetensors files.
+pub fn index(path: &Path) -> Result<String> {
+    text_within(path, LONGEST_INDEX, "index")
+}
+
+fn text_within(path: &Path, longest: u64, what: &str) -> Result<String> {
     let shown = shown(path);
     let metadata = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
     if !metadata.is_file() {
@@ -72,20 +82,20 @@ pub fn text(path: &Path) -> Result<String> {
             Error::new(ErrorKind::Syntax, shown, "is not a file").hint("give a config.json")
         );
     }
-    if metadata.len() > LONGEST_FILE {
+    if metadata.len() > longest {
         return Err(Error::new(
             ErrorKind::Syntax,
             shown,
             format!(
-                "is {} bytes long; the longest config that is read is {LONGEST_FILE}",
+                "is {} bytes long; the longest {what} that is read is {longest}",
                 metadata.len()
             ),
         )
         .hint("give a config.json, not weights or a tokenizer"));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
+        .and_then(|file| file.take(longest).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&shown, &error))?;
     utf_8(bytes, &shown)
 }

@@ -1,6 +1,7 @@
 //! Headers of the safetensors files beside a config.json. No weight is read.
 
 use super::file;
+use crate::visible::shortened;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Tensor, Weights};
 use flopmeter::{Error, ErrorKind, Result};
@@ -59,13 +60,13 @@ pub fn of_file(path: &Path) -> Result<Found> {
 /// The weights of the files of an index.
 pub fn of_index(path: &Path) -> Result<Found> {
     let shown = file::shown(path);
-    let text = file::text(path)?;
+    let text = file::index(path)?;
     let index = Index::parse(&text).map_err(|error| error.within(&shown))?;
     let mut headers = Headers::after(text.len() as u64);
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
-            let tensor = index.tensors(name).next().unwrap_or_default();
+            let tensor = shortened(index.tensors(name).next().unwrap_or_default());
             let fact = format!("does not exist, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, file::shown(&shard), fact)
                 .hint("fetch the file, or give the config.json alone"));

@@ -11,6 +11,8 @@ use std::fmt;
 /// The most values that are read. The longest real config, with a list of every module that is not
 /// quantised, has 67,072; 2^18 of them take some 10 MB.
 const MOST_VALUES: u32 = 1 << 18;
+/// The most keys of one object; 21,843 labels are the most of real files.
+const MOST_KEYS: usize = 1 << 15;
 
 pub(super) fn parse(text: &str) -> Result<Value> {
     let mut left = MOST_VALUES;
@@ -38,21 +40,26 @@ fn quoted(text: &str) -> Cow<'_, str> {
     }
     let mut quoted = String::with_capacity(text.len() + 16);
     let (mut rest, mut in_text) = (text, false);
-    while let Some(next) = rest.chars().next() {
-        let word = BARE.into_iter().find(|word| !in_text && rest.starts_with(word));
+    while let Some(at) = rest.find(['"', '\\', '-', 'I', 'N']) {
+        let (before, from) = rest.split_at(at);
+        quoted.push_str(before);
+        let word = BARE.into_iter().find(|word| !in_text && from.starts_with(word));
         // What a backslash in a text escapes ends no text.
-        let escapes = in_text && next == '\\';
-        let escaped = rest.chars().nth(1).filter(|_| escapes).map_or(0, char::len_utf8);
-        let taken = word.map_or(next.len_utf8() + escaped, str::len);
-        let (piece, after) = rest.split_at(taken);
+        let escaped = if in_text && from.starts_with('\\') {
+            from.chars().nth(1).map_or(0, char::len_utf8)
+        } else {
+            0
+        };
+        let (piece, after) = from.split_at(word.map_or(1 + escaped, str::len));
         if word.is_some() {
             quoted.extend(["\"", piece, "\""]);
         } else {
             quoted.push_str(piece);
-            in_text ^= next == '"';
+            in_text ^= piece == "\"";
         }
         rest = after;
     }
+    quoted.push_str(rest);
     quoted.into()
 }
 
@@ -144,6 +151,11 @@ impl<'de> Visitor<'de> for Values<'_> {
                 )));
             }
             object.insert(key, value);
+            if object.len() > MOST_KEYS {
+                return Err(serde::de::Error::custom(format_args!(
+                    "has an object of more than {MOST_KEYS} keys, the most that are read"
+                )));
+            }
         }
         Ok(object.into())
     }
@@ -203,6 +215,17 @@ mod tests {
         assert!(parse(&list(MOST_VALUES - 1)).is_ok());
         let error = error(&list(MOST_VALUES));
         assert!(error.contains("has more than 262144 values"), "{error}");
+    }
+
+    #[test]
+    fn an_object_without_end_is_given_up() {
+        let object = |keys: usize| {
+            let entries: Vec<String> = (0..keys).map(|key| format!("\"{key}\": 0")).collect();
+            format!("{{{}}}", entries.join(","))
+        };
+        assert!(parse(&object(super::MOST_KEYS)).is_ok());
+        let error = error(&object(super::MOST_KEYS + 1));
+        assert!(error.contains("has an object of more than 32768 keys"), "{error}");
     }
 
     #[test]

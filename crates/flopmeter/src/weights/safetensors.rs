@@ -9,7 +9,7 @@
 mod index;
 mod json;
 
-pub use index::Index;
+pub use index::{Index, LONGEST_INDEX};
 
 use super::{Tensor, at_tensor};
 use crate::dtype::Dtype;
@@ -21,7 +21,7 @@ pub const PREFIX: u64 = 8;
 /// The longest header that the format allows.
 const LONGEST_ALLOWED: u64 = 100_000_000;
 /// The longest header that is read: the most tensors of one file, at 110 bytes each, take under 4 MB.
-const LONGEST_READ: u64 = 16 << 20;
+const LONGEST_READ: u64 = 8 << 20;
 
 /// The length of the header, from a file's first 8 bytes and its length.
 ///

@@ -9,7 +9,7 @@ use crate::source::weights::{self, Found, Headers};
 use crate::source::{Source, file, gguf};
 use crate::visible::shortened;
 use flopmeter::weights::Tensor;
-use flopmeter::weights::safetensors::{self, Index};
+use flopmeter::weights::safetensors::{self, Index, LONGEST_INDEX};
 use flopmeter::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -136,7 +136,8 @@ impl<'c> Repository<'c> {
             return Ok(None);
         }
         let asked = self.asked(name);
-        let bytes = self.client.get(asked, Part::Whole { most: file::LONGEST_FILE })?.bytes;
+        let most = if name == weights::INDEX { LONGEST_INDEX } else { file::LONGEST_FILE };
+        let bytes = self.client.get(asked, Part::Whole { most })?.bytes;
         file::utf_8(bytes, &asked.place()).map(Some)
     }
 

@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind};
 /// Longer lists and texts are passed over: none of them shapes a model.
 const LONGEST_LIST: u64 = 4096;
 const LONGEST_TEXT: u64 = 1024;
+/// The most numbers that are kept of all lists.
+const MOST_NUMBERS: u64 = 1 << 17;
 const LONGEST_NAME: u64 = 65_535;
 const DEEPEST: u32 = 2;
 
@@ -38,11 +40,13 @@ pub(super) struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
     file: u64,
+    /// How many more numbers of lists are kept.
+    room: u64,
 }
 
 impl<'b> Reader<'b> {
     pub fn new(bytes: &'b [u8], file: u64) -> Self {
-        Self { bytes, at: 0, file: file.max(bytes.len() as u64) }
+        Self { bytes, at: 0, file: file.max(bytes.len() as u64), room: MOST_NUMBERS }
     }
 
     pub fn at(&self) -> u64 {
@@ -152,6 +156,20 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// A text of which nothing is kept. A vocabulary has hundreds of thousands.
+    fn pass_over_text(&mut self) -> Read<()> {
+        let there = self.bytes.get(self.at..).and_then(<[u8]>::split_first_chunk);
+        if let Some((length, rest)) = there
+            && let Ok(length) = usize::try_from(u64::from_le_bytes(*length))
+            && length <= rest.len()
+        {
+            self.at += 8 + length;
+            return Ok(());
+        }
+        let length = self.u64()?;
+        self.take(length).map(|_| ())
+    }
+
     fn list(&mut self, depth: u32) -> Read<Value> {
         let (kind, at) = (self.u32()?, self.at());
         let count = self.u64()?;
@@ -168,8 +186,7 @@ impl<'b> Reader<'b> {
         match kind {
             STRING => {
                 for _ in 0..count {
-                    let length = self.u64()?;
-                    self.take(length)?;
+                    self.pass_over_text()?;
                 }
                 Ok(Value::List(count))
             }
@@ -185,9 +202,10 @@ impl<'b> Reader<'b> {
             }
             _ => {
                 let bytes = self.take(count * least)?;
-                if count > LONGEST_LIST {
+                if count > LONGEST_LIST || count > self.room {
                     return Ok(Value::List(count));
                 }
+                self.room -= count;
                 let size = usize::try_from(least).unwrap_or(1);
                 let numbers = bytes.chunks_exact(size).map(|bytes| match number(kind, bytes) {
                     Value::Number(number) => Some(number),

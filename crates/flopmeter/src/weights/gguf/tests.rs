@@ -227,6 +227,8 @@ fn tensors_that_are_not_where_they_should_be() {
     file()
         .tensor_at("a", &[100], 12, 0)
         .fails("tensor `a`: has rows of 100, which blocks of 256 (Q4_K) do not fill");
+    let long = "a".repeat(64);
+    file().tensor_at(&long, &[4], 0, 0).fails("byte 24: has a name of 64 bytes; 63 are the most");
     file().tensor_at("a", &[1; 5], 0, 0).fails("tensor `a`: has 5 dimensions; 4 are the most");
     // No elements, whatever the other sizes.
     let none = file().tensor_at("a", &[0, 1 << 63, 1 << 63], 0, 0).parse().expect("a header");

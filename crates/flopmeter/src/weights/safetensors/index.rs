@@ -1,14 +1,20 @@
 //! `model.safetensors.index.json`: which tensor lies in which file.
 
-use super::json::IndexJson;
-use crate::error::{Error, ErrorKind, Result, cause, shown};
-use crate::weights::{Tensor, at_tensor};
+use crate::error::{Error, ErrorKind, Result, shown};
+use crate::weights::{MOST_TENSORS, Tensor, at_tensor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// The most files of a model.
 const MOST_FILES: usize = 4096;
+/// The longest index that is read: 60 layers of 384 experts with a packed weight, its scale and its
+/// shape each take 22 MB.
+pub const LONGEST_INDEX: u64 = 24 << 20;
 
-/// An index of files.
+/// An index of files. Names are those of the text, not copied.
 ///
 /// # Example
 ///
@@ -20,45 +26,41 @@ const MOST_FILES: usize = 4096;
 /// # Ok::<(), flopmeter::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Index {
-    /// The tensors of each file.
-    files: BTreeMap<String, BTreeSet<String>>,
+pub struct Index<'t> {
+    /// The tensors of each file, in their order.
+    files: BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>,
 }
 
-impl Index {
+impl<'t> Index<'t> {
     /// Reads the text of an index.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Weights`] for text that is none, and for files that do not lie beside it.
-    pub fn parse(text: &str) -> Result<Self> {
-        let json: IndexJson = serde_json::from_str(text).map_err(|error| {
+    pub fn parse(text: &'t str) -> Result<Self> {
+        let json: Json<'t> = serde_json::from_str(text).map_err(|error| {
+            let text = error.to_string();
+            let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
             let place = format!("line {}, column {}", error.line(), error.column());
-            Error::new(
-                ErrorKind::Weights,
-                place,
-                format!("is no index of tensors: {}", cause(&error)),
-            )
-            .hint("give the folder's own model.safetensors.index.json")
+            Error::new(ErrorKind::Weights, place, format!("is no index of tensors: {cause}"))
+                .hint("give the folder's own model.safetensors.index.json")
         })?;
-        let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, file) in json.weight_map {
-            if let Some(names) = files.get_mut(&file) {
-                names.insert(name);
-                continue;
-            }
+        let Json { weight_map: WeightMap { mut files, more_files } } = json;
+        for (file, names) in &mut files {
             let beside = !file.is_empty()
-                && ![".", ".."].contains(&&*file)
+                && ![".", ".."].contains(&&**file)
                 && !file.contains(['/', '\\', ':', '\0']);
             if !beside {
-                let fact = format!("lies in `{}`, which is no file beside the index", shown(&file));
-                return Err(at_tensor(&name, fact));
+                let fact = format!("lies in `{}`, which is no file beside the index", shown(file));
+                let first = names.first().map_or("", |name| &**name);
+                return Err(at_tensor(first, fact));
             }
-            files.insert(file, BTreeSet::from([name]));
-            if files.len() > MOST_FILES {
-                let fact = format!("names more than {MOST_FILES} files");
-                return Err(Error::new(ErrorKind::Weights, "`weight_map`", fact));
-            }
+            names.sort_unstable();
+            names.dedup();
+        }
+        if more_files {
+            let fact = format!("names more than {MOST_FILES} files");
+            return Err(Error::new(ErrorKind::Weights, "`weight_map`", fact));
         }
         if files.is_empty() {
             return Err(Error::new(ErrorKind::Weights, "`weight_map`", "names no tensor"));
@@ -68,12 +70,12 @@ impl Index {
 
     /// The files that it names.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
+        self.files.keys().map(|file| &**file)
     }
 
     /// The tensors that it has in a file.
     pub fn tensors(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.files.get(file).into_iter().flatten().map(String::as_str)
+        self.files.get(file).into_iter().flatten().map(|name| &**name)
     }
 
     /// Holds the tensors of one of its files against it.
@@ -82,12 +84,15 @@ impl Index {
     ///
     /// [`ErrorKind::Weights`] for a tensor that either has and the other does not.
     pub fn check(&self, file: &str, tensors: &[Tensor]) -> Result<()> {
+        let has = |names: &[Cow<'t, str>], name: &str| {
+            names.binary_search_by(|known| (**known).cmp(name)).is_ok()
+        };
         let named = self.files.get(file);
         for Tensor { name, .. } in tensors {
-            if named.is_some_and(|names| names.contains(name)) {
+            if named.is_some_and(|names| has(names, name)) {
                 continue;
             }
-            let other = self.files.iter().find(|(_, names)| names.contains(name));
+            let other = self.files.iter().find(|(_, names)| has(names, name));
             let fact = match other {
                 Some((other, _)) => {
                     format!("is in the file, but the index has it in `{}`", shown(other))
@@ -101,5 +106,85 @@ impl Index {
             Some(name) => Err(at_tensor(name, "is in the index, but not in the file")),
             None => Ok(()),
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Json<'t> {
+    #[serde(borrow)]
+    weight_map: WeightMap<'t>,
+}
+
+/// The name → file map, by file.
+struct WeightMap<'t> {
+    files: BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>,
+    more_files: bool,
+}
+
+impl<'de: 't, 't> Deserialize<'de> for WeightMap<'t> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        from.deserialize_map(Entries(BTreeMap::new()))
+    }
+}
+
+struct Entries<'t>(BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>);
+
+impl<'de> Visitor<'de> for Entries<'de> {
+    type Value = WeightMap<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of tensors to files")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut map: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        let (mut files, mut more_files, mut tensors) = (self.0, false, 0);
+        while let Some(name) = map.next_key_seed(Text)? {
+            let file = map.next_value_seed(Text)?;
+            tensors += 1;
+            if tensors > MOST_TENSORS {
+                return Err(A::Error::custom(format_args!("has more than {MOST_TENSORS} tensors")));
+            }
+            if let Some(names) = files.get_mut(&file) {
+                names.push(name);
+            } else if files.len() < MOST_FILES {
+                files.insert(file, vec![name]);
+            } else {
+                more_files = true;
+            }
+        }
+        Ok(WeightMap { files, more_files })
+    }
+}
+
+/// A text, as it stands where nothing in it is escaped.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        from: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
     }
 }

@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// The most tensors of one file.
 const MOST_TENSORS: usize = 1 << 15;
+/// The longest name of a tensor; real ones have under 200 bytes.
+const LONGEST_NAME: usize = 1024;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 16;
 
@@ -81,6 +82,12 @@ impl<'de> Visitor<'de> for Entries {
                 map.next_value_seed(Texts)?;
                 continue;
             }
+            if name.len() > LONGEST_NAME {
+                return Err(A::Error::custom(format_args!(
+                    "has a name of {} bytes; {LONGEST_NAME} are the most",
+                    name.len()
+                )));
+            }
             if entries.len() == MOST_TENSORS {
                 return Err(A::Error::custom(format_args!("has more than {MOST_TENSORS} tensors")));
             }
@@ -113,8 +120,29 @@ impl<'de> Visitor<'de> for Texts {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, String>()?.is_some() {}
+        while map.next_entry::<IgnoredAny, Passed>()?.is_some() {}
         Ok(())
+    }
+}
+
+/// A text that is passed over: nothing is kept of it.
+struct Passed;
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Passed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, _: &str) -> std::result::Result<Passed, E> {
+                Ok(Passed)
+            }
+        }
+        from.deserialize_str(Text)
     }
 }
 
@@ -144,10 +172,4 @@ impl<'de> Deserialize<'de> for Shape {
         }
         from.deserialize_seq(Sizes)
     }
-}
-
-/// The name → file map of an index, in the order of the names.
-#[derive(Deserialize)]
-pub(super) struct IndexJson {
-    pub weight_map: BTreeMap<String, String>,
 }

@@ -78,7 +78,12 @@ fn what_is_no_header() {
     assert!(fact("").starts_with("byte 8: the header EOF"), "{}", fact(""));
     assert!(fact("[]").starts_with("byte 8: the header invalid type: sequence"), "{}", fact("[]"));
     assert!(fact("{\n \"a\": 5}").starts_with("byte 16: the header says of `a`: "));
-    assert!(fact(r#"{"__metadata__": {"a": 5}}"#).contains("expected a string"));
+    assert!(fact(r#"{"__metadata__": {"a": 5}}"#).contains("expected a text"));
+    let long = format!(
+        r#"{{"{}": {{"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}}}"#,
+        "a".repeat(1025)
+    );
+    assert!(fact(&long).contains("has a name of 1025 bytes; 1024 are the most"));
     assert!(fact(r#"{"a": {"dtype": "U8", "shape": [0]}}"#).contains("missing field"));
     let deep = format!("{{\"a\": {{\"dtype\": \"U8\", \"shape\": [{}0]}}}}", "0,".repeat(1 << 20));
     assert!(fact(&deep).contains("more than 16 dimensions"));
