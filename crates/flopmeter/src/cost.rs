@@ -107,7 +107,7 @@ impl Model {
                     *total = total.checked_add(flops)?;
                     Some(())
                 };
-                if phase == Phase::Prefill {
+                if phase == Phase::Prefill && !self.stacks.is_empty() {
                     self.add_stacks(workload, sequence, source, convention.rule, &mut add)?;
                 }
                 let run = self.run_by(convention.rule, workload.run(sequence, source, phase));
@@ -148,6 +148,7 @@ impl Model {
     }
 
     /// What runs once before the prefill of a sequence, each stack under its one component.
+    #[cold] // A decoder alone has none, and its count should not pay for them.
     pub(crate) fn add_stacks(
         &self,
         workload: &Workload,
