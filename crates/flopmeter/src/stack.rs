@@ -139,11 +139,15 @@ impl Model {
         if decodes_only && workload.decoder_prompt().is_none() && workload.images().is_empty() {
             return Ok(Cow::Borrowed(workload));
         }
-        self.requests_of_encoder(workload)
+        self.requests_of_encoder(workload, rule)
     }
 
     #[cold] // A decoder alone should not pay for it.
-    fn requests_of_encoder<'w>(&self, workload: &'w Workload) -> Result<Cow<'w, Workload>> {
+    fn requests_of_encoder<'w>(
+        &self,
+        workload: &'w Workload,
+        rule: Rule,
+    ) -> Result<Cow<'w, Workload>> {
         let wrong = |what: &str, fact: String, hint: &str| {
             Err(Error::new(ErrorKind::Workload, what, fact).hint(hint))
         };
