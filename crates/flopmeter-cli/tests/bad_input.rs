@@ -227,7 +227,7 @@ fn json_that_is_too_deep_or_too_long() {
         assert!(message.contains("is not JSON: recursion limit exceeded; give"), "{message}");
     }
     let (message, _) =
-        in_little_memory(format!("{{\"a\": [{}1]}}", "1,".repeat(8_000_000))).failure();
+        in_little_memory(format!("{{\"a\": [{}1]}}", "1,".repeat(4_000_000))).failure();
     assert!(
         message.contains("has more than 262144 values, the most that are read; give"),
         "{message}"
@@ -240,7 +240,7 @@ fn json_that_is_too_deep_or_too_long() {
          not weights or a tokenizer"
     );
     let (message, _) =
-        in_little_memory(format!("{{\"a\": \"{}\"}}", "x".repeat(16_000_000))).failure();
+        in_little_memory(format!("{{\"a\": \"{}\"}}", "x".repeat(8_000_000))).failure();
     assert!(message.starts_with("c.json: `model_type`: is missing"), "{message}");
 }
 

@@ -672,10 +672,10 @@ fn headers_that_are_none() {
         ),
     );
     fails(
-        &with(length(9_000_000), 1000),
+        &with(length(8_000_000), 1000),
         "org/name",
         &format!(
-            "{place}: the header has 9000000 bytes, the whole file 1000; the file is cut off: fetch it again"
+            "{place}: the header has 8000000 bytes, the whole file 1000; the file is cut off: fetch it again"
         ),
     );
     let zeros = with(length(1000), 1 << 40);
