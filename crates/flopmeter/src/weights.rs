@@ -298,8 +298,8 @@ impl Weights {
         if let Some(storage) = weight {
             op.store_as(storage);
         }
-        if let (Op::Linear(op), Some(bias)) = (op, bias.or(common)) {
-            op.bias_bits = u64::try_from(bias.matrix_bits(1, 1)).unwrap_or(op.bias_bits);
+        if let Some(bias) = bias.or(common) {
+            op.store_bias_as(bias);
         }
     }
 

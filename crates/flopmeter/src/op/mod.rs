@@ -194,6 +194,13 @@ impl Op {
         }
     }
 
+    /// Stores its bias so, if it is one that may have a bias.
+    pub(crate) fn store_bias_as(&mut self, storage: Storage) {
+        if let Self::Linear(op) = self {
+            op.bias_bits = u64::try_from(storage.matrix_bits(1, 1)).unwrap_or(op.bias_bits);
+        }
+    }
+
     /// Stores everything in one dtype.
     pub(crate) fn store(&mut self, dtype: Dtype) {
         let plain = Storage::plain(dtype);
