@@ -8,8 +8,8 @@
 //! `num_hidden_layers` runs are made of `num_hidden_groups` groups, each of `inner_group_num` layers. Weights of a group
 //! are stored once and read once a pass; each of its runs multiplies with them again.
 
-use super::bert::{decoder_head, transform};
-use super::parts::{Heads, layer_norm, mlp, projection, table, tied};
+use super::bert::{Names, decoder_head, layer_called, transform};
+use super::parts::{Heads, layer_norm, table, tied};
 use super::task::{Task, everywhere, for_each_token, for_sequence, labels};
 use crate::component::Component;
 use crate::config::Config;
@@ -50,7 +50,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     );
     let first_of_group = |layer: u64| layer == 0 || (layer - 1) * groups / layers < layer * groups / layers;
     model.layers(layers.saturating_mul(inner), |at| {
-        let ops = layer(heads, d, f);
+        let ops = layer_called(NAMES, heads, d, f, Mask::Full);
         Ok(if first_of_group(at / inner) { ops } else { again(ops) })
     })?;
     let last: Vec<Op> = match Task::of(c)? {
@@ -77,19 +77,18 @@ fn predict(e: u64, d: u64, vocab: u64, tied: bool) -> impl Iterator<Item = Op> {
     everywhere(transform(d, e).into_iter().chain(decoder_head(e, vocab, tied)))
 }
 
-fn layer(heads: Heads, d: u64, f: u64) -> Vec<Op> {
-    vec![
-        projection("attention.query", d, d).bias(true).into(),
-        projection("attention.key", d, d).bias(true).into(),
-        projection("attention.value", d, d).bias(true).into(),
-        heads.attend_in("attention", Mask::Full),
-        projection("attention.dense", d, d).bias(true).into(),
-        layer_norm("attention.LayerNorm", d, true),
-        mlp("ffn", d, f).bias(true).into(),
-        mlp("ffn_output", f, d).bias(true).into(),
-        layer_norm("full_layer_layer_norm", d, true),
-    ]
-}
+/// What the modules of a layer are called.
+const NAMES: Names = [
+    "attention.query",
+    "attention.key",
+    "attention.value",
+    "attention",
+    "attention.dense",
+    "attention.LayerNorm",
+    "ffn",
+    "ffn_output",
+    "full_layer_layer_norm",
+];
 
 /// A layer whose weights have been read already.
 fn again(layer: Vec<Op>) -> Vec<Op> {

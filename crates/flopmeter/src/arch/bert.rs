@@ -118,16 +118,37 @@ pub(super) fn decoder_alone(c: &Config) -> Result<()> {
 
 /// A layer of width `d` and inner width `f`.
 pub(super) fn layer(heads: Heads, d: u64, f: u64, mask: Mask) -> Vec<Op> {
+    layer_called(BERT, heads, d, f, mask)
+}
+
+/// What the modules of a layer are called, in the order in which they run.
+pub(super) type Names = [&'static str; 9];
+
+const BERT: Names = [
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.self",
+    "attention.output.dense",
+    "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+];
+
+/// The same under other names.
+pub(super) fn layer_called(names: Names, heads: Heads, d: u64, f: u64, mask: Mask) -> Vec<Op> {
+    let [query, key, value, attention, out, norm, up, down, last_norm] = names;
     vec![
-        projection("attention.self.query", d, d).bias(true).into(),
-        projection("attention.self.key", d, d).bias(true).into(),
-        projection("attention.self.value", d, d).bias(true).into(),
-        heads.attend_in("attention.self", mask),
-        projection("attention.output.dense", d, d).bias(true).into(),
-        layer_norm("attention.output.LayerNorm", d, true),
-        mlp("intermediate.dense", d, f).bias(true).into(),
-        mlp("output.dense", f, d).bias(true).into(),
-        layer_norm("output.LayerNorm", d, true),
+        projection(query, d, d).bias(true).into(),
+        projection(key, d, d).bias(true).into(),
+        projection(value, d, d).bias(true).into(),
+        heads.attend_in(attention, mask),
+        projection(out, d, d).bias(true).into(),
+        layer_norm(norm, d, true),
+        mlp(up, d, f).bias(true).into(),
+        mlp(down, f, d).bias(true).into(),
+        layer_norm(last_norm, d, true),
     ]
 }
 

@@ -4,7 +4,8 @@
 //! embed + positions → norm → L × [ q, k, v → attend to all → out → norm ] [ lin1 → lin2 → norm ] (→ head)
 //! ```
 
-use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied};
+use super::bert::{Names, layer_called};
+use super::parts::{Heads, head, layer_norm, table, tied};
 use super::task::{Task, classify, everywhere, for_each_token};
 use crate::config::Config;
 use crate::error::Result;
@@ -13,6 +14,19 @@ use crate::op::{Linear, Op};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["distilbert"];
+
+/// What the modules of a layer are called.
+const NAMES: Names = [
+    "attention.q_lin",
+    "attention.k_lin",
+    "attention.v_lin",
+    "attention",
+    "attention.out_lin",
+    "sa_layer_norm",
+    "ffn.lin1",
+    "ffn.lin2",
+    "output_layer_norm",
+];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size_of(&["dim", "hidden_size"])?;
@@ -31,19 +45,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             layer_norm("embeddings.LayerNorm", d, true),
         ],
     );
-    model.layers(layers, |_| {
-        Ok(vec![
-            projection("attention.q_lin", d, d).bias(true).into(),
-            projection("attention.k_lin", d, d).bias(true).into(),
-            projection("attention.v_lin", d, d).bias(true).into(),
-            heads.attend_in("attention", Mask::Full),
-            projection("attention.out_lin", d, d).bias(true).into(),
-            layer_norm("sa_layer_norm", d, true),
-            mlp("ffn.lin1", d, f).bias(true).into(),
-            mlp("ffn.lin2", f, d).bias(true).into(),
-            layer_norm("output_layer_norm", d, true),
-        ])
-    })?;
+    model.layers(layers, |_| Ok(layer_called(NAMES, heads, d, f, Mask::Full)))?;
     let last: Vec<Op> = match Task::of(c)? {
         Task::Embed => vec![],
         Task::Predict => {

@@ -4,8 +4,8 @@
 //! embed + positions → norm → L × [ q, k, v → attend to all → o → norm ] [ up → down → norm ] (→ pool or head)
 //! ```
 
-use super::bert::{decoder_head, transform};
-use super::parts::{Heads, layer_norm, mlp, projection, table, tied, vector};
+use super::bert::{Names, decoder_head, layer_called, transform};
+use super::parts::{Heads, layer_norm, table, tied, vector};
 use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::config::Config;
 use crate::error::Result;
@@ -14,6 +14,19 @@ use crate::op::Op;
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["mpnet"];
+
+/// What the modules of a layer are called.
+const NAMES: Names = [
+    "attention.attn.q",
+    "attention.attn.k",
+    "attention.attn.v",
+    "attention.attn",
+    "attention.attn.o",
+    "attention.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
@@ -35,19 +48,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             vector("encoder.relative_attention_bias", buckets * heads.query),
         ],
     );
-    model.layers(layers, |_| {
-        Ok(vec![
-            projection("attention.attn.q", d, d).bias(true).into(),
-            projection("attention.attn.k", d, d).bias(true).into(),
-            projection("attention.attn.v", d, d).bias(true).into(),
-            heads.attend_in("attention.attn", Mask::Full),
-            projection("attention.attn.o", d, d).bias(true).into(),
-            layer_norm("attention.LayerNorm", d, true),
-            mlp("intermediate.dense", d, f).bias(true).into(),
-            mlp("output.dense", f, d).bias(true).into(),
-            layer_norm("output.LayerNorm", d, true),
-        ])
-    })?;
+    model.layers(layers, |_| Ok(layer_called(NAMES, heads, d, f, Mask::Full)))?;
     let last: Vec<Op> = match Task::of(c)? {
         Task::Embed => vec![for_sequence("pooler.dense", d, d).into()],
         Task::Predict => {
