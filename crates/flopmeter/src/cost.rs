@@ -96,6 +96,8 @@ impl Model {
     /// Counts where the result is to be: moving half a kilobyte about takes longer than counting it.
     fn add_flops(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
         let Flops { convention, prefill, decode, total } = flops;
+        let runs_stacks =
+            !self.stacks.is_empty() && (self.processor.is_none() || !workload.cuts().is_empty());
         for (sequence, source) in workload.with_sources() {
             for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)] {
                 let mut add = |component: Component, flops: u128| {
@@ -107,7 +109,7 @@ impl Model {
                     *total = total.checked_add(flops)?;
                     Some(())
                 };
-                if phase == Phase::Prefill && !self.stacks.is_empty() {
+                if runs_stacks && phase == Phase::Prefill {
                     self.add_stacks(workload, sequence, source, convention.rule, &mut add)?;
                 }
                 let run = self.run_by(convention.rule, workload.run(sequence, source, phase));

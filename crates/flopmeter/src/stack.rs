@@ -135,8 +135,11 @@ impl Model {
         workload: &'w Workload,
         rule: Rule,
     ) -> Result<Cow<'w, Workload>> {
-        let decodes_only = self.stacks.is_empty() && !self.encodes_only();
-        if decodes_only && workload.decoder_prompt().is_none() && workload.images().is_empty() {
+        // A tower without images has nothing to do, and leaves a decoder alone.
+        let decodes_only = !self.encodes_only()
+            && (self.stacks.is_empty() || self.processor.is_some())
+            && workload.images().is_empty();
+        if decodes_only && workload.decoder_prompt().is_none() {
             return Ok(Cow::Borrowed(workload));
         }
         self.requests_of_encoder(workload, rule)
