@@ -65,7 +65,8 @@ def one(name, case, settings):
     with tempfile.TemporaryDirectory() as folder:
         adapted.peft_config["default"].save_pretrained(folder)
         adapter = json.loads((Path(folder) / "adapter_config.json").read_text())
-    # A set, whose order changes from run to run.
+    # Where it lay, and a set whose order changes: neither is the same in another run.
+    adapter["base_model_name_or_path"] = None
     for key in ["target_modules", "exclude_modules"]:
         if isinstance(adapter.get(key), list):
             adapter[key].sort()

@@ -58,6 +58,8 @@ MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup",
        "linear", "DenseReluDense", "ffn_output"}
 # Those that keep no cache when they generate: every pass is given the whole sequence.
 CACHELESS = {"openai-gpt", "xlm"}
+# Those whose step makes one token of each codebook, given as so many sequences.
+BY_CODEBOOK = {"musicgen_decoder", "musicgen_melody_decoder"}
 # Those that make no cache and go on with the one that they are given.
 GIVEN = {"granite4_vision", "recurrent_gemma"}
 # What the argument is called: of all models in one release, of some in another, of those without attention. One that
@@ -202,8 +204,7 @@ def attends(model):
 def run(model, batch, lengths, vocabulary):
     """The counts of consecutive forwards of one batch that share a cache."""
     passes, past, names = [], 0, kinds(model)
-    # A step of MusicGen makes one token of each.
-    codebooks = getattr(model.config, "num_codebooks", 1)
+    codebooks = model.config.num_codebooks if model.config.model_type in BY_CODEBOOK else 1
     cache = DynamicCache(config=model.config) if model.config.model_type in GIVEN else None
     anew = model.config.model_type in CACHELESS
     cached = next((name for name in CACHES if name in inspect.signature(model.forward).parameters), None)
