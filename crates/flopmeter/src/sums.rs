@@ -173,7 +173,8 @@ impl Sums {
                         let token = op.kind.flops_per_token()?.checked_mul(repeat)?;
                         add_to(&mut all[Component::Recurrent], token)?;
                         add_recurrence(&mut sums.recurrences, op.kind, group.repeat)?;
-                        add_to(&mut sums.dense_bits, bits)?;
+                        let read = op.read_bits().checked_mul(repeat)?;
+                        add_to(&mut sums.dense_bits, read)?;
                         add_to(&mut sums.state_bits, op.state_bits()?.checked_mul(repeat)?)?;
                     }
                     Op::Table(table) => {

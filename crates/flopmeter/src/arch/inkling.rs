@@ -43,7 +43,7 @@ fn inkling(c: &Config) -> Result<Model> {
         !(layer + 1).is_multiple_of(6)
     })?;
     let whole = Attention::read(c, d, kernel)?;
-    let sliding = whole.in_window(c, window)?;
+    let sliding = whole.in_window(c, window, [64, 16, 128])?;
     let ffn = FeedForward::read(c)?;
     let dense = c.count("dense_mlp_idx")?.unwrap_or(0);
     let sparse = sparse_layers(c, |layer| layer >= dense)?;
@@ -68,41 +68,49 @@ fn inkling(c: &Config) -> Result<Model> {
     model.finish()
 }
 
-/// What `layer_types` calls the layers, in the words of other types; older files list those that slide.
-fn kinds(c: &Config) -> Result<Option<Vec<&'static str>>> {
+const WHOLE: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+/// What `layer_types` calls the layers, in the words of other types.
+pub(super) fn listed_kinds(c: &Config) -> Result<Option<Vec<&'static str>>> {
     const KEY: &str = "layer_types";
-    let (whole, sliding) = ("full_attention", "sliding_attention");
-    if let Some(listed) = c.texts(KEY)? {
-        let kind = |kind: &str| match kind {
-            "hybrid" => Ok(whole),
-            "hybrid_sliding" => Ok(sliding),
-            other => {
-                let other = shown(other);
-                let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-                Err(c.contradiction(KEY, &fact))
-            }
-        };
-        return listed.into_iter().map(kind).collect::<Result<_>>().map(Some);
+    let Some(listed) = c.texts(KEY)? else { return Ok(None) };
+    let kind = |kind: &str| match kind {
+        "hybrid" => Ok(WHOLE),
+        "hybrid_sliding" => Ok(SLIDING),
+        other => {
+            let other = shown(other);
+            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
+            Err(c.contradiction(KEY, &fact))
+        }
+    };
+    listed.into_iter().map(kind).collect::<Result<_>>().map(Some)
+}
+
+/// The same; older files list those that slide.
+fn kinds(c: &Config) -> Result<Option<Vec<&'static str>>> {
+    if let Some(listed) = listed_kinds(c)? {
+        return Ok(Some(listed));
     }
     let Some(local) = c.counts("local_layer_ids")? else { return Ok(None) };
     let layers = c.size("num_hidden_layers")?.min(crate::model::MOST_LAYERS);
     let local: std::collections::HashSet<u64> = local.into_iter().collect();
-    Ok(Some((0..layers).map(|layer| if local.contains(&layer) { sliding } else { whole }).collect()))
+    Ok(Some((0..layers).map(|layer| if local.contains(&layer) { SLIDING } else { WHOLE }).collect()))
 }
 
 /// The attention of one kind of layer.
 #[derive(Clone, Copy)]
-struct Attention {
-    heads: Heads,
-    kernel: u64,
+pub(super) struct Attention {
+    pub heads: Heads,
+    pub kernel: u64,
     /// Numbers of a head that profiles are mixed by.
-    mixes: u64,
+    pub mixes: u64,
     /// Distances that a profile has a number for.
-    extent: u64,
+    pub extent: u64,
 }
 
 impl Attention {
-    fn read(c: &Config, hidden: u64, kernel: u64) -> Result<Self> {
+    pub fn read(c: &Config, hidden: u64, kernel: u64) -> Result<Self> {
         Ok(Self {
             heads: Heads::read_or(c, hidden, 8, Some(128))?,
             kernel,
@@ -111,11 +119,12 @@ impl Attention {
         })
     }
 
-    /// That of layers which slide.
-    fn in_window(&self, c: &Config, window: u64) -> Result<Self> {
-        let query = c.size_or("swa_num_attention_heads", 64)?;
-        let kv = c.size_or("swa_num_key_value_heads", 16)?;
-        let dim = c.size_or("swa_head_dim", 128)?;
+    /// That of layers which slide; `defaults` are their heads, those of keys and values, and their width.
+    pub fn in_window(&self, c: &Config, window: u64, defaults: [u64; 3]) -> Result<Self> {
+        let [query, kv, dim] = defaults;
+        let query = c.size_or("swa_num_attention_heads", query)?;
+        let kv = c.size_or("swa_num_key_value_heads", kv)?;
+        let dim = c.size_or("swa_head_dim", dim)?;
         let heads = Heads { query, kv: query, dim }.sharing(c, "swa_num_key_value_heads", kv)?;
         Ok(Self { heads, extent: window, ..*self })
     }

@@ -100,6 +100,7 @@ architectures! {
     hy_v4,
     hyperclovax,
     inkling,
+    inkling2,
     jamba,
     jetmoe,
     kimi_linear,

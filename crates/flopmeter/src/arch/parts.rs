@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::model::{Builder, Model};
-use crate::op::{Attention, Linear, Op, Storage, Table, Vector};
+use crate::op::{Attention, Linear, Op, Recurrent, Storage, Table, Vector};
 use crate::passes::Mask;
 
 /// What files call the number of query heads.
@@ -168,6 +168,7 @@ pub(super) fn head_norms(heads: &Heads) -> [Op; 2] {
 pub(super) fn again(ops: Vec<Op>) -> Vec<Op> {
     let once_more = |op| match op {
         Op::Linear(linear) => Some(linear.bias(false).sharing_weights(true).into()),
+        Op::Recurrent(recurrent) => Some(Recurrent { shared_weights: true, ..recurrent }.into()),
         Op::Vector(_) | Op::Table(_) => None,
         other => Some(other),
     };

@@ -127,7 +127,7 @@ impl Op {
             Self::Linear(op) => op.parameters(),
             Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
-            Self::Recurrent(op) => op.kind.parameters(),
+            Self::Recurrent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.stored_rows()) * u128::from(op.width),
             Self::Vector(op) => u128::from(if op.buffer { 0 } else { op.elements }),
             Self::Idle(op) => op.parameters(),

@@ -90,6 +90,11 @@ XLM = {"vocab_size": 131, "emb_dim": 60, "n_layers": 3, "n_heads": 6, "max_posit
        **TOKENS}
 INKLING = {**WIDE, **EXPERTS, "sliding_window_size": 7, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 2,
            "swa_head_dim": 10, "d_rel": 5, "rel_extent": 11, "n_routed_experts": 7, "n_shared_experts": 2}
+INKLING2 = {"vocab_size": 137, "unpadded_vocab_size": 131, "hidden_size": 60, "num_attention_heads": 6,
+            "num_key_value_heads": 3, "head_dim": 14, "max_position_embeddings": 64, **TOKENS, **EXPERTS,
+            "sliding_window_size": 7, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 10,
+            "d_rel": 5, "rel_extent": 11, "n_routed_experts": 7, "n_layers_per_attn_res_block": 2}
+INKLING2_LOOP = {**INKLING2, "loop_layer_index_start": 2, "loop_layer_index_end": 6, "loop_gate_rank": 13}
 CTRL = {"vocab_size": 131, "n_positions": 64, "n_embd": 60, "n_layer": 3, "n_head": 6, "dff": 92, **TOKENS}
 MODERNBERT = {**SMALL, "num_hidden_layers": 5, "local_attention": 14}
 ROC_BERT = {**DECODER, "pronunciation_embed_dim": 14, "pronunciation_vocab_size": 23, "shape_embed_dim": 18,
@@ -637,6 +642,11 @@ CASES = {
     "inkling_text": {**INKLING, "num_hidden_layers": 7},
     "inkling_text@dense": {**INKLING, "intermediate_size": 34, "dense_intermediate_size": 92, "dense_mlp_idx": 1,
                            "conv_kernel_size": 3, "local_layer_ids": [0, 2]},
+    "inkling2_text": {**INKLING2, "num_hidden_layers": 7},
+    "inkling2_text@full": {**INKLING2, "num_hidden_layers": 4, "conv_kernel_size": 3,
+                           "layer_types": ["hybrid", "hybrid_sliding", "hybrid", "hybrid_sliding"]},
+    "inkling2_loop_text": {**INKLING2_LOOP, "num_hidden_layers": 7},
+    "inkling2_loop_text@once": {**INKLING2_LOOP, "num_hidden_layers": 6, "loop_num_passes": 1},
     "openai-gpt": GPT2,
     "openai-gpt@untied": {**GPT2, "tie_word_embeddings": False},
     "xlm": XLM,
@@ -651,8 +661,6 @@ UNRECORDED = {
     "gemma3n": "its tower needs another library; its text part is `gemma3n_text`",
     "gemma4_assistant": "reads the keys and values of the model that it drafts for",
     "gemma4_unified_assistant": "reads the keys and values of the model that it drafts for",
-    "inkling2_loop_text": "nobody has counted it yet",
-    "inkling2_text": "nobody has counted it yet",
     "prophetnet": "runs a stream for each of the next tokens",
     "reformer": "attention depends on hashes, and a cached pass fails",
     "xlnet": "generates by permutations of the sequence",

@@ -79,9 +79,11 @@ EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_lay
              "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
              "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent", "conv_qk_depthwise", "conv_qk_grouped",
-             "v_proj_delayed", "k_sconv", "v_sconv", "attn_sconv", "mlp_sconv"}
+             "v_proj_delayed", "k_sconv", "v_sconv", "attn_sconv", "mlp_sconv", "sconv",
+             "post_attention_convolution", "post_mlp_convolution"}
 CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head", "attn_hyper_connection", "mlp_hyper_connection",
-               "hyper_connection_mixer"}
+               "hyper_connection_mixer", "attention_input", "mlp_input", "final_input", "message_input",
+               "q_message_gate", "k_message_gate", "v_message_gate", "mlp_message_gate"}
 # Projections that are batched, by groups of heads.
 GROUPED = {"o_a_proj"}
 # What recurs under a name of attention's, by its class; and a block that is either.
@@ -343,7 +345,8 @@ def record(model_type, variant, given):
     config, loaded = saved(AutoConfig.for_model(model_type, **given))
     assert saved(loaded)[0] == config, "the config changes when saved again"
     model = build(loaded)
-    vocabulary = model.config.get_text_config().vocab_size
+    text = model.config.get_text_config()
+    vocabulary = getattr(text, "unpadded_vocab_size", text.vocab_size)
     counts = {
         "model_type": model_type,
         "variant": variant,

@@ -38,6 +38,7 @@ impl Kind {
                 let positions = match padding {
                     Padding::Both => runs.convolved(kernel)?,
                     Padding::Anew => runs.convolved_anew(kernel)?,
+                    Padding::Elements => 0,
                     Padding::Before(more) => {
                         passes.tokens()?.checked_add(times(more.into(), runs.passes())?)?
                     }

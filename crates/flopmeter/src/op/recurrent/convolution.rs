@@ -25,6 +25,8 @@ pub enum Padding {
     /// On both sides and without what was before; a single token is taken element by element
     /// (RecurrentGemma).
     Anew,
+    /// Not at all: its weights change from token to token, and it is taken element by element.
+    Elements,
     /// On one side, with what was before; so many positions more that a convolution after it needs.
     Before(u64),
 }

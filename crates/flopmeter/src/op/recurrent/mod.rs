@@ -27,6 +27,8 @@ pub struct Recurrent {
     pub module: &'static str,
     /// What it is.
     pub kind: Kind,
+    /// Whether the weights are another op's: the layer runs again.
+    pub shared_weights: bool,
     /// How the weights are stored, where there are any.
     pub storage: Storage,
     /// How an element of the state is stored.
@@ -142,11 +144,21 @@ impl Recurrent {
     /// A part of a recurrent layer.
     pub const fn new(module: &'static str, kind: Kind) -> Self {
         let bf16 = Storage::plain(Dtype::Bf16);
-        Self { module, kind, storage: bf16, state: bf16 }
+        Self { module, kind, shared_weights: false, storage: bf16, state: bf16 }
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> u128 {
+        if self.shared_weights { 0 } else { self.kind.parameters() }
     }
 
     /// Bits that the weights are stored in.
     pub fn stored_bits(&self) -> u128 {
+        if self.shared_weights { 0 } else { self.read_bits() }
+    }
+
+    /// Bits of weights that a pass reads.
+    pub(crate) fn read_bits(&self) -> u128 {
         self.kind.parameters() * self.storage.matrix_bits(1, 1)
     }
 
