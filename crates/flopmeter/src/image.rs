@@ -15,6 +15,7 @@ mod model;
 mod ratio;
 mod resized;
 mod seen;
+mod split;
 
 pub use anyres::{Anyres, Layout};
 pub use canvas::{Canvas, Canvases};
@@ -22,6 +23,7 @@ pub use longest::Longest;
 pub use ratio::Tiled;
 pub use resized::Resized;
 pub use seen::{Load, Seen};
+pub use split::Split;
 
 use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -152,6 +154,8 @@ pub enum Processor {
     Tiled(Tiled),
     /// Fitted into the best canvas of tiles, padding and all.
     Canvas(Canvas),
+    /// Enlarged or shrunk until its longer side fits, and cut into tiles.
+    Split(Split),
 }
 
 impl Processor {
@@ -173,6 +177,7 @@ impl Processor {
             Self::Anyres(processor) => Ok(processor.cut(image, images == 1)),
             Self::Tiled(processor) => Ok(processor.cut(image)),
             Self::Canvas(processor) => Ok(processor.cut(image)),
+            Self::Split(processor) => Ok(processor.cut(image)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tiles of the canvas that an image fits best: Llama 3.2 Vision's and Llama 4's.
+//! Tiles of the canvas that an image fits best: Llama 3.2 Vision's, Llama 4's and Command A Vision's.
 
 use super::{Cut, Image};
 
@@ -20,6 +20,11 @@ pub struct Canvas {
 pub enum Canvases {
     /// Llama 3.2 Vision's: one token stands for the image, and layers attend to what the tower gives.
     Attended,
+    /// Command A Vision's: each tile's vectors and a token after them, and a view of the whole where there are several.
+    Separated {
+        /// Vectors that a tile becomes.
+        features: u64,
+    },
     /// Llama 4's: vectors of each tile, tokens between them, and a view of the whole where there are several tiles.
     Embedded {
         /// Vectors that a tile becomes.
@@ -42,6 +47,10 @@ impl Canvas {
         match self.kind {
             // Vectors of the patches and of the class, attended to and not part of the prompt.
             Canvases::Attended => cut(tiles, tiles * (self.patches * self.patches + 1), 1),
+            Canvases::Separated { features } => {
+                let tiles = if tiles > 1 { tiles + 1 } else { tiles };
+                cut(tiles, tiles * features, tiles * (features + 1) + 2)
+            }
             // Start, image and end around the whole; tiles end in a separator each, between columns or after a row.
             Canvases::Embedded { features } if tiles == 1 => cut(1, features, features + 3),
             Canvases::Embedded { features } => {
@@ -72,7 +81,7 @@ impl Canvas {
         let across = (columns * self.side) as f64;
         let down = (rows * self.side) as f64;
         let scale = match self.kind {
-            Canvases::Attended => (across / width).min(down / height),
+            Canvases::Attended | Canvases::Separated { .. } => (across / width).min(down / height),
             // The class compares tensors, which divide in single precision.
             Canvases::Embedded { .. } => {
                 let single = |length: f64, of: f64| f64::from(length as f32 / of as f32);

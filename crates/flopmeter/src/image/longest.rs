@@ -3,15 +3,19 @@
 use super::{Cut, Image, whole};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Sides of at most `edge` pixels, in squares of `merge` × `merge` patches; each row of squares ends in a token.
+/// Sides of at most `edge` pixels, in squares of `merge` × `merge` patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Longest {
     /// Pixels of a patch's side.
     pub patch: u64,
     /// Patches of the side of a square that becomes one vector.
     pub merge: u64,
+    /// Pixels that sides are rounded up to whole numbers of.
+    pub unit: u64,
     /// The most pixels of a side.
     pub edge: u64,
+    /// Whether each row of squares ends in a token.
+    pub ends: bool,
 }
 
 impl Longest {
@@ -20,23 +24,27 @@ impl Longest {
         let (width, height) = image.sides();
         let ratio = (height / self.edge as f64).max(width / self.edge as f64);
         let fit = |length: f64| if ratio > 1.0 { (length / ratio).floor() } else { length };
-        let squares = |length| {
+        let patches = |length| {
             let pixels: u64 = whole(fit(length));
-            pixels.div_ceil(self.patch * self.merge)
+            pixels.div_ceil(self.unit) * self.unit / self.patch
         };
-        let (rows, columns) = (squares(height), squares(width));
-        if rows == 0 || columns == 0 {
-            let fact = format!(
-                "`{image}` has no pixel left of its shorter side when its longer one is {}",
-                self.edge
-            );
+        let (rows, columns) = (patches(height), patches(width));
+        let (down, across) = (rows / self.merge, columns / self.merge);
+        if down == 0 || across == 0 {
+            let fact = if ratio > 1.0 {
+                let edge = self.edge;
+                format!(
+                    "`{image}` has nothing left of its shorter side when its longer one is {edge}"
+                )
+            } else {
+                format!("`{image}` is smaller than a square of patches")
+            };
             return Err(Error::new(ErrorKind::Workload, "image", fact)
                 .hint("the model's processor refuses it"));
         }
-        Ok(Cut {
-            // The last separator is the image's end.
-            tokens: rows * (columns + 1),
-            ..Cut::whole(rows * self.merge, columns * self.merge, rows * columns)
-        })
+        let features = down * across;
+        let ends = if self.ends { down } else { 0 };
+        // The last of the ends is the image's.
+        Ok(Cut { tokens: features + ends, ..Cut::whole(rows, columns, features) })
     }
 }

@@ -20,7 +20,8 @@ import transformers
 from PIL import Image
 from transformers import AutoConfig
 
-from image_cases import IMAGE_CASES, ORDINARY
+from image_cases import IMAGE_CASES
+from image_processors import ORDINARY
 from record import CACHES, HERE, Counter, build, components, kinds, parameters, saved, versions
 
 # Images of one prompt, width and height: landscape, portrait, smaller than a patch, larger than any limit.

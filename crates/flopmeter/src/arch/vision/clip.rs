@@ -20,15 +20,31 @@ pub(super) struct Squares {
     pub class: u64,
 }
 
-/// The tower that `vision_config` names, its layers from `needed` on run for nothing.
+/// A class of such towers: what it takes where its config states nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Class {
+    /// Whether patches have no class beside them, and pooling may follow.
+    pub siglip: bool,
+    /// Whether it pools where no key says otherwise.
+    pub pools: bool,
+    pub width: u64,
+    pub heads: u64,
+    pub patch: u64,
+}
+
+const CLIP: Class = Class { siglip: false, pools: false, width: 768, heads: 12, patch: 32 };
+pub(super) const SIGLIP: Class = Class { siglip: true, pools: true, patch: 16, ..CLIP };
+
+/// The tower that `vision_config` names, its layers from `needed` on run for nothing; `default` if it names none.
 pub(super) fn squares(
     tower: &mut Tower<'_>,
+    default: &str,
     needed: impl FnOnce(u64) -> Result<u64>,
 ) -> Result<Squares> {
-    let kind = tower.config.text("model_type")?.unwrap_or("clip_vision_model").to_owned();
-    let siglip = match kind.as_str() {
-        "clip_vision_model" => false,
-        "siglip_vision_model" => true,
+    let kind = tower.config.text("model_type")?.unwrap_or(default).to_owned();
+    let class = match kind.as_str() {
+        "clip_vision_model" => CLIP,
+        "siglip_vision_model" => SIGLIP,
         other => {
             return Err(Error::new(
                 ErrorKind::Architecture,
@@ -38,17 +54,25 @@ pub(super) fn squares(
             .hint("clip_vision_model and siglip_vision_model are"));
         }
     };
+    squares_of(tower, class, needed)
+}
+
+/// A tower of a known class, its layers from `needed` on run for nothing.
+pub(super) fn squares_of(
+    tower: &mut Tower<'_>,
+    Class { siglip, pools, width, heads, patch }: Class,
+    needed: impl FnOnce(u64) -> Result<u64>,
+) -> Result<Squares> {
     let c = &tower.config;
-    let d = c.size_or("hidden_size", 768)?;
+    let d = c.size_or("hidden_size", width)?;
     let f = c.size_or("intermediate_size", 3072)?;
     let layers = c.size_or("num_hidden_layers", 12)?;
-    c.size_or("num_attention_heads", 12)?;
-    let query = c.maybe("num_attention_heads")?.unwrap_or(12);
+    let query = c.size_or("num_attention_heads", heads)?;
     let heads = super::heads(c, d, query)?;
     let channels = c.maybe("num_channels")?.unwrap_or(3);
     c.raw("projection_dim");
-    let (side, patch) = tower.patches(224, if siglip { 16 } else { 32 })?;
-    let pooled = siglip && tower.config.flag("vision_use_head", true)?;
+    let (side, patch) = tower.patches(224, patch)?;
+    let pooled = pools && tower.config.flag("vision_use_head", true)?;
     let class = u64::from(!siglip);
     let needed = needed(layers)?.min(layers);
     tower.once(
@@ -119,7 +143,7 @@ fn pool(tower: &mut Tower<'_>, d: u64, f: u64, heads: Heads) -> Result<()> {
 /// line ends; the vectors of an image see each other in the text part.
 pub(super) fn gemma3(tower: &mut Tower<'_>) -> Result<Processor> {
     const AROUND: u64 = 4;
-    let squares = squares(tower, Ok)?;
+    let squares = squares(tower, "siglip_vision_model", Ok)?;
     let features = tower.whole.size_or("mm_tokens_per_image", 256)?;
     let (from, to) = (squares.width, tower.text_width);
     let matrix: Op = Linear::new("mm_input_projection", Component::Vision, from, to).into();

@@ -1,7 +1,6 @@
 //! InternVL's tower: tiles with a class each, squares of patches side by side in one vector.
 
-use super::llama4::MOST_TILES;
-use super::{Tower, attend, linear};
+use super::{Tower, attend, linear, most_tiles};
 use crate::arch::parts::{layer_norm, rms_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Processor, Seen, Tiled};
@@ -81,16 +80,7 @@ pub(super) fn internvl(tower: &mut Tower<'_>) -> Result<Processor> {
         ],
     )?;
     whole.raw("image_seq_length");
-    let settings = tower.processor("GotOcr2ImageProcessor")?;
-    let least = settings.size_or("min_patches", 1)?;
-    let most = settings.size_or("max_patches", 12)?;
-    if most > MOST_TILES {
-        return Err(settings.contradiction(
-            "max_patches",
-            &format!("is {most}; the most that is believed is {MOST_TILES}"),
-        ));
-    }
-    whole.adopt(&settings);
+    let (least, most) = tiles(tower)?;
     Ok(Processor::Tiled(Tiled {
         side: side * patch,
         least,
@@ -100,4 +90,13 @@ pub(super) fn internvl(tower: &mut Tower<'_>) -> Result<Processor> {
         around_tile: 0,
         around: 2,
     }))
+}
+
+/// The fewest and the most tiles of GOT-OCR2's processor, which others use too.
+pub(super) fn tiles(tower: &Tower<'_>) -> Result<(u64, u64)> {
+    let settings = tower.processor("GotOcr2ImageProcessor")?;
+    let least = settings.size_or("min_patches", 1)?;
+    let most = settings.size_or("max_patches", 12)?;
+    tower.whole.adopt(&settings);
+    Ok((least, most_tiles(&settings, "max_patches", most)?))
 }

@@ -1,12 +1,9 @@
 //! Llama 4's tower: tiles with a class each, four patches shuffled into one vector.
 
-use super::{Tower, attend, linear};
+use super::{Tower, attend, linear, most_tiles};
 use crate::arch::parts::{layer_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Canvas, Canvases, Processor, Seen};
-
-/// The most tiles that are believed.
-pub(super) const MOST_TILES: u64 = 256;
 
 pub(super) fn llama4(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
@@ -67,12 +64,7 @@ pub(super) fn llama4(tower: &mut Tower<'_>) -> Result<Processor> {
     )?;
     let settings = tower.processor("Llama4ImageProcessor")?;
     let most = settings.size_or("max_patches", 16)?;
-    if most > MOST_TILES {
-        return Err(settings.contradiction(
-            "max_patches",
-            &format!("is {most}; the most that is believed is {MOST_TILES}"),
-        ));
-    }
+    let most = most_tiles(&settings, "max_patches", most)?;
     tower.whole.adopt(&settings);
     let kind = Canvases::Embedded { features };
     Ok(Processor::Canvas(Canvas { side: side * patch, most, patches: side, kind }))

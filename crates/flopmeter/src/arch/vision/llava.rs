@@ -1,14 +1,15 @@
 //! LLaVA's projectors, two matrices from the tower's width to the text part's, and their kin.
 
 use super::clip::{Squares, squares};
-use super::pixtral::pixtral;
 use super::{Tower, linear};
-use crate::arch::parts::{layer_norm, rms_norm, vector};
+use crate::arch::parts::{layer_norm, vector};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Anyres, Cut, Layout, Longest, Processor, Seen};
+use crate::image::{Anyres, Cut, Layout, Processor, Seen};
 use serde_json::Value;
 
+/// What a config that names no class means.
+const CLIP: &str = "clip_vision_model";
 /// The most canvases that are believed.
 const MOST_CANVASES: usize = 1024;
 
@@ -44,7 +45,7 @@ fn chosen(c: &Config, key: &'static str, default: &[i64], layers: u64) -> Result
 }
 
 /// Whether the vector of the class is left out.
-fn drops_class(c: &Config, default: bool) -> Result<bool> {
+pub(super) fn drops_class(c: &Config, default: bool) -> Result<bool> {
     match c.text("vision_feature_select_strategy")? {
         None => Ok(default),
         Some("default") => Ok(true),
@@ -56,11 +57,16 @@ fn drops_class(c: &Config, default: bool) -> Result<bool> {
     }
 }
 
-/// The tower of squares and the number of outputs that its projector takes.
-fn tower_of(tower: &mut Tower<'_>, key: &'static str, default: &[i64]) -> Result<(Squares, u64)> {
+/// The tower of squares, of `class` if the config names none, and the number of outputs that its projector takes.
+pub(super) fn tower_of(
+    tower: &mut Tower<'_>,
+    class: &str,
+    key: &'static str,
+    default: &[i64],
+) -> Result<(Squares, u64)> {
     let whole = tower.whole;
     let mut outputs = 0;
-    let squares = squares(tower, |layers| {
+    let squares = squares(tower, class, |layers| {
         let chosen = chosen(whole, key, default, layers)?;
         outputs = chosen.outputs;
         Ok(chosen.needed)
@@ -85,7 +91,7 @@ fn project(tower: &mut Tower<'_>, from: u64, reads: Seen) -> Result<()> {
 /// LLaVA 1.5: one square, its patches the image's tokens.
 pub(super) fn llava(tower: &mut Tower<'_>) -> Result<Processor> {
     tower.whole.raw("image_seq_length");
-    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-2])?;
+    let (squares, outputs) = tower_of(tower, CLIP, "vision_feature_layer", &[-2])?;
     let class = if drops_class(tower.whole, true)? { 0 } else { squares.class };
     project(tower, outputs * squares.width, Seen::patches(class))?;
     let features = squares.side * squares.side + class;
@@ -100,7 +106,7 @@ pub(super) fn vipllava(tower: &mut Tower<'_>) -> Result<Processor> {
     } else {
         "vision_feature_layer"
     };
-    let (squares, outputs) = tower_of(tower, key, &[-2, -5, -8, -11, 6])?;
+    let (squares, outputs) = tower_of(tower, CLIP, key, &[-2, -5, -8, -11, 6])?;
     let (from, to) = (outputs * squares.width, tower.text_width);
     tower.once(
         "projector",
@@ -118,7 +124,7 @@ pub(super) fn vipllava(tower: &mut Tower<'_>) -> Result<Processor> {
 /// LLaVA-NeXT: tiles of the best canvas and a view of the whole, with a vector that ends each row.
 pub(super) fn llava_next(tower: &mut Tower<'_>) -> Result<Processor> {
     tower.whole.raw("image_seq_length");
-    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-2])?;
+    let (squares, outputs) = tower_of(tower, CLIP, "vision_feature_layer", &[-2])?;
     let class = if drops_class(tower.whole, true)? { 0 } else { squares.class };
     let canvases =
         canvases(tower.whole, &[(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)])?;
@@ -127,7 +133,7 @@ pub(super) fn llava_next(tower: &mut Tower<'_>) -> Result<Processor> {
 
 /// LLaVA-OneVision: the same, with at most so many patches.
 pub(super) fn llava_onevision(tower: &mut Tower<'_>) -> Result<Processor> {
-    let (squares, outputs) = tower_of(tower, "vision_feature_layer", &[-1])?;
+    let (squares, outputs) = tower_of(tower, "siglip_vision_model", "vision_feature_layer", &[-1])?;
     let class = if drops_class(tower.whole, false)? { 0 } else { squares.class };
     // One to six tiles of 384 pixels down and across.
     let sides = || (1..=6).map(|tiles| 384 * tiles);
@@ -187,37 +193,4 @@ fn canvases(c: &Config, default: &[(u64, u64)]) -> Result<Vec<(u64, u64)>> {
     let canvases: Option<Vec<(u64, u64)>> = listed.iter().map(canvas).collect();
     canvases
         .ok_or_else(|| c.contradiction(KEY, "has a canvas that is no height and width in pixels"))
-}
-
-/// Mistral 3: Pixtral's tower, squares of patches merged into one vector each.
-pub(super) fn mistral3(tower: &mut Tower<'_>) -> Result<Processor> {
-    let seen = pixtral(tower)?;
-    let merge = tower.whole.size_or("spatial_merge_size", 2)?;
-    let outputs = match tower.whole.raw("vision_feature_layer") {
-        Some(Value::Array(layers)) => layers.len() as u64,
-        _ => 1,
-    };
-    let bias = tower.whole.flag("multimodal_projector_bias", false)?;
-    let (d, to) = (seen.width, tower.text_width);
-    tower.once(
-        "projector",
-        Seen::features(),
-        [
-            rms_norm("multi_modal_projector.norm", d),
-            linear("multi_modal_projector.patch_merger.merging_layer", merge * merge * d, d, false),
-            linear("multi_modal_projector.linear_1", outputs * d, to, bias),
-            linear("multi_modal_projector.linear_2", to, to, bias),
-        ],
-    )?;
-    let settings = tower.processor("PixtralImageProcessor")?;
-    let edge = match settings.child("size")? {
-        Some(size) => size.size("longest_edge")?,
-        // As the model's own processor has it.
-        None => {
-            settings.note_default("size", &format!("the tower's {}", seen.longest));
-            seen.longest
-        }
-    };
-    tower.whole.adopt(&settings);
-    Ok(Processor::Longest(Longest { patch: seen.patch, merge, edge }))
 }

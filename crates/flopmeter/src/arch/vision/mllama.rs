@@ -1,7 +1,6 @@
 //! Llama 3.2 Vision's tower: the tiles of an image see each other, twice, and the text part's layers see them.
 
-use super::llama4::MOST_TILES;
-use super::{Tower, attend, linear};
+use super::{Tower, attend, linear, most_tiles};
 use crate::arch::parts::{layer_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Canvas, Canvases, Processor, Seen};
@@ -21,12 +20,7 @@ pub(super) fn mllama(tower: &mut Tower<'_>) -> Result<Processor> {
     let tiles = c.size_or("max_num_tiles", 4)?;
     c.raw("intermediate_layers_indices");
     c.raw("supported_aspect_ratios");
-    if tiles > MOST_TILES {
-        return Err(c.contradiction(
-            "max_num_tiles",
-            &format!("is {tiles}; the most that is believed is {MOST_TILES}"),
-        ));
-    }
+    let tiles = most_tiles(c, "max_num_tiles", tiles)?;
     let (side, patch) = tower.patches(448, 14)?;
     let positions = side * side + 1;
     // Of every arrangement of tiles, and one for none.

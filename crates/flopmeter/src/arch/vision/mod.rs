@@ -9,6 +9,8 @@
 //! are merged. How an image becomes patches is its [`Processor`].
 
 mod clip;
+mod cohere;
+mod idefics;
 mod intern;
 mod llama4;
 mod llava;
@@ -42,18 +44,25 @@ type Build = fn(&mut Tower<'_>) -> Result<Processor>;
 
 /// The types whose tower is counted: the one list.
 const TOWERS: &[(&str, Build)] = &[
+    ("aya_vision", cohere::aya),
+    ("cohere2_vision", cohere::cohere2),
     ("gemma3", clip::gemma3),
+    ("idefics3", idefics::idefics3),
     ("internvl", intern::internvl),
+    ("lighton_ocr", pixtral::lighton_ocr),
     ("llama4", llama4::llama4),
     ("llava", llava::llava),
     ("llava_next", llava::llava_next),
     ("llava_onevision", llava::llava_onevision),
-    ("mistral3", llava::mistral3),
+    ("mistral3", pixtral::mistral3),
     ("mllama", mllama::mllama),
     ("qwen2_5_vl", qwen::qwen2_5),
     ("qwen2_vl", qwen::qwen2),
-    ("qwen3_vl", qwen::qwen3),
-    ("qwen3_vl_moe", qwen::qwen3),
+    ("qwen3_5", qwen::qwen3_5),
+    ("qwen3_5_moe", qwen::qwen3_5),
+    ("qwen3_vl", qwen::qwen3_vl),
+    ("qwen3_vl_moe", qwen::qwen3_vl),
+    ("smolvlm", idefics::idefics3),
     ("vipllava", llava::vipllava),
 ];
 
@@ -164,6 +173,18 @@ fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
         return Err(c.contradiction("hidden_size", &fact));
     }
     Ok(Heads { query: count, kv: count, dim: width / count })
+}
+
+/// The most tiles that are believed.
+const MOST_TILES: u64 = 256;
+
+/// A number of tiles that is believed.
+fn most_tiles(c: &Config, key: &'static str, tiles: u64) -> Result<u64> {
+    if tiles > MOST_TILES {
+        let fact = format!("is {tiles}; the most that is believed is {MOST_TILES}");
+        return Err(c.contradiction(key, &fact));
+    }
+    Ok(tiles)
 }
 
 /// A product of the tower.

@@ -143,13 +143,9 @@ pub(super) fn qwen2_5(tower: &mut Tower<'_>) -> Result<Processor> {
     sizes.processor(tower)
 }
 
-/// Qwen3-VL: positions from a table, and outputs of some layers merged for the text part's first layers.
-pub(super) fn qwen3(tower: &mut Tower<'_>) -> Result<Processor> {
+/// Qwen3-VL: outputs of some layers are merged for the text part's first layers, too.
+pub(super) fn qwen3_vl(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
-    let sizes = Sizes::read(c, ("hidden_size", 1152), 27, 16)?;
-    let f = c.size_or("intermediate_size", 4304)?;
-    let to = c.size_or("out_hidden_size", 3584)?;
-    let positions = c.size_or("num_position_embeddings", 2304)?;
     let deep = match c.counts("deepstack_visual_indexes")? {
         Some(listed) => listed.len() as u64,
         None => {
@@ -157,6 +153,22 @@ pub(super) fn qwen3(tower: &mut Tower<'_>) -> Result<Processor> {
             3
         }
     };
+    qwen3(tower, deep)
+}
+
+/// Qwen3.5: the last layer's alone. Its files list no others, and the class reads no list.
+pub(super) fn qwen3_5(tower: &mut Tower<'_>) -> Result<Processor> {
+    tower.config.raw("deepstack_visual_indexes");
+    qwen3(tower, 0)
+}
+
+/// Positions from a table, and mergers of the last layer's output and of `deep` others'.
+fn qwen3(tower: &mut Tower<'_>, deep: u64) -> Result<Processor> {
+    let c = &tower.config;
+    let sizes = Sizes::read(c, ("hidden_size", 1152), 27, 16)?;
+    let f = c.size_or("intermediate_size", 4304)?;
+    let to = c.size_or("out_hidden_size", 3584)?;
+    let positions = c.size_or("num_position_embeddings", 2304)?;
     let (d, square) = (sizes.width, sizes.square());
     tower.once("patches", Seen::patches(0), [linear("patch_embed.proj", sizes.from, d, true)])?;
     tower.stack("tower", PATH, Seen::patches(0), |builder| {

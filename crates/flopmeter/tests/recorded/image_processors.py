@@ -1,0 +1,125 @@
+"""The processors that cut images for the models of image_cases.py: the real ones of their classes, each made from the
+settings of its preprocessor_config.json and a tokenizer that knows its special tokens."""
+
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+ORDINARY = "word"
+
+
+def tokenizer(special, **named):
+    """A tokenizer of one word and special tokens, `named` ones as attributes too."""
+    vocabulary = {"[UNK]": 0, ORDINARY: 1}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", bos_token=None, extra_special_tokens=named)
+    fast.add_tokens([token for token in special if token not in vocabulary], special_tokens=True)
+    fast.pad_token = "[UNK]"
+    return fast
+
+
+def cells(name):
+    """Names of the tiles of an image, row by row."""
+    return [name.format(row, column) for row in range(1, 13) for column in range(1, 13)]
+
+
+def pillow(name):
+    """The class of a processor that resizes with Pillow."""
+    return getattr(transformers, f"{name}Pil")
+
+
+def qwen(settings):
+    known = tokenizer(["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"])
+    images = pillow("Qwen2VLImageProcessor")(**settings)
+    return transformers.Qwen2VLProcessor(images, known, transformers.Qwen2VLVideoProcessor(**settings))
+
+
+def qwen3(settings):
+    known = tokenizer(["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"])
+    images = pillow("Qwen2VLImageProcessor")(**settings)
+    return transformers.Qwen3VLProcessor(images, known, transformers.Qwen3VLVideoProcessor())
+
+
+def gemma3(settings):
+    known = tokenizer(["\n\n"], image_token="<image>", boi_token="<boi>", eoi_token="<eoi>")
+    images = pillow("Gemma3ImageProcessor")(**settings)
+    return transformers.Gemma3Processor(images, known, image_seq_length=16)
+
+
+def llava(settings):
+    images = pillow("CLIPImageProcessor")(**settings)
+    return transformers.LlavaProcessor(images, tokenizer(["<image>"]), patch_size=4, num_additional_image_tokens=1,
+                                       vision_feature_select_strategy="default")
+
+
+def llava_next(settings):
+    images = pillow("LlavaNextImageProcessor")(**settings)
+    return transformers.LlavaNextProcessor(images, tokenizer(["<image>"]), patch_size=4, num_additional_image_tokens=1,
+                                           vision_feature_select_strategy="default")
+
+
+def llava_onevision(settings):
+    images = pillow("LlavaOnevisionImageProcessor")(**settings)
+    return transformers.LlavaOnevisionProcessor(
+        images, tokenizer(["<image>", "<video>"]), transformers.LlavaOnevisionVideoProcessor(), num_image_tokens=36,
+        vision_feature_select_strategy="full", vision_aspect_ratio="anyres_max_4")
+
+
+def pixtral(settings):
+    images = pillow("PixtralImageProcessor")(**settings)
+    known = tokenizer(["[IMG]", "[IMG_BREAK]", "[IMG_END]"])
+    return transformers.PixtralProcessor(images, known, patch_size=4, spatial_merge_size=2)
+
+
+def mllama(settings):
+    known = tokenizer(["<|python_tag|>", "<bos>"], image_token="<|image|>")
+    known.bos_token = "<bos>"
+    return transformers.MllamaProcessor(pillow("MllamaImageProcessor")(**settings), known)
+
+
+def llama4(settings):
+    known = tokenizer(["<|image|>", "<|image_start|>", "<|image_end|>", "<|patch|>", "<|tile_x_separator|>",
+                       "<|tile_y_separator|>"])
+    images = transformers.Llama4ImageProcessor(**settings)
+    return transformers.Llama4Processor(images, known, patch_size=4, pixel_shuffle_ratio=0.5)
+
+
+def internvl(settings):
+    known = tokenizer([], start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>",
+                      video_token="<video>")
+    images = pillow("GotOcr2ImageProcessor")(**settings)
+    return transformers.InternVLProcessor(images, known, transformers.InternVLVideoProcessor(), image_seq_length=16)
+
+
+def idefics3(settings):
+    known = tokenizer(["<fake_token_around_image>", "<image>", "<global-img>", "\n", "\n\n", *cells("<row_{}_col_{}>")])
+    images = pillow("Idefics3ImageProcessor")(**settings)
+    return transformers.Idefics3Processor(images, known, image_seq_len=16)
+
+
+def smolvlm(settings):
+    known = tokenizer(["\n", "\n\n", *cells("<row_{}_col_{}>")], fake_image_token="<fake_token_around_image>",
+                      image_token="<image>", global_image_token="<global-img>", end_of_utterance_token="<end>")
+    images = pillow("SmolVLMImageProcessor")(**settings)
+    return transformers.SmolVLMProcessor(images, known, transformers.SmolVLMVideoProcessor(), image_seq_len=16)
+
+
+def aya_vision(settings):
+    tiles = [f"TILE_{tile}" for tile in range(1, 13)]
+    known = tokenizer(["<image>", "<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "TILE_GLOBAL", *tiles])
+    images = pillow("GotOcr2ImageProcessor")(**settings)
+    return transformers.AyaVisionProcessor(images, known, patch_size=4, img_size=32, downsample_factor=2)
+
+
+def cohere2_vision(settings):
+    known = tokenizer([], image_token="<|IMG_PATCH|>", boi_token="<|START_OF_IMG|>", eoi_token="<|END_OF_IMG|>",
+                      img_line_break_token="<|IMG_LINE_BREAK|>")
+    return transformers.Cohere2VisionProcessor(transformers.Cohere2VisionImageProcessor(**settings), known)
+
+
+def lighton_ocr(settings):
+    known = tokenizer([], image_token="<|image_pad|>", image_break_token="<|vision_pad|>",
+                      image_end_token="<|vision_end|>")
+    images = pillow("PixtralImageProcessor")(**settings)
+    return transformers.LightOnOcrProcessor(images, known, patch_size=4, spatial_merge_size=2)
