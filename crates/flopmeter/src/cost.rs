@@ -129,7 +129,7 @@ impl Model {
 
     /// FLOPs of some passes after `sampled` of whose tokens one is sampled.
     pub(crate) fn pass_flops(&self, passes: Passes, sampled: u64, rule: Rule) -> Option<Counts> {
-        let run = Run { passes, sampled, source: 0, ahead: 0 };
+        let run = Run { passes, sampled, source: 0, ahead: [0, 0] };
         let mut counts = Counts::default();
         let mut add = |component: Component, flops: u128| {
             counts[component] = counts[component].checked_add(flops)?;

@@ -9,7 +9,10 @@
 //! divides in floating point, so does this.
 
 mod anyres;
+mod budget;
 mod canvas;
+mod covered;
+mod limited;
 mod longest;
 mod model;
 mod ratio;
@@ -18,7 +21,10 @@ mod seen;
 mod split;
 
 pub use anyres::{Anyres, Layout};
+pub use budget::Budget;
 pub use canvas::{Canvas, Canvases};
+pub use covered::Covered;
+pub use limited::Limited;
 pub use longest::Longest;
 pub use ratio::Tiled;
 pub use resized::Resized;
@@ -118,19 +124,30 @@ pub struct Cut {
     pub features: u64,
     /// Positions that the image adds to the prompt: its vectors, and what the processor puts between and around them.
     pub tokens: u64,
-    /// Whether its vectors see those after them in the prompt too.
-    pub both_ways: bool,
+    /// Where its vectors see those after them in the prompt too.
+    pub ahead: Ahead,
+}
+
+/// The layers of the text part in which a vector of an image sees those of the same image that come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ahead {
+    /// None: as tokens do.
+    Never,
+    /// Those with a window.
+    InWindows,
+    /// All.
+    Always,
 }
 
 impl Cut {
     /// One tile of `rows` × `columns` patches, of which `features` vectors come that are the image's tokens.
     pub(crate) const fn whole(rows: u64, columns: u64, features: u64) -> Self {
-        Self { tiles: 1, rows, columns, features, tokens: features, both_ways: false }
+        Self { tiles: 1, rows, columns, features, tokens: features, ahead: Ahead::Never }
     }
 
-    /// Pairs of one of its vectors and a later one that it sees in the prompt.
-    pub(crate) fn ahead(&self) -> u64 {
-        if self.both_ways { self.features * (self.features.saturating_sub(1)) / 2 } else { 0 }
+    /// Pairs of one of its vectors and a later one.
+    pub(crate) fn pairs_ahead(&self) -> u64 {
+        self.features * (self.features.saturating_sub(1)) / 2
     }
 
     /// Patches of a tile.
@@ -156,6 +173,12 @@ pub enum Processor {
     Canvas(Canvas),
     /// Enlarged or shrunk until its longer side fits, and cut into tiles.
     Split(Split),
+    /// Enlarged or shrunk to as many patches as there may be.
+    Budget(Budget),
+    /// Shrunk to no more patches than there may be, and filled up to whole squares of them.
+    Limited(Limited),
+    /// Stretched over the fewest tiles that show most of it.
+    Covered(Covered),
 }
 
 impl Processor {
@@ -178,6 +201,9 @@ impl Processor {
             Self::Tiled(processor) => Ok(processor.cut(image)),
             Self::Canvas(processor) => Ok(processor.cut(image)),
             Self::Split(processor) => Ok(processor.cut(image)),
+            Self::Budget(processor) => processor.cut(image),
+            Self::Limited(processor) => Ok(processor.cut(image)),
+            Self::Covered(processor) => Ok(processor.cut(image)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is asked of a model: sequences, never averages of them.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Cut, Image};
+use crate::image::{Ahead, Cut, Image};
 use crate::passes::{Mask, Passes};
 
 /// The most images of a prompt.
@@ -55,8 +55,9 @@ pub struct Workload {
     images: Vec<Image>,
     /// What a model makes of them, equal ones together with their number.
     cuts: Vec<(Cut, u64)>,
-    /// Pairs of a token of an image and one after it that it sees, in each prompt.
-    ahead: u64,
+    /// Pairs of a token of an image and one after it that it sees, in each prompt: in all layers, and in those with a
+    /// window besides.
+    ahead: [u64; 2],
 }
 
 /// The passes of one sequence in a phase, and what they work on.
@@ -67,20 +68,33 @@ pub(crate) struct Run {
     pub sampled: u64,
     /// Positions of the source, 0 where there is none.
     pub source: u64,
-    /// Pairs of a token of an image and one after it that it sees, in a pass over the prompt.
-    pub ahead: u64,
+    /// Pairs of a token of an image and one after it that it sees, in a pass over the prompt: in all layers, and in
+    /// those with a window besides.
+    pub ahead: [u64; 2],
 }
 
 impl Run {
     /// One pass over `rows` positions, of which nothing is sampled.
     pub const fn once(rows: u64) -> Self {
-        Self { passes: Passes::Prefill { past: 0, new: rows }, sampled: 0, source: 0, ahead: 0 }
+        Self {
+            passes: Passes::Prefill { past: 0, new: rows },
+            sampled: 0,
+            source: 0,
+            ahead: [0, 0],
+        }
     }
 
     /// Pairs of a token and a position that it sees.
     pub fn pairs(&self, mask: Mask) -> Option<u128> {
-        let ahead = u128::from(self.ahead).checked_mul(self.passes.count().into())?;
+        let ahead = u128::from(self.pairs_ahead(mask)).checked_mul(self.passes.count().into())?;
         self.passes.pairs(mask)?.checked_add(ahead)
+    }
+
+    /// Those of a token and one after it, in a pass.
+    pub fn pairs_ahead(&self, mask: Mask) -> u64 {
+        let [always, in_windows] = self.ahead;
+        let windowed = matches!(mask, Mask::Sliding { .. });
+        always.saturating_add(if windowed { in_windows } else { 0 })
     }
 
     /// Positions of the source whose keys and values the passes compute.
@@ -155,7 +169,7 @@ impl Workload {
             sources: Vec::new(),
             images: Vec::new(),
             cuts: Vec::new(),
-            ahead: 0,
+            ahead: [0, 0],
         }
     }
 
@@ -235,10 +249,15 @@ impl Workload {
     /// The same requests as a model runs them that sees their images, `cuts` with their numbers: their tokens are in
     /// each prompt, and layers attend to `source` positions. `None` if a prompt does not fit.
     pub(crate) fn seeing(&self, source: u64, cuts: Vec<(Cut, u64)>) -> Option<Self> {
-        let (mut tokens, mut ahead) = (0_u64, 0_u64);
+        let (mut tokens, mut ahead) = (0_u64, [0_u64; 2]);
         for (cut, count) in &cuts {
             tokens = tokens.checked_add(cut.tokens.checked_mul(*count)?)?;
-            ahead = ahead.checked_add(cut.ahead().checked_mul(*count)?)?;
+            let layers = match cut.ahead {
+                Ahead::Never => continue,
+                Ahead::Always => &mut ahead[0],
+                Ahead::InWindows => &mut ahead[1],
+            };
+            *layers = layers.checked_add(cut.pairs_ahead().checked_mul(*count)?)?;
         }
         let mut sequences = self.sequences.clone();
         for sequence in &mut sequences {
@@ -313,7 +332,7 @@ impl Workload {
     pub(crate) fn run(&self, sequence: &Sequence, source: u64, phase: Phase) -> Run {
         let passes = self.passes(sequence, phase);
         // Decoding has passes of one token, which is no image's.
-        let ahead = if matches!(passes, Passes::Decode { .. }) { 0 } else { self.ahead };
+        let ahead = if matches!(passes, Passes::Decode { .. }) { [0, 0] } else { self.ahead };
         Run { passes, sampled: self.sampled(sequence, phase), source, ahead }
     }
 

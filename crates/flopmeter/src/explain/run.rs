@@ -56,9 +56,10 @@ impl Lines {
             if !masks.contains(&mask) {
                 masks.push(mask);
                 let mut line = pairs_line(passes, mask.0, mask.1)?;
-                if !mask.1 && self.run.ahead > 0 {
+                let ahead = self.run.pairs_ahead(mask.0);
+                if !mask.1 && ahead > 0 {
                     line.formula += " + pairs of an image's tokens with those after them";
-                    line.numbers += &format!(" + {}", self.run.ahead);
+                    line.numbers += &format!(" + {ahead}");
                     line.result = self.run.pairs(mask.0)?.to_string();
                 }
                 lines.push(line);

@@ -1,6 +1,6 @@
 //! LLaVA-NeXT's resolutions: the image fitted into the best of several, padding taken out of its patches again.
 
-use super::{Cut, Image, whole};
+use super::{Ahead, Cut, Image, whole};
 
 /// Canvases that an image is fitted into, in tiles of `side` pixels, and a view of the whole before them.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl Anyres {
             columns: self.patches,
             features,
             tokens: features,
-            both_ways: false,
+            ahead: Ahead::Never,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tiles of the canvas that an image fits best: Llama 3.2 Vision's, Llama 4's and Command A Vision's.
 
-use super::{Cut, Image};
+use super::{Ahead, Cut, Image};
 
 /// Canvases of up to `most` tiles of `side` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Canvas {
             columns: self.patches,
             features,
             tokens,
-            both_ways: false,
+            ahead: Ahead::Never,
         };
         match self.kind {
             // Vectors of the patches and of the class, attended to and not part of the prompt.

@@ -1,6 +1,6 @@
 //! InternVL's tiles: the arrangement whose ratio of sides is nearest, and a small view of the whole beside it.
 
-use super::{Cut, Image};
+use super::{Ahead, Cut, Image};
 
 /// Tiles of `side` pixels, `least` to `most` of them, and one of the whole image where there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,7 @@ pub struct Tiled {
 
 impl Tiled {
     pub(super) fn cut(&self, image: Image) -> Cut {
-        let (columns, rows) = self.arrangement(image);
-        let tiles = columns * rows;
+        let tiles = Self::nearest(self.side, (self.least, self.most), image);
         // The whole, too, where it is not the only tile.
         let tiles = if tiles > 1 { tiles + 1 } else { tiles };
         let features = tiles * self.features;
@@ -34,28 +33,28 @@ impl Tiled {
             columns: self.patches,
             features,
             tokens: features + tiles * self.around_tile + self.around,
-            both_ways: false,
+            ahead: Ahead::Never,
         }
     }
 
-    /// Columns and rows of tiles. Arrangements are tried by their number of tiles; of equally near ones a larger is
+    /// The number of tiles of `side` pixels, within two numbers of them. Arrangements are tried by their number of tiles; of equally near ones a larger is
     /// taken while the image covers more than half of it.
     #[allow(clippy::cast_precision_loss)]
-    fn arrangement(&self, image: Image) -> (u64, u64) {
+    pub(super) fn nearest(side: u64, (least, most): (u64, u64), image: Image) -> u64 {
         let (width, height) = image.sides();
         let ratio = width / height;
-        let mut best = (1, 1);
+        let mut best = 1;
         let mut nearest = f64::INFINITY;
-        for tiles in self.least..=self.most {
+        for tiles in least..=most {
             for columns in (1..=tiles).filter(|columns| tiles.is_multiple_of(*columns)) {
                 let rows = tiles / columns;
                 let distance = (ratio - columns as f64 / rows as f64).abs();
-                let covered = 0.5 * (self.side * self.side) as f64 * columns as f64 * rows as f64;
+                let covered = 0.5 * (side * side) as f64 * columns as f64 * rows as f64;
                 if distance < nearest {
                     nearest = distance;
-                    best = (columns, rows);
+                    best = tiles;
                 } else if distance == nearest && width * height > covered {
-                    best = (columns, rows);
+                    best = tiles;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Qwen2-VL's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
+//! Qwen2-VL's and GLM-4V's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
 
 use super::{Cut, Image, whole};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +13,9 @@ pub struct Resized {
     pub patch: u64,
     /// Patches of the side of a square that becomes one vector.
     pub merge: u64,
+    /// How many times its pixels count; 1 of Qwen's, the frames of a patch of GLM's, which enlarges to a square of patches
+    /// first.
+    pub frames: u64,
     /// The fewest pixels of a resized image.
     pub least: u64,
     /// The most pixels of a resized image.
@@ -20,9 +23,10 @@ pub struct Resized {
 }
 
 impl Resized {
+    #[allow(clippy::cast_precision_loss)]
     pub(super) fn cut(&self, image: Image) -> Result<Cut> {
-        let (width, height) = (image.width(), image.height());
-        if width.max(height) > GREATEST_RATIO * width.min(height) {
+        let (width, height) = self.enlarged(image);
+        if width.max(height) > GREATEST_RATIO as f64 * width.min(height) {
             return Err(Error::new(
                 ErrorKind::Workload,
                 "image",
@@ -30,25 +34,37 @@ impl Resized {
             )
             .hint("the model's processor refuses it"));
         }
-        let (rows, columns) = self.squares(image);
+        let (rows, columns) = self.squares(width, height);
         Ok(Cut::whole(rows * self.merge, columns * self.merge, rows * columns))
+    }
+
+    /// Width and height at which GLM's resizing begins.
+    #[allow(clippy::cast_precision_loss)]
+    fn enlarged(&self, image: Image) -> (f64, f64) {
+        let (width, height) = image.sides();
+        let side = (self.patch * self.merge) as f64;
+        if self.frames > 1 && width.min(height) < side {
+            let scale = (side / height).max(side / width);
+            return ((width * scale).trunc(), (height * scale).trunc());
+        }
+        (width, height)
     }
 
     /// Rows and columns of squares of `merge` × `merge` patches.
     #[allow(clippy::cast_precision_loss)]
-    fn squares(&self, image: Image) -> (u64, u64) {
-        let (width, height) = image.sides();
+    fn squares(&self, width: f64, height: f64) -> (u64, u64) {
         let side = (self.patch * self.merge) as f64;
+        let frames = self.frames as f64;
         // Python rounds halves to even.
         let (rows, columns) = ((height / side).round_ties_even(), (width / side).round_ties_even());
-        let pixels = rows * side * columns * side;
+        let pixels = frames * (rows * side) * (columns * side);
         let (least, most) = (self.least as f64, self.most as f64);
         let (rows, columns) = if pixels > most {
-            let shrink = (height * width / most).sqrt();
+            let shrink = (frames * height * width / most).sqrt();
             let fit = |length: f64| (length / shrink / side).floor().max(1.0);
             (fit(height), fit(width))
         } else if pixels < least {
-            let grow = (least / (height * width)).sqrt();
+            let grow = (least / (frames * height * width)).sqrt();
             let fit = |length: f64| (length * grow / side).ceil();
             (fit(height), fit(width))
         } else {

@@ -23,6 +23,8 @@ enum Rows {
     Probe,
     Tiles { rows: u64, most: u64 },
     Together { rows: u64, most: u64 },
+    UpTo { most: u64 },
+    Averages { rows: u64, of: u64 },
 }
 
 /// Rows of a stack for the images of one prompt, and pairs of rows that see each other.
@@ -80,6 +82,16 @@ impl Seen {
     /// multiple of eight.
     pub const fn together(rows: u64, most: u64) -> Self {
         Self::of(Rows::Together { rows, most })
+    }
+
+    /// The patches; the reference implementation fills each image up to `most`.
+    pub const fn up_to(most: u64) -> Self {
+        Self::of(Rows::UpTo { most })
+    }
+
+    /// `rows` averages of `of` patches, which the reference implementation multiplies out.
+    pub const fn averages(rows: u64, of: u64) -> Self {
+        Self::of(Rows::Averages { rows, of }).for_nothing()
     }
 
     const fn of(rows: Rows) -> Self {
@@ -152,6 +164,12 @@ impl Seen {
             Rows::Together { rows, most } if by_reference => {
                 of_each(1, u128::from(most).checked_mul(rows.next_multiple_of(8).into())?)
             }
+            Rows::UpTo { most } if by_reference => of_each(tiles, most.into()),
+            Rows::UpTo { .. } => of_each(tiles, patches),
+            Rows::Averages { rows, of } => {
+                let rows = tiles.checked_mul(rows.into())?;
+                Some(Load { rows, pairs: rows.checked_mul(of.into())? })
+            }
             Rows::Together { rows, .. } => of_each(1, tiles.checked_mul(rows.into())?),
         }
     }
@@ -161,6 +179,7 @@ impl Seen {
         match (self.rows, rule) {
             (Rows::SideBySide, Rule::ByReference) => "rows · rows of the whole batch",
             (Rows::Windows { .. }, _) => "Σ over windows of (height · width)²",
+            (Rows::Averages { .. }, _) => "Σ over images of averages · rows",
             (Rows::Probe, _) => "Σ over tiles of their patches",
             (Rows::Together { .. }, _) => "Σ over images of (tiles · rows)²",
             _ => "Σ over tiles of rows²",

@@ -6,8 +6,9 @@ an image in a text, and `feature` what the processor puts for each vector of it 
 """
 
 import image_processors as processors
-from cases import (DELTA, EXPERTS, GEMMA3, GROUPED, LLAMA4_TEXT, MROPE, QWEN3_MROPE, QWEN_MOE, ROTARY_GROUPED, WIDE,
-                   WINDOW)
+from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, MROPE, QWEN3_MROPE, QWEN_MOE, ROTARY_GROUPED,
+                   WIDE, WINDOW)
+from multimodal_cases import GLM_TEXT, GLM_TOKENS, MULTIMODAL
 
 VISION_TOKENS = {"image_token_id": 126, "video_token_id": 127, "vision_start_token_id": 128,
                  "vision_end_token_id": 129}
@@ -40,6 +41,15 @@ COHERE2 = {"model_type": "cohere2", **WIDE, **WINDOW, "num_hidden_layers": 4}
 PIXTRAL = {"model_type": "pixtral", "hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 3,
            "num_attention_heads": 2, "head_dim": 12, "image_size": 60, "patch_size": 4}
 PIXTRAL_CUT = {"size": {"longest_edge": 60}, "patch_size": {"height": 4, "width": 4}}
+GLM4V = {"text_config": {"model_type": "glm4v_text", **GLM_TEXT}, **GLM_TOKENS,
+         "vision_config": {"depth": 3, "hidden_size": 32, "intermediate_size": 28, "num_heads": 4, "image_size": 24,
+                           "patch_size": 4, "out_hidden_size": 144}}
+GLM_CUT = {"patch_size": 4, "merge_size": 2, "size": {"shortest_edge": 8 * 8 * 6, "longest_edge": 8 * 8 * 38}}
+GEMMA4_IMAGES = {"text_config": {"model_type": "gemma4_text", **GEMMA4}, "audio_config": None, "image_token_id": 126,
+                 "vision_config": {"hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 3,
+                                   "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16,
+                                   "patch_size": 4, "pooling_kernel_size": 2, "position_embedding_size": 80}}
+GEMMA4_CUT = {"patch_size": 4, "pooling_kernel_size": 2, "max_soft_tokens": 70}
 
 IMAGE_CASES = {
     "qwen2_vl": {
@@ -178,5 +188,53 @@ IMAGE_CASES = {
         "config": {"text_config": {"model_type": "ministral3", **WIDE}, "vision_config": PIXTRAL,
                    "image_token_index": 126, "spatial_merge_size": 2, "multimodal_projector_bias": True},
         "settings": PIXTRAL_CUT, "processor": processors.pixtral, "image": "[IMG]",
+    },
+    "glm4v": {"config": {**GLM4V, "tie_word_embeddings": True}, "settings": GLM_CUT, "processor": processors.glm4v,
+              "image": "<|image|>"},
+    "glm46v": {"config": GLM4V, "settings": {**GLM_CUT, "temporal_patch_size": 2}, "processor": processors.glm46v,
+               "image": "<|image|>"},
+    "glm4v_moe": {
+        "config": {**GLM4V, "text_config": MULTIMODAL["glm4v_moe"]["text_config"],
+                   "vision_config": {**GLM4V["vision_config"], "attention_bias": True}},
+        "settings": GLM_CUT, "processor": processors.glm4v, "image": "<|image|>",
+    },
+    "glm_ocr": {
+        "config": {**GLM4V, "text_config": {"model_type": "glm_ocr_text", **GLM_TEXT}}, "settings": GLM_CUT,
+        "processor": processors.glm46v, "image": "<|image|>",
+    },
+    "gemma4": {"config": GEMMA4_IMAGES, "settings": GEMMA4_CUT, "processor": processors.gemma4, "image": "<|image|>"},
+    "gemma4@both-ways": {
+        "config": {**GEMMA4_IMAGES,
+                   "text_config": {"model_type": "gemma4_text", **GEMMA4, "use_bidirectional_attention": "vision"},
+                   "vision_config": {**GEMMA4_IMAGES["vision_config"], "num_key_value_heads": 1, "standardize": True}},
+        "settings": GEMMA4_CUT, "processor": processors.gemma4, "image": "<|image|>",
+    },
+    "kimi_k25": {
+        "config": {"text_config": MULTIMODAL["kimi_k25"]["text_config"], **VISION_TOKENS, "tie_word_embeddings": False,
+                   "projection_hidden_size": 32,
+                   "vision_config": {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 4, "patch_size": 4, "pos_emb_height": 5,
+                                     "pos_emb_width": 5}},
+        "settings": {"patch_size": 4, "merge_size": 2, "max_patches": 60, "size": {"max_height": 24, "max_width": 24}},
+        "processor": processors.kimi_k25, "image": "<|media_pad|>",
+    },
+    "ovis2": {
+        "config": {"text_config": {"model_type": "qwen2", **GROUPED}, "image_token_id": 126, "hidden_size": 60,
+                   "vocab_size": 131, "visual_indicator_token_ids": [121, 122, 123, 124, 125],
+                   "vision_config": {"hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "image_size": 32, "patch_size": 4, "vocab_size": 50,
+                                     "hidden_stride": 2, "qkv_bias": True}},
+        "settings": {**TILE, "crop_to_patches": True, "max_patches": 7}, "processor": processors.ovis2,
+        "image": "<image>", "feature": "<IMG_ATOM>",
+    },
+    "ovis2@ratio": {
+        "config": {"text_config": {"model_type": "qwen2", **GROUPED}, "image_token_id": 126, "hidden_size": 60,
+                   "vocab_size": 131, "visual_indicator_token_ids": [121, 122, 123, 124, 125],
+                   "vision_config": {"hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "image_size": 16, "patch_size": 4, "vocab_size": 50,
+                                     "hidden_stride": 1, "mlp_bias": True, "tokenize_function": "st_argmax"}},
+        "settings": {"size": {"height": 16, "width": 16}, "crop_to_patches": True, "use_covering_area_grid": False,
+                     "min_patches": 2, "max_patches": 5},
+        "processor": processors.ovis2, "image": "<image>", "feature": "<IMG_ATOM>",
     },
 }

@@ -123,3 +123,35 @@ def lighton_ocr(settings):
                       image_end_token="<|vision_end|>")
     images = pillow("PixtralImageProcessor")(**settings)
     return transformers.LightOnOcrProcessor(images, known, patch_size=4, spatial_merge_size=2)
+
+
+GLM_TOKENS = ["<|image|>", "<|video|>", "<|begin_of_video|>", "<|end_of_video|>"]
+
+
+def glm4v(settings):
+    images = pillow("Glm4vImageProcessor")(**settings)
+    return transformers.Glm4vProcessor(images, tokenizer(GLM_TOKENS), transformers.Glm4vVideoProcessor())
+
+
+def glm46v(settings):
+    images = pillow("Glm46VImageProcessor")(**settings)
+    return transformers.Glm46VProcessor(images, tokenizer(GLM_TOKENS), transformers.Glm46VVideoProcessor())
+
+
+def gemma4(settings):
+    known = tokenizer([], image_token="<|image|>", boi_token="<boi>", eoi_token="<eoi>", audio_token="<|audio|>",
+                      boa_token="<boa>", eoa_token="<eoa>")
+    images = pillow("Gemma4ImageProcessor")(**settings)
+    sounds = transformers.Gemma4AudioFeatureExtractor()
+    return transformers.Gemma4Processor(sounds, images, known, transformers.Gemma4VideoProcessor())
+
+
+def kimi_k25(settings):
+    known = tokenizer(["<|media_pad|>", "<|kimi_k25_video_placeholder|>"])
+    images = transformers.Kimi_K25ImageProcessor(**settings)
+    return transformers.Kimi_K25Processor(images, known, transformers.Kimi_K25VideoProcessor())
+
+
+def ovis2(settings):
+    known = tokenizer(["<image>", "<IMG_START>", "<IMG_ATOM>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>"])
+    return transformers.Ovis2Processor(pillow("Ovis2ImageProcessor")(**settings), known, image_seq_length=16)

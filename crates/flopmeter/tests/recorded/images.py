@@ -63,6 +63,10 @@ def cut(processor, image, size):
     tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY], None)
     grid = {key: made[key].flatten().tolist() for key in ["aspect_ratio_mask", "image_grid_thw", "image_sizes"]
             if key in made}
+    if "image_position_ids" in made:
+        # Of each patch its column and its row; -1 where an image is filled up.
+        columns, rows = (made["image_position_ids"][0].amax(0) + 1).tolist()
+        grid["image_grid_thw"] = [1, rows, columns]
     return {**given, "tokens": tokens, "pixels": list(made["pixel_values"].shape), **grid}
 
 

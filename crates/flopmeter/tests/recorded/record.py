@@ -89,7 +89,8 @@ GROUPED = {"o_a_proj"}
 # What recurs under a name of attention's, by its class; and a block that is either.
 RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
 VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
-          "embed_tokens_extend", "vision_embed_tokens", "vqmodel", "connector", "vision_encoder", "vision_projection"}
+          "embed_tokens_extend", "vision_embed_tokens", "vqmodel", "connector", "vision_encoder", "vision_projection",
+          "embed_vision", "mm_projector", "visual_embeddings_table"}
 # What the text part of a model with more parts is called.
 TEXT = {"language_model", "text_model"}
 

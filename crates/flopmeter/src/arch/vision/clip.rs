@@ -4,7 +4,7 @@ use super::{Tower, attend, linear};
 use crate::arch::parts::{Heads, layer_norm, rms_norm, table, vector};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result, shown};
-use crate::image::{Cut, Processor, Seen};
+use crate::image::{Ahead, Cut, Processor, Seen};
 use crate::op::{Linear, Op};
 
 /// A tower of squares, as its projector needs to know it.
@@ -155,6 +155,6 @@ pub(super) fn gemma3(tower: &mut Tower<'_>) -> Result<Processor> {
         columns: squares.side,
         features,
         tokens: features + AROUND,
-        both_ways: true,
+        ahead: Ahead::Always,
     }))
 }

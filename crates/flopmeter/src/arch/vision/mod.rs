@@ -10,11 +10,15 @@
 
 mod clip;
 mod cohere;
+mod gemma4;
+mod glm;
 mod idefics;
 mod intern;
+mod kimi;
 mod llama4;
 mod llava;
 mod mllama;
+mod ovis;
 mod pixtral;
 mod qwen;
 
@@ -47,8 +51,14 @@ const TOWERS: &[(&str, Build)] = &[
     ("aya_vision", cohere::aya),
     ("cohere2_vision", cohere::cohere2),
     ("gemma3", clip::gemma3),
+    ("gemma4", gemma4::gemma4),
+    ("glm46v", glm::glm4v),
+    ("glm4v", glm::glm4v),
+    ("glm4v_moe", glm::glm4v),
+    ("glm_ocr", glm::glm_ocr),
     ("idefics3", idefics::idefics3),
     ("internvl", intern::internvl),
+    ("kimi_k25", kimi::kimi_k25),
     ("lighton_ocr", pixtral::lighton_ocr),
     ("llama4", llama4::llama4),
     ("llava", llava::llava),
@@ -56,6 +66,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("llava_onevision", llava::llava_onevision),
     ("mistral3", pixtral::mistral3),
     ("mllama", mllama::mllama),
+    ("ovis2", ovis::ovis2),
     ("qwen2_5_vl", qwen::qwen2_5),
     ("qwen2_vl", qwen::qwen2),
     ("qwen3_5", qwen::qwen3_5),

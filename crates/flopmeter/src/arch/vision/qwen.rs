@@ -9,36 +9,45 @@ use crate::op::Op;
 
 const PATH: &str = "visual.blocks";
 
-/// What all of them state.
-struct Sizes {
-    width: u64,
-    heads: Heads,
-    layers: u64,
-    patch: u64,
-    merge: u64,
+const QWEN2: Defaults = Defaults { width: 1280, heads: 16, layers: 32, patch: 14 };
+const QWEN3: Defaults = Defaults { width: 1152, heads: 16, layers: 27, patch: 16 };
+
+/// What all of them state, and towers like them.
+pub(super) struct Sizes {
+    pub width: u64,
+    pub heads: Heads,
+    pub layers: u64,
+    pub patch: u64,
+    pub merge: u64,
+    pub channels: u64,
     /// Numbers of a patch: channels, pixels, frames.
-    from: u64,
+    pub from: u64,
+}
+
+/// What a class takes where its config states nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    pub width: u64,
+    pub heads: u64,
+    pub layers: u64,
+    pub patch: u64,
 }
 
 impl Sizes {
-    /// `width` is the default of the class and the key that it is stated under.
-    fn read(
-        c: &Config,
-        (key, width): (&'static str, u64),
-        layers: u64,
-        patch: u64,
-    ) -> Result<Self> {
-        let width = c.size_or(key, width)?;
-        let query = c.size_of_or(&["num_heads", "num_attention_heads"], 16)?;
+    /// `width` is the key that the tower's is stated under.
+    pub fn read(c: &Config, width: &'static str, default: Defaults) -> Result<Self> {
+        let width = c.size_or(width, default.width)?;
+        let query = c.size_of_or(&["num_heads", "num_attention_heads"], default.heads)?;
         let heads = super::heads(c, width, query)?;
-        let layers = c.size_of_or(&["depth", "num_hidden_layers"], layers)?;
-        let patch = c.size_or("patch_size", patch)?;
+        let layers = c.size_of_or(&["depth", "num_hidden_layers"], default.layers)?;
+        let patch = c.size_or("patch_size", default.patch)?;
         let merge = c.size_or("spatial_merge_size", 2)?;
         // Another name of the patch's size, in files only.
         c.raw("spatial_patch_size");
         let frames = c.size_or("temporal_patch_size", 2)?;
         let channels = c.maybe_of(&["in_channels", "in_chans"])?.unwrap_or(3);
-        Ok(Self { width, heads, layers, patch, merge, from: channels * frames * patch * patch })
+        let from = channels * frames * patch * patch;
+        Ok(Self { width, heads, layers, patch, merge, channels, from })
     }
 
     /// Attention and the norm before it.
@@ -53,7 +62,7 @@ impl Sizes {
     }
 
     /// The width of a merged square.
-    fn square(&self) -> u64 {
+    pub fn square(&self) -> u64 {
         self.merge * self.merge * self.width
     }
 
@@ -72,13 +81,14 @@ impl Sizes {
         let least = pixels("min_pixels", "shortest_edge", 56 * 56)?;
         let most = pixels("max_pixels", "longest_edge", 28 * 28 * 1280)?;
         tower.whole.adopt(&settings);
-        Ok(Processor::Resized(Resized { patch: self.patch, merge: self.merge, least, most }))
+        let (patch, merge) = (self.patch, self.merge);
+        Ok(Processor::Resized(Resized { patch, merge, frames: 1, least, most }))
     }
 }
 
 /// Qwen2-VL: its `hidden_size` is the text part's.
 pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Processor> {
-    let sizes = Sizes::read(&tower.config, ("embed_dim", 1280), 32, 14)?;
+    let sizes = Sizes::read(&tower.config, "embed_dim", QWEN2)?;
     let ratio = tower.config.size_or("mlp_ratio", 4)?;
     let to = tower.config.size_or("hidden_size", 3584)?;
     let (d, f) = (sizes.width, ratio * sizes.width);
@@ -98,7 +108,7 @@ pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Processor> {
 /// Qwen2.5-VL: most layers attend within windows.
 pub(super) fn qwen2_5(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
-    let sizes = Sizes::read(c, ("hidden_size", 3584), 32, 14)?;
+    let sizes = Sizes::read(c, "hidden_size", Defaults { width: 3584, ..QWEN2 })?;
     let f = c.size_or("intermediate_size", 3420)?;
     let to = c.size_or("out_hidden_size", 3584)?;
     let window = c.size_or("window_size", 112)?;
@@ -165,7 +175,7 @@ pub(super) fn qwen3_5(tower: &mut Tower<'_>) -> Result<Processor> {
 /// Positions from a table, and mergers of the last layer's output and of `deep` others'.
 fn qwen3(tower: &mut Tower<'_>, deep: u64) -> Result<Processor> {
     let c = &tower.config;
-    let sizes = Sizes::read(c, ("hidden_size", 1152), 27, 16)?;
+    let sizes = Sizes::read(c, "hidden_size", QWEN3)?;
     let f = c.size_or("intermediate_size", 4304)?;
     let to = c.size_or("out_hidden_size", 3584)?;
     let positions = c.size_or("num_position_embeddings", 2304)?;
