@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use draft::DraftArgs;
+use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
@@ -231,6 +232,18 @@ pub struct WorkArgs {
         allow_hyphen_values = true
     )]
     pub images: Vec<Image>,
+    /// Clips of sound in each prompt, in seconds
+    ///
+    /// Beside the prompt's tokens, as images are.
+    #[arg(
+        long,
+        value_name = "SECONDS[,…]",
+        value_delimiter = ',',
+        value_parser = clip,
+        help_heading = "Workload",
+        allow_hyphen_values = true
+    )]
+    pub audio: Vec<Clip>,
     /// Compute all anew for each token
     #[arg(long, help_heading = "Workload")]
     pub no_kv_cache: bool,
@@ -354,9 +367,16 @@ pub struct CompletionsArgs {
 }
 
 fn image(text: &str) -> std::result::Result<Image, String> {
-    text.parse().map_err(|error: flopmeter::Error| {
-        format!("{}; {}", error.fact(), error.hints().join("; "))
-    })
+    text.parse().map_err(fact_and_hints)
+}
+
+fn clip(text: &str) -> std::result::Result<Clip, String> {
+    text.parse().map_err(fact_and_hints)
+}
+
+#[allow(clippy::needless_pass_by_value)] // As `map_err` gives it.
+fn fact_and_hints(error: flopmeter::Error) -> String {
+    format!("{}; {}", error.fact(), error.hints().join("; "))
 }
 
 fn dtype_names() -> PossibleValuesParser {

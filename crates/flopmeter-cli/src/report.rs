@@ -68,12 +68,21 @@ pub struct WorkloadReport {
     /// Of each prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageReport>,
+    /// Of each prompt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audio: Vec<ClipReport>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct ImageReport {
     pub width: u64,
     pub height: u64,
+    pub tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ClipReport {
+    pub seconds: f64,
     pub tokens: u64,
 }
 
@@ -227,6 +236,12 @@ impl WorkloadReport {
             height: image.height(),
             tokens: cut.tokens,
         });
+        let heard = model.heard(workload.audio())?;
+        let audio = workload
+            .audio()
+            .iter()
+            .zip(heard)
+            .map(|(clip, heard)| ClipReport { seconds: clip.seconds(), tokens: heard.tokens });
         Ok(Self {
             prompt: common(|sequence| sequence.prompt),
             cached: common(|sequence| sequence.cached),
@@ -236,6 +251,7 @@ impl WorkloadReport {
             kv_cache: workload.kv_cache(),
             sequences: if sequences.len() > 1 { each.collect() } else { Vec::new() },
             images: images.collect(),
+            audio: audio.collect(),
         })
     }
 }

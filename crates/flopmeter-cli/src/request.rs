@@ -64,11 +64,16 @@ impl Request {
         Ok(Self { source, adapter, draft, workload, convention, hardware, notes })
     }
 
-    /// What the count has; a tower only where it sees something.
+    /// What the count has; a tower only where there is something for it.
     fn components(&self) -> Vec<Component> {
         let mut components = self.source.model.components(&self.convention);
         let sees = !self.workload.images().is_empty();
-        components.retain(|component| sees || *component != Component::Vision);
+        let hears = !self.workload.audio().is_empty();
+        components.retain(|component| match component {
+            Component::Vision => sees,
+            Component::Audio => hears,
+            _ => true,
+        });
         components
     }
 
@@ -156,7 +161,7 @@ fn workload(work: &WorkArgs) -> Result<Workload> {
     if let Some(tokens) = work.decoder_prompt {
         workload = workload.with_decoder_prompt(tokens);
     }
-    let mut workload = workload.with_images(work.images.clone())?;
+    let mut workload = workload.with_images(work.images.clone())?.with_audio(work.audio.clone())?;
     if work.no_kv_cache {
         workload = workload.without_kv_cache()?;
     }
@@ -214,13 +219,19 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     if !unread.is_empty() {
         notes.push(format!("keys that look like shapes and were not read: {}", keys(unread)));
     }
+    let longest = source.model.extractor().and_then(|extractor| extractor.longest_seconds());
+    if let Some(most) = longest
+        && workload.audio().iter().any(|clip| clip.seconds() > most)
+    {
+        notes.push(format!("the model's processor cuts a clip off after {most} seconds"));
+    }
     let sequences = workload.sequences();
     // An encoder reads its prompt whole, and a decoder that attends to it starts from a token.
     let model = &source.model;
-    if model.encodes_only() || (!model.stacks().is_empty() && model.processor().is_none()) {
+    if model.encodes_only() || (!model.stacks().is_empty() && !model.perceives()) {
         return notes;
     }
-    if !workload.images().is_empty() {
+    if workload.is_perceived() {
         return notes;
     }
     if sequences.iter().any(|sequence| sequence.prompt == 0) {

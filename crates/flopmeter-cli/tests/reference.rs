@@ -12,7 +12,7 @@ mod run;
 
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use flopmeter::arch::{FAMILIES, tower_types};
+use flopmeter::arch::{FAMILIES, audio_tower_types, tower_types};
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
@@ -320,8 +320,9 @@ fn architectures() {
     let _ = write!(
         out,
         "\nOf a type that sees or hears, the text part is counted. The vision tower is counted too, and images \
-         (`--images`) with it, of {}.\n",
-        codes(tower_types())
+         (`--images`) with it, of {}. The audio tower is, and clips (`--audio`), of {}.\n",
+        codes(tower_types()),
+        codes(audio_tower_types())
     );
     out += "\nA GGUF file states its architecture by another name; its metadata and its tensors make up the config. Where a \
             name stands for several types, the tensors tell which it is.\n\n";
@@ -484,6 +485,12 @@ const LLAVA: &str = r#"{"model_type": "llava", "vision_config": {"model_type": "
     "image_size": 28, "patch_size": 4}, "text_config": {"model_type": "llama", "hidden_size": 60,
     "intermediate_size": 92, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 131}}"#;
 
+/// A model that hears.
+const QWEN_AUDIO: &str = r#"{"model_type": "qwen2_audio", "audio_config": {"d_model": 20, "encoder_layers": 3,
+    "encoder_attention_heads": 2, "encoder_ffn_dim": 28, "num_mel_bins": 8}, "text_config": {"model_type": "qwen2",
+    "hidden_size": 60, "intermediate_size": 92, "num_hidden_layers": 3, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "vocab_size": 131}}"#;
+
 /// Every path of `estimate` and `utilization`, and what it says.
 const PATHS: &[(&str, &str)] = &[
     (
@@ -515,6 +522,10 @@ const PATHS: &[(&str, &str)] = &[
     (
         "workload.images",
         "with `--images` alone: of each prompt, a list of `width`, `height` and the `tokens` that each adds to `prompt`",
+    ),
+    (
+        "workload.audio",
+        "with `--audio` alone: of each prompt, a list of `seconds` and the `tokens` that each adds to `prompt`",
     ),
     ("workload.batch", "number of sequences"),
     ("workload.kv_cache", "false with `--no-kv-cache`"),
@@ -626,6 +637,9 @@ fn json() {
     place.put("llava.json", LLAVA);
     let seeing = "estimate llava.json -p 4 --images 640x480 --format json";
     leaves("", &place.run(seeing).json(), &mut paths);
+    place.put("qwen.json", QWEN_AUDIO);
+    let hearing = "estimate qwen.json -p 4 --audio 12.5,3 --format json";
+    leaves("", &place.run(hearing).json(), &mut paths);
     let described: BTreeSet<String> = PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(paths, described, "the paths of the JSON, and those that PATHS describes");
 

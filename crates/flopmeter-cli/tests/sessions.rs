@@ -127,6 +127,10 @@ fn failures() {
         "estimate llama.json -p 10 --images 640x480",
         "estimate llama.json -p 10 --images 0x5",
         "estimate llama.json -p 10 --images 5",
+        "estimate llama.json -p 10 --audio 12.5",
+        "estimate llama.json -p 10 --audio 3,nan",
+        "estimate llama.json -p 10 --audio -1",
+        "estimate llama.json -p 10 --audio 1e308",
         "estimat llama.json -p 1",
     ];
     let text = sessions.map(|line| shown(line, &place.run(line))).join("\n");

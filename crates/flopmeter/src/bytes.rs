@@ -242,7 +242,7 @@ impl Model {
     ) -> Option<()> {
         for stack in &self.stacks {
             let mut rows = 0_u128;
-            let seen = match stack.seen(workload, Rule::Needed) {
+            let seen = match stack.perceived(workload, Rule::Needed) {
                 Some(load) => Some(load?.rows),
                 None => None,
             };

@@ -7,6 +7,8 @@ use std::ops::{Index, IndexMut};
 pub enum Component {
     /// A tower that sees images, and what puts its vectors into the text part's width.
     Vision,
+    /// A tower that hears, and what puts its vectors into the text part's width.
+    Audio,
     /// An encoder that a decoder attends to, as a whole.
     Encoder,
     /// Projections between an embedding width and the model's width.
@@ -42,8 +44,9 @@ impl Component {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every component, in the order of a forward pass.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Vision,
+        Self::Audio,
         Self::Encoder,
         Self::EmbeddingProjections,
         Self::Connections,
@@ -64,6 +67,7 @@ impl Component {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Vision => "vision",
+            Self::Audio => "audio",
             Self::Encoder => "encoder",
             Self::EmbeddingProjections => "embedding.projections",
             Self::Connections => "connections",

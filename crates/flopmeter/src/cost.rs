@@ -4,9 +4,9 @@ use crate::component::{Component, Counts};
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
 use crate::exact::times;
-use crate::image::Load;
 use crate::model::{Model, too_large};
 use crate::passes::Passes;
+use crate::perception::Load;
 use crate::stack::Stack;
 use crate::sums::Sums;
 use crate::workload::{Phase, Run, Sequence, Workload};
@@ -71,8 +71,8 @@ impl Model {
         workload.numbered().ok_or_else(too_large)?;
         let requests = self.requests(workload, convention.rule)?;
         // A convention that knows parameters alone knows no encoder either: the request is taken as it is. Tokens of
-        // images are tokens to it.
-        let as_it_is = convention.rule == Rule::PerParameter && workload.images().is_empty();
+        // images and of sound are tokens to it.
+        let as_it_is = convention.rule == Rule::PerParameter && !workload.is_perceived();
         let workload = if as_it_is { workload } else { &*requests };
         let (prefill, decode) = Default::default();
         let mut flops = Flops { convention: *convention, prefill, decode, total: 0 };
@@ -97,7 +97,7 @@ impl Model {
     fn add_flops(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
         let Flops { convention, prefill, decode, total } = flops;
         let runs_stacks =
-            !self.stacks.is_empty() && (self.processor.is_none() || !workload.cuts().is_empty());
+            !self.stacks.is_empty() && (!self.perceives() || workload.was_perceived());
         for (sequence, source) in workload.with_sources() {
             for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)] {
                 let mut add = |component: Component, flops: u128| {
@@ -161,9 +161,9 @@ impl Model {
     ) -> Option<()> {
         for stack in &self.stacks {
             let mut add = |_, flops| add(stack.component(), flops);
-            if let Some(load) = stack.seen(workload, rule) {
+            if let Some(load) = stack.perceived(workload, rule) {
                 if rule != Rule::PerParameter {
-                    stack.sums.add_seen(load?, &mut add)?;
+                    stack.sums.add_perceived(load?, &mut add)?;
                 }
                 continue;
             }
@@ -248,8 +248,8 @@ impl Sums {
         self.with_source.as_deref().filter(|_| run.source > 0)
     }
 
-    /// What a tower does with the images of a prompt, all of whose rows see each other as they are counted.
-    pub fn add_seen(
+    /// What a tower does with what a prompt shows or sounds, all of whose rows see each other as they are counted.
+    pub fn add_perceived(
         &self,
         load: Load,
         add: &mut impl FnMut(Component, u128) -> Option<()>,

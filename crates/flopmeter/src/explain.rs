@@ -72,6 +72,9 @@ impl Line {
     }
 }
 
+/// The most images or clips of a prompt that have lines of their own.
+const MOST_EXPLAINED: usize = 32;
+
 /// The title of a section of one sequence among several.
 fn in_batch(many: bool, index: usize, title: &str) -> String {
     if many { format!("sequence {} · {title}", index + 1) } else { title.to_owned() }
@@ -88,6 +91,7 @@ impl Model {
         let requests = self.requests(workload, convention.rule)?;
         let mut sections = vec![self.config_section()];
         sections.extend(self.images_section(workload)?);
+        sections.extend(self.audio_section(workload)?);
         if convention.rule == Rule::PerParameter {
             self.per_parameter_sections(workload, &mut sections).ok_or_else(too_large)?;
         } else {
@@ -98,10 +102,9 @@ impl Model {
 
     /// What becomes of the images of a prompt.
     fn images_section(&self, workload: &Workload) -> Result<Option<Section>> {
-        const MOST: usize = 32;
         let images = workload.images();
         let mut lines = Vec::new();
-        for (image, cut) in images.iter().zip(self.cuts(images)?).take(MOST) {
+        for (image, cut) in images.iter().zip(self.cuts(images)?).take(MOST_EXPLAINED) {
             lines.push(Line::new(
                 format!("tokens of {image}"),
                 "as the processor cuts it: tiles · rows · columns of patches → vectors → tokens",
@@ -109,11 +112,31 @@ impl Model {
                 cut.tokens,
             ));
         }
-        if images.len() > MOST {
-            let more = images.len() - MOST;
+        if images.len() > MOST_EXPLAINED {
+            let more = images.len() - MOST_EXPLAINED;
             lines.push(Line::new("more images", "cut in the same way", "", more));
         }
         Ok((!lines.is_empty()).then(|| Section { title: "images".into(), lines }))
+    }
+
+    /// What becomes of the clips of a prompt.
+    fn audio_section(&self, workload: &Workload) -> Result<Option<Section>> {
+        let mut lines = Vec::new();
+        let clips = workload.audio();
+        for (clip, heard) in clips.iter().zip(self.heard(clips)?).take(MOST_EXPLAINED) {
+            let samples = self.extractor().map_or(0, |extractor| clip.samples(extractor.rate));
+            lines.push(Line::new(
+                format!("tokens of {clip}"),
+                "as the processor makes them: samples → pieces · frames + frames left → tokens",
+                format!("{samples} → {} · {} + {}", heard.whole, heard.frames, heard.rest),
+                heard.tokens,
+            ));
+        }
+        if clips.len() > MOST_EXPLAINED {
+            let more = clips.len() - MOST_EXPLAINED;
+            lines.push(Line::new("more clips", "heard in the same way", "", more));
+        }
+        Ok((!lines.is_empty()).then(|| Section { title: "audio".into(), lines }))
     }
 
     /// What runs before the prefill, the prefill and the decode phase of each sequence.
@@ -128,7 +151,7 @@ impl Model {
             let named = |title| in_batch(many, index, title);
             let count = sequence.count;
             for stack in self.stacks() {
-                if let Some(load) = stack.seen(workload, rule) {
+                if let Some(load) = stack.perceived(workload, rule) {
                     let load = load?;
                     if load.rows > 0 {
                         let lines = lines_of_tower(stack, load, count, rule)?;

@@ -28,7 +28,7 @@ pub use limited::Limited;
 pub use longest::Longest;
 pub use ratio::Tiled;
 pub use resized::Resized;
-pub use seen::{Load, Seen};
+pub use seen::Seen;
 pub use split::Split;
 
 use crate::convention::Rule;

@@ -56,7 +56,10 @@ mod adapter;
 
 mod builtin;
 
+pub mod audio;
 pub mod image;
+
+mod perception;
 
 pub mod passes;
 

@@ -5,6 +5,7 @@ mod builder;
 pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
 
+use crate::audio::Extractor;
 use crate::component::Component;
 use crate::config::Config;
 use crate::convention::Rule;
@@ -41,6 +42,9 @@ pub struct Model {
     keeps_cache: bool,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) processor: Option<Processor>,
+    pub(crate) extractor: Option<Extractor>,
+    /// Whether the config has a part that hears and is not counted.
+    pub(crate) hears_uncounted: bool,
     groups: Vec<Group>,
     quantization: Quantization,
     notes: Vec<String>,
@@ -106,7 +110,9 @@ impl Model {
     /// [`ErrorKind::Config`] for keys that are missing, out of range or contradict each other,
     /// [`ErrorKind::Quantization`] and [`ErrorKind::Dtype`] for widths that are not known.
     pub fn from_config(config: &Config) -> Result<Self> {
-        crate::arch::build(config)
+        let mut model = crate::arch::build(config)?;
+        model.hears_uncounted = model.extractor.is_none() && config.hears();
+        Ok(model)
     }
 
     /// The architecture that was built: the `model_type` of the part that is counted.
@@ -183,16 +189,16 @@ impl Model {
         ops(self.groups.iter()).find_map(table).unwrap_or_default()
     }
 
-    /// The model with a tower before it, that `tower` describes and `whole` has around both.
-    pub(crate) fn with_tower(
+    /// The model with towers before it, which `whole` has around all of them.
+    pub(crate) fn with_towers(
         mut self,
         mut stacks: Vec<Stack>,
-        processor: Processor,
+        processor: Option<Processor>,
+        extractor: Option<Extractor>,
         whole: &Config,
-        tower: &Config,
     ) -> Result<Self> {
-        let seeing = Parameters::of(stacks.iter().flat_map(Stack::groups)).ok_or_else(too_large)?;
-        let total = self.parameters.total.checked_add(seeing.total);
+        let towers = Parameters::of(stacks.iter().flat_map(Stack::groups)).ok_or_else(too_large)?;
+        let total = self.parameters.total.checked_add(towers.total);
         self.parameters.total = total.ok_or_else(too_large)?;
         if let Some(weights) = whole.weights() {
             if let Some(storage) = weights.tower_storage() {
@@ -203,12 +209,13 @@ impl Model {
                 }
                 stacks.iter_mut().for_each(Stack::add_up);
             }
-            self.notes.extend(weights.check_tower(seeing.total));
+            self.notes.extend(weights.check_tower(towers.total));
         }
         whole.model_type().clone_into(&mut self.model_type);
         self.stacks = stacks;
-        self.processor = Some(processor);
-        Ok(self.part_of(tower).part_of(whole))
+        self.processor = processor;
+        self.extractor = extractor;
+        Ok(self)
     }
 
     /// The model as the part of a whole whose config had more to say.
@@ -289,7 +296,7 @@ impl Model {
         name_layers(&mut groups);
         let all = self.stacks.iter().flat_map(Stack::groups).chain(&groups);
         self.parameters = Parameters::of(all).ok_or_else(too_large)?;
-        if self.processor.is_some() {
+        if self.perceives() {
             // No token of text passes through a tower.
             let text = Parameters::of(groups.iter()).ok_or_else(too_large)?;
             self.parameters = Parameters { total: self.parameters.total, ..text };

@@ -246,11 +246,12 @@ impl Speculation {
 
     /// Whether a workload can be decoded so.
     fn check(&self, target: &Model, workload: &Workload) -> Result<()> {
-        // A tower that is given no image runs for nothing.
-        let encodes = |model: &&Model| !model.stacks().is_empty() && model.processor().is_none();
+        // A tower for which there is nothing has nothing to do.
+        let encodes = |model: &&Model| !model.stacks().is_empty() && !model.perceives();
         let fact = match [target, self.draft()].iter().any(encodes) {
             true => Some("is not counted with an encoder"),
             false if !workload.images().is_empty() => Some("is not counted with images"),
+            false if !workload.audio().is_empty() => Some("is not counted with sound"),
             false => None,
         };
         if let Some(fact) = fact {

@@ -1,10 +1,12 @@
 //! Layers that run once before the prefill: an encoder. And what a request then is to the decoder.
 
+use crate::audio::Hears;
 use crate::component::Component;
 use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Load, Seen};
+use crate::image::Seen;
 use crate::model::{Group, Model};
+use crate::perception::Load;
 use crate::sums::Sums;
 use crate::workload::{Run, Sequence, Workload};
 use std::borrow::Cow;
@@ -30,6 +32,20 @@ pub enum Reads {
     Window(u64),
     /// What the images of the prompt are cut into.
     Images(Seen),
+    /// What the clips of the prompt become.
+    Audio(Hears),
+}
+
+impl From<Seen> for Reads {
+    fn from(seen: Seen) -> Self {
+        Self::Images(seen)
+    }
+}
+
+impl From<Hears> for Reads {
+    fn from(hears: Hears) -> Self {
+        Self::Audio(hears)
+    }
 }
 
 impl Reads {
@@ -38,7 +54,16 @@ impl Reads {
         match self {
             Self::Prompt => prompt,
             Self::Window(rows) => rows,
-            Self::Images(_) => 0,
+            Self::Images(_) | Self::Audio(_) => 0,
+        }
+    }
+
+    /// What the pairs of a tower's rows are a sum of, in words.
+    pub(crate) fn pairs_in_words(self, rule: Rule) -> &'static str {
+        match self {
+            Self::Images(seen) => seen.pairs_in_words(rule),
+            Self::Audio(hears) => hears.pairs_in_words(),
+            Self::Prompt | Self::Window(_) => "rows²",
         }
     }
 }
@@ -93,12 +118,13 @@ impl Stack {
         (sequence.cached == 0 && sequence.prompt > 0 && rows > 0).then(|| Run::once(rows))
     }
 
-    /// What the images of each prompt of a workload are to it, `None` where it sees none.
+    /// What the images or the clips of each prompt of a workload are to it, `None` where it perceives none.
     ///
     /// The inner `None` is for a sum that does not fit 128 bits.
-    pub(crate) fn seen(&self, workload: &Workload, rule: Rule) -> Option<Option<Load>> {
+    pub(crate) fn perceived(&self, workload: &Workload, rule: Rule) -> Option<Option<Load>> {
         match self.reads {
             Reads::Images(seen) => Some(seen.load(workload.cuts(), workload.batch_size(), rule)),
+            Reads::Audio(hears) => Some(hears.load(workload.heard(), rule)),
             Reads::Prompt | Reads::Window(_) => None,
         }
     }
@@ -135,10 +161,10 @@ impl Model {
         workload: &'w Workload,
         rule: Rule,
     ) -> Result<Cow<'w, Workload>> {
-        // A tower without images has nothing to do, and leaves a decoder alone.
+        // A tower for which there is nothing has nothing to do, and leaves a decoder alone.
         let decodes_only = !self.encodes_only()
-            && (self.stacks.is_empty() || self.processor.is_some())
-            && workload.images().is_empty();
+            && (self.stacks.is_empty() || self.perceives())
+            && !workload.is_perceived();
         if decodes_only && workload.decoder_prompt().is_none() {
             return Ok(Cow::Borrowed(workload));
         }
@@ -174,8 +200,8 @@ impl Model {
             let fact = format!("is {generate}, and an encoder generates nothing");
             return wrong("generate", fact, "leave it out: it is one pass over the prompt");
         }
-        if !workload.images().is_empty() || self.processor.is_some() {
-            return self.with_images(workload, rule);
+        if workload.is_perceived() || self.perceives() {
+            return self.perceiving(workload, rule);
         }
         let Some(last) = self.stacks.last() else { return Ok(Cow::Borrowed(workload)) };
         let decoded = workload.decoded(decoder_prompt, |prompt| last.reads.rows(prompt));

@@ -1,10 +1,11 @@
 //! What is asked of a model: sequences, never averages of them.
 
+use crate::audio::{Clip, Heard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Ahead, Cut, Image};
 use crate::passes::{Mask, Passes};
 
-/// The most images of a prompt.
+/// The most images of a prompt, and the most clips.
 const MOST_IMAGES: usize = 4096;
 
 /// One request, or several that are exactly alike.
@@ -55,6 +56,10 @@ pub struct Workload {
     images: Vec<Image>,
     /// What a model makes of them, equal ones together with their number.
     cuts: Vec<(Cut, u64)>,
+    /// The clips of each prompt.
+    audio: Vec<Clip>,
+    /// What a model makes of them, equal ones together with their number.
+    heard: Vec<(Heard, u64)>,
     /// Pairs of a token of an image and one after it that it sees, in each prompt: in all layers, and in those with a
     /// window besides.
     ahead: [u64; 2],
@@ -169,6 +174,8 @@ impl Workload {
             sources: Vec::new(),
             images: Vec::new(),
             cuts: Vec::new(),
+            audio: Vec::new(),
+            heard: Vec::new(),
             ahead: [0, 0],
         }
     }
@@ -207,6 +214,8 @@ impl Workload {
             sources,
             images: Vec::new(),
             cuts: Vec::new(),
+            audio: Vec::new(),
+            heard: Vec::new(),
             ..*self
         }
     }
@@ -236,6 +245,50 @@ impl Workload {
         Ok(self)
     }
 
+    /// The same requests with these clips of sound in each prompt, beside the prompt's tokens of text.
+    ///
+    /// As with images: each adds tokens of its own, behind a cached prefix, and the tower hears them once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Workload`] for more than 4096 clips.
+    ///
+    /// ```
+    /// use flopmeter::{Workload, audio::Clip};
+    ///
+    /// let request = Workload::request(20, 100).with_audio(vec![Clip::new(12.5)?])?;
+    /// assert_eq!(request.audio().len(), 1);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn with_audio(mut self, audio: Vec<Clip>) -> Result<Self> {
+        if audio.len() > MOST_IMAGES {
+            let fact = format!("is {} clips; a prompt has at most {MOST_IMAGES}", audio.len());
+            return Err(Error::new(ErrorKind::Workload, "audio", fact));
+        }
+        self.audio = audio;
+        Ok(self)
+    }
+
+    /// The clips of each prompt.
+    pub fn audio(&self) -> &[Clip] {
+        &self.audio
+    }
+
+    /// What a model made of them.
+    pub(crate) fn heard(&self) -> &[(Heard, u64)] {
+        &self.heard
+    }
+
+    /// Whether a prompt has more than text.
+    pub fn is_perceived(&self) -> bool {
+        !self.images.is_empty() || !self.audio.is_empty()
+    }
+
+    /// Whether a model made something of images or clips.
+    pub(crate) fn was_perceived(&self) -> bool {
+        !self.cuts.is_empty() || !self.heard.is_empty()
+    }
+
     /// The images of each prompt.
     pub fn images(&self) -> &[Image] {
         &self.images
@@ -246,9 +299,15 @@ impl Workload {
         &self.cuts
     }
 
-    /// The same requests as a model runs them that sees their images, `cuts` with their numbers: their tokens are in
-    /// each prompt, and layers attend to `source` positions. `None` if a prompt does not fit.
-    pub(crate) fn seeing(&self, source: u64, cuts: Vec<(Cut, u64)>) -> Option<Self> {
+    /// The same requests as a model runs them that makes `cuts` of their images and `heard` of their clips, each with
+    /// its number: their tokens are in each prompt, and layers attend to `source` positions. `None` if a prompt does not
+    /// fit.
+    pub(crate) fn perceiving(
+        &self,
+        source: u64,
+        cuts: Vec<(Cut, u64)>,
+        heard: Vec<(Heard, u64)>,
+    ) -> Option<Self> {
         let (mut tokens, mut ahead) = (0_u64, [0_u64; 2]);
         for (cut, count) in &cuts {
             tokens = tokens.checked_add(cut.tokens.checked_mul(*count)?)?;
@@ -259,13 +318,17 @@ impl Workload {
             };
             *layers = layers.checked_add(cut.pairs_ahead().checked_mul(*count)?)?;
         }
+        for (heard, count) in &heard {
+            tokens = tokens.checked_add(heard.tokens.checked_mul(*count)?)?;
+        }
         let mut sequences = self.sequences.clone();
         for sequence in &mut sequences {
             sequence.prompt = sequence.prompt.checked_add(tokens)?;
         }
         let sources = vec![source; sequences.len()];
-        let seeing = Self { sequences, sources, images: Vec::new(), cuts, ahead, ..*self };
-        seeing.numbered().map(|()| seeing)
+        let (images, audio) = (Vec::new(), Vec::new());
+        let perceiving = Self { sequences, sources, images, cuts, audio, heard, ahead, ..*self };
+        perceiving.numbered().map(|()| perceiving)
     }
 
     /// The same requests without a KV cache.

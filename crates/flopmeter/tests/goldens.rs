@@ -2,6 +2,7 @@
 
 mod margin;
 
+use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
@@ -41,6 +42,9 @@ struct Requests {
     /// Width and height of each.
     #[serde(default)]
     images: Vec<[u64; 2]>,
+    /// Seconds of each clip.
+    #[serde(default)]
+    audio: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -253,6 +257,8 @@ fn workload(requests: &Requests) -> Workload {
     }
     let images = requests.images.iter().map(|[width, height]| known(Image::new(*width, *height)));
     workload = known(workload.with_images(images.collect()));
+    let clips = requests.audio.iter().map(|seconds| known(Clip::new(*seconds)));
+    workload = known(workload.with_audio(clips.collect()));
     if requests.kv_cache { workload } else { known(workload.without_kv_cache()) }
 }
 

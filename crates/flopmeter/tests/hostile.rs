@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// The recorded configs, one of every architecture, by file.
 static RECORDED: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
-    let mut configs: Vec<(String, Value)> = [folder.join("images"), folder]
+    let mut configs: Vec<(String, Value)> = [folder.join("audio"), folder.join("images"), folder]
         .into_iter()
         .flat_map(|folder| fs::read_dir(folder).expect("tests/recorded"))
         .map(|entry| entry.expect("an entry").path())

@@ -2,8 +2,8 @@
 
 use super::{Block, Column, Document};
 use crate::report::{
-    BytesReport, DeviceReport, FlopsReport, IdealReport, ImageReport, Report, SequenceReport,
-    SpeculationReport, UtilizationReport, WorkloadReport,
+    BytesReport, ClipReport, DeviceReport, FlopsReport, IdealReport, ImageReport, Report,
+    SequenceReport, SpeculationReport, UtilizationReport, WorkloadReport,
 };
 use flopmeter::units::Si;
 use std::fmt::Write;
@@ -45,6 +45,9 @@ fn workload(workload: &WorkloadReport) -> String {
     if !workload.images.is_empty() {
         cache = format!("; {}{cache}", images(&workload.images));
     }
+    if !workload.audio.is_empty() {
+        cache = format!("; {}{cache}", clips(&workload.audio));
+    }
     let batch = workload.batch;
     match (workload.prompt, workload.cached, workload.generate) {
         (Some(prompt), Some(cached), Some(generate)) => {
@@ -64,19 +67,31 @@ fn workload(workload: &WorkloadReport) -> String {
 
 /// Images of a prompt, equal neighbours together.
 fn images(images: &[ImageReport]) -> String {
+    let size = |image: &ImageReport| format!("{}x{}", image.width, image.height);
+    let tokens = images.iter().map(|image| u128::from(image.tokens)).sum();
+    let noun = if images.len() == 1 { "image" } else { "images" };
+    format!("{noun} {} ({} tokens)", runs(images, size), grouped(tokens))
+}
+
+/// Clips of a prompt, likewise.
+fn clips(clips: &[ClipReport]) -> String {
+    let tokens = clips.iter().map(|clip| u128::from(clip.tokens)).sum();
+    let length = |clip: &ClipReport| format!("{} s", clip.seconds);
+    format!("audio {} ({} tokens)", runs(clips, length), grouped(tokens))
+}
+
+/// The first of some, equal neighbours together.
+fn runs<T>(all: &[T], shown: impl Fn(&T) -> String) -> String {
     const MOST: usize = 3;
-    let size = |image: &ImageReport| (image.width, image.height);
-    let runs: Vec<&[ImageReport]> = images.chunk_by(|a, b| size(a) == size(b)).collect();
-    let run = |run: &&[ImageReport]| match run {
-        [image] => format!("{}x{}", image.width, image.height),
-        [image, ..] => format!("{} of {}x{}", run.len(), image.width, image.height),
+    let runs: Vec<&[T]> = all.chunk_by(|a, b| shown(a) == shown(b)).collect();
+    let run = |run: &&[T]| match run {
+        [one] => shown(one),
+        [one, ..] => format!("{} of {}", run.len(), shown(one)),
         [] => String::new(),
     };
     let listed = runs.iter().take(MOST).map(run).collect::<Vec<_>>().join(", ");
     let more = if runs.len() > MOST { ", …" } else { "" };
-    let tokens = images.iter().map(|image| u128::from(image.tokens)).sum();
-    let noun = if images.len() == 1 { "image" } else { "images" };
-    format!("{noun} {listed}{more} ({} tokens)", grouped(tokens))
+    listed + more
 }
 
 fn flops_block(flops: &FlopsReport) -> Block {

@@ -14,9 +14,10 @@ pub const LONGEST_FILE: u64 = 8 << 20;
 /// What modelopt writes beside a config.json that may say nothing of it.
 const QUANTIZATION: &str = "hf_quant_config.json";
 
-/// Where it is said how images are cut, and under which key.
-const PROCESSORS: [(&str, Option<&str>); 2] =
-    [("preprocessor_config.json", None), ("processor_config.json", Some("image_processor"))];
+/// Where it is said how images are cut and sound is framed: first the file that says nothing else, then the one that has
+/// an object for each.
+const PREPROCESSOR: &str = "preprocessor_config.json";
+const PROCESSOR: &str = "processor_config.json";
 
 /// The model of a config.json and what lies beside it, held against weights if they are at hand.
 pub fn model(path: &Path, weights: Option<Arc<Weights>>) -> Result<Model> {
@@ -42,18 +43,14 @@ pub fn model_of(
             let quantization = Config::parse(&text).map_err(|error| error.within(QUANTIZATION))?;
             config = config.with_quantization(quantization);
         }
-        if config.has("vision_config") {
-            for (name, key) in PROCESSORS {
-                let Some(text) = beside(name)? else { continue };
-                let whole = Config::parse(&text).map_err(|error| error.within(name))?;
-                let of_images = match key {
-                    Some(key) => whole.child(key).map_err(|error| error.within(name))?,
-                    None => Some(whole),
-                };
-                if let Some(of_images) = of_images {
-                    config = config.with_preprocessor(of_images);
-                    break;
-                }
+        if config.perceives() {
+            if let Some(text) = beside(PREPROCESSOR)? {
+                let stated = Config::parse(&text).map_err(|error| error.within(PREPROCESSOR))?;
+                config = config.with_preprocessor(stated);
+            }
+            if let Some(text) = beside(PROCESSOR)? {
+                let whole = Config::parse(&text).map_err(|error| error.within(PROCESSOR))?;
+                config = config.with_processor(&whole).map_err(|error| error.within(PROCESSOR))?;
             }
         }
         if let Some(weights) = weights {

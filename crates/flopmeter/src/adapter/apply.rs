@@ -43,10 +43,10 @@ impl Model {
             let path = Path::new(None, op.module());
             matches!(adapter.targets, Names::AllLinear) || adapter.targets.mean(&path)
         };
-        let fact = match self.processor() {
-            None if !self.stacks().is_empty() => Some("is not counted with an encoder"),
-            Some(_) if linear.any(meant) => {
-                Some("means modules of the vision tower too, where it is not counted")
+        let fact = match self.perceives() {
+            false if !self.stacks().is_empty() => Some("is not counted with an encoder"),
+            true if linear.any(meant) => {
+                Some("means modules of a tower too, where it is not counted")
             }
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! Config → Model, one file a family.
 
+mod audio;
 mod experts;
 mod feed_forward;
 mod hyper_connections;
@@ -11,9 +12,11 @@ mod shapes;
 mod task;
 #[cfg(test)]
 mod testing;
+mod tower;
 mod uncounted;
 mod vision;
 
+pub use audio::audio_tower_types;
 pub use vision::tower_types;
 
 use crate::config::Config;

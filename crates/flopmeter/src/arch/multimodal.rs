@@ -1,9 +1,9 @@
-//! Models that see images, or hear, and whose text part is a model of its own; of some the tower is counted too
-//! (`vision`).
+//! Models that see images, or hear, and whose text part is a model of its own; of some the towers are counted too
+//! (`vision`, `audio`).
 //!
 //! ```text
 //! image → vision tower → projector ┐
-//! sound → encoder → projector ─────┤            not counted
+//! sound → audio tower → projector ─┤
 //! text → embed ────────────────────┴→ layers → norm → head
 //! ```
 //!
@@ -17,6 +17,7 @@ use crate::model::Model;
 pub(super) const MODEL_TYPES: &[&str] = &[
     "apertus1p5",
     "aria",
+    "audioflamingo3",
     "aya_vision",
     "cohere2_vision",
     "cohere_compass",
@@ -93,7 +94,7 @@ fn text_type(whole: &str) -> &'static str {
         "emu3" => "emu3_text_model",
         "ernie4_5_vl_moe" => "ernie4_5_vl_moe_text",
         "exaone4_5" => "exaone4",
-        "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "ovis2" | "pp_chart2table"
+        "audioflamingo3" | "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "ovis2" | "pp_chart2table"
         | "qwen2_audio" | "vibevoice_asr" | "video_llama_3" => "qwen2",
         "fun_asr_nano" | "lighton_ocr" | "moss_transcribe_diarize" | "qianfan_ocr" | "qwen3_asr" => {
             "qwen3"

@@ -399,26 +399,26 @@ pub(super) fn text_part(
             .hint("a multimodal config keeps its text part there")
     })?;
     let model = text(&part)?;
-    super::vision::with_tower(c, model)
+    super::tower::with_towers(c, model)
 }
 
 /// Notes which parts of a config are not counted: what sees, what hears.
 pub(super) fn note_other_parts(c: &Config) {
-    note_parts_beside(c, None);
+    note_parts_beside(c, &[]);
 }
 
-/// The same where a tower is counted, too.
-pub(super) fn note_parts_beside(c: &Config, counted: Option<&str>) {
+/// The same where towers are counted, too.
+pub(super) fn note_parts_beside(c: &Config, counted: &[&str]) {
     let others: Vec<String> = c
         .children()
         .into_iter()
         .map(|(name, _)| name)
         .filter(|name| name.ends_with("_config") && !NOT_PARTS.contains(&name.as_str()))
-        .filter(|name| counted != Some(name.as_str()))
+        .filter(|name| !counted.contains(&name.as_str()))
         .map(|name| format!("`{}`", crate::error::shown(&name)))
         .collect();
     if !others.is_empty() {
-        let part = if counted.is_some() { "a part" } else { "the text part" };
+        let part = if !counted.is_empty() { "a part" } else { "the text part" };
         c.note(format!("only {part} is counted, without {}", others.join(", ")));
     }
     // Sizes of what makes tokens of an image: none of the text part's.

@@ -14,7 +14,7 @@
 use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed};
 use super::parts::{rms_norm, text_part, tied, with_norms};
 use super::qwen_moe::FeedForward;
-use super::vision::with_tower;
+use super::tower::with_towers;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -27,7 +27,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "cosmos3_omni" | "qwen3_vl" => text_part(c, "qwen3_vl_text", qwen3),
         "qwen3_vl_moe" => text_part(c, "qwen3_vl_moe_text", |part| qwen3_moe(part, 16)),
         _ if c.has("text_config") => text_part(c, "qwen2_vl_text", of_qwen2_vl),
-        _ => with_tower(c, of_qwen2_vl(c)?),
+        _ => with_towers(c, of_qwen2_vl(c)?),
     }
 }
 

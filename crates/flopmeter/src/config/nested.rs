@@ -87,6 +87,11 @@ impl Config {
                 part.object.insert(key.into(), value.clone());
             }
         }
+        if key == "thinker_config"
+            && let Some(preprocessor) = self.get(PREPROCESSOR)
+        {
+            part.object.insert(PREPROCESSOR.into(), preprocessor.clone());
+        }
         if NEVER_TIED.contains(&self.model_type()) {
             part.object.insert("tie_word_embeddings".into(), false.into());
         }
@@ -111,13 +116,56 @@ impl Config {
         self
     }
 
-    /// The same config with the preprocessor_config.json beside it, which says how images are cut.
+    /// Whether a part of it hears, be it one that is counted or not.
+    pub(crate) fn hears(&self) -> bool {
+        const PARTS: [&str; 4] =
+            ["audio_config", "speech_config", "sound_config", "audio_encoder_config"];
+        let thinker = self.get("thinker_config").and_then(Value::as_object);
+        let granite = self.model_type().starts_with("granite_speech");
+        granite
+            || PARTS.iter().any(|key| {
+                self.has(key)
+                    || thinker.is_some_and(|it| it.get(*key).is_some_and(Value::is_object))
+            })
+    }
+
+    /// Whether a part of it sees or hears.
+    pub fn perceives(&self) -> bool {
+        self.has("vision_config") || self.has("thinker_config") || self.hears()
+    }
+
+    /// The same config with the preprocessor_config.json beside it, which says how images are cut and sound is framed.
     #[must_use]
     pub fn with_preprocessor(mut self, preprocessor: Self) -> Self {
         if !self.has(PREPROCESSOR) {
             self.object.insert(PREPROCESSOR.into(), preprocessor.object.into());
         }
         self
+    }
+
+    /// The same config with the processor_config.json beside it, which has an object for images, one for sound, and keys
+    /// of its own: what preprocessor_config.json states holds instead.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one of them is no object.
+    pub fn with_processor(mut self, processor: &Self) -> Result<Self> {
+        let mut stated = match self.object.remove(PREPROCESSOR) {
+            Some(Value::Object(stated)) => stated,
+            other => other.into_iter().map(|value| (PREPROCESSOR.to_owned(), value)).collect(),
+        };
+        for key in ["image_processor", "feature_extractor"] {
+            for (key, value) in processor.child(key)?.map(|part| part.object).unwrap_or_default() {
+                stated.entry(key).or_insert(value);
+            }
+        }
+        if let Some(longest) = processor.get("max_audio_len") {
+            stated.entry("max_audio_len").or_insert(longest.clone());
+        }
+        if !stated.is_empty() {
+            self.object.insert(PREPROCESSOR.into(), stated.into());
+        }
+        Ok(self)
     }
 
     /// What preprocessor_config.json states for a processor of this class, as far as it is at hand.

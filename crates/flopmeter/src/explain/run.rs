@@ -5,10 +5,10 @@ use super::factors::{indexer_factors, latent_factors, linear_factors, recurrent_
 use super::tokens::{pairs_line, tokens_line};
 use crate::component::Component;
 use crate::convention::Rule;
-use crate::image::Load;
 use crate::model::Group;
 use crate::op::{Attention, Form, Op};
 use crate::passes::Mask;
+use crate::perception::Load;
 use crate::stack::{Reads, Stack};
 use crate::workload::Run;
 
@@ -131,20 +131,22 @@ impl Lines {
     }
 }
 
-/// The lines of a tower for the images of one prompt, and `count` equal prompts.
+/// The lines of a tower for what one prompt shows or sounds, and `count` equal prompts.
 pub(super) fn lines_of_tower(
     stack: &Stack,
     load: Load,
     count: u64,
     rule: Rule,
 ) -> Option<Vec<Line>> {
-    let Reads::Images(seen) = stack.reads() else { return Some(vec![]) };
-    let mut lines =
-        vec![Line::new("rows", "of all images of a prompt", load.rows.to_string(), load.rows)];
+    let of_all = match stack.reads() {
+        Reads::Audio(_) => "of all clips of a prompt",
+        _ => "of all images of a prompt",
+    };
+    let mut lines = vec![Line::new("rows", of_all, load.rows.to_string(), load.rows)];
     let ops =
         || stack.groups().iter().flat_map(|group| group.ops.iter().map(move |op| (group, op)));
     if ops().any(|(_, op)| matches!(op, Op::Attention(_))) {
-        let words = seen.pairs_in_words(rule);
+        let words = stack.reads().pairs_in_words(rule);
         lines.push(Line::new("pairs", words, load.pairs.to_string(), load.pairs));
     }
     for (group, op) in ops() {

@@ -1,11 +1,8 @@
 //! What a model makes of the images of a request.
 
 use super::{Cut, Image, Processor};
-use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, too_large};
-use crate::workload::Workload;
-use std::borrow::Cow;
+use crate::model::Model;
 
 impl Model {
     /// How the model cuts images, `None` where it sees none or its tower is not counted.
@@ -61,36 +58,5 @@ impl Model {
                 "the reference page `architectures` lists the types whose vision tower is counted",
             )),
         }
-    }
-
-    /// A workload's requests with the tokens of their images in the prompts.
-    pub(crate) fn with_images<'w>(
-        &self,
-        workload: &'w Workload,
-        rule: Rule,
-    ) -> Result<Cow<'w, Workload>> {
-        let mut cuts: Vec<(Cut, u64)> = Vec::new();
-        let mut source = 0_u64;
-        for cut in self.cuts(workload.images())? {
-            let attended = self.processor.as_ref().map_or(0, |it| it.attended(&cut, rule));
-            source = source.checked_add(attended).ok_or_else(too_large)?;
-            match cuts.iter_mut().find(|(known, _)| *known == cut) {
-                Some((_, count)) => *count += 1,
-                None => cuts.push((cut, 1)),
-            }
-        }
-        if cuts.is_empty() {
-            return Ok(Cow::Borrowed(workload));
-        }
-        if let Some(sequence) = workload.sequences().iter().find(|it| it.cached > 0 && source > 0) {
-            let fact = format!(
-                "is {}, before images that every layer of attention to them sees anew",
-                sequence.cached
-            );
-            return Err(
-                Error::new(ErrorKind::Workload, "cached", fact).hint("leave one of the two out")
-            );
-        }
-        workload.seeing(source, cuts).map(Cow::Owned).ok_or_else(too_large)
     }
 }

@@ -3,6 +3,7 @@
 use super::Cut;
 use crate::convention::Rule;
 use crate::exact::times;
+use crate::perception::Load;
 
 /// What a stack of a tower reads of the images of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,15 +26,6 @@ enum Rows {
     Together { rows: u64, most: u64 },
     UpTo { most: u64 },
     Averages { rows: u64, of: u64 },
-}
-
-/// Rows of a stack for the images of one prompt, and pairs of rows that see each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
-    /// What its linear layers are multiplied by.
-    pub rows: u128,
-    /// What its attention is multiplied by.
-    pub pairs: u128,
 }
 
 impl Seen {

@@ -200,6 +200,8 @@ impl<'c> Builder<'c> {
             keeps_cache: self.keeps_cache,
             stacks: self.stacks,
             processor: None,
+            extractor: None,
+            hears_uncounted: false,
             groups: self.groups,
             quantization: self.quantization,
             notes: self.config.notes(),

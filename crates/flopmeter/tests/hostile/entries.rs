@@ -3,6 +3,7 @@
 //!
 //! `fuzz/` calls these with bytes of its own, `tests/hostile.rs` with the seeds.
 
+use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::weights::gguf::{Header, Parsed};
@@ -178,8 +179,10 @@ pub fn ask(model: &Model) -> usize {
     let rates = (FlopsPerSecond(1e12), Some(BytesPerSecond(1e10)));
     let hardware = Hardware::new(rates.0, rates.1, 2).expect("hardware");
     let mut answers = 0;
-    // No image for those that see none; and towers refuse images that are too thin.
+    // No image for those that see none and no clip for those that hear nothing; and towers refuse images that are too
+    // thin, and clips of no frame.
     let with_images = || if model.processor().is_some() { images() } else { Vec::new() };
+    let with_audio = || if model.extractor().is_some() { audio() } else { Vec::new() };
     let encodes = model.encodes_only() || !model.stacks().is_empty();
     let mut check = |result: Result<(), Error>| match result {
         Ok(()) => answers += 1,
@@ -189,7 +192,7 @@ pub fn ask(model: &Model) -> usize {
             "{error}"
         ),
     };
-    for workload in workloads().into_iter().chain(with_images()) {
+    for workload in workloads().into_iter().chain(with_images()).chain(with_audio()) {
         for convention in Convention::ALL {
             check(model.flops(&workload, convention).map(|flops| {
                 let parts = flops.prefill.total().zip(flops.decode.total());
@@ -227,6 +230,20 @@ fn workloads() -> Vec<Workload> {
             Sequence::new(5, 9),
         ]),
         batch(vec![Sequence { prompt: 9, cached: 9, generate: 2, count: u64::MAX }]),
+    ]
+}
+
+/// Requests with clips of every kind.
+fn audio() -> Vec<Workload> {
+    let of = |seconds: &[f64]| -> Workload {
+        let clips = seconds.iter().map(|seconds| Clip::new(*seconds).expect("a clip"));
+        Workload::request(9, 3).with_audio(clips.collect()).expect("a workload")
+    };
+    vec![
+        of(&[12.5]),
+        of(&[1e-9]),
+        of(&[16_777_216.0, 1e-9, 30.0]),
+        of(&(1..400).map(|tenths| f64::from(tenths) / 10.0).collect::<Vec<_>>()),
     ]
 }
 

@@ -127,8 +127,9 @@ def record(name, case):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(description, folder, cases, record):
+    """Records the cases that the command line names, or compares them with the frozen files of the folder."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help="<model_type>[@variant]; all of them by default")
     parser.add_argument("--check", action="store_true", help="compare with the frozen files instead of writing them")
     arguments = parser.parse_args()
@@ -136,10 +137,10 @@ def main():
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     failed = []
-    for name in arguments.cases or IMAGE_CASES:
-        path = HERE / "images" / f"{name}.json"
+    for name in arguments.cases or cases:
+        path = HERE / folder / f"{name}.json"
         try:
-            text = as_lines(record(name, IMAGE_CASES[name]))
+            text = as_lines(record(name, cases[name]))
         except Exception as error:  # every case is tried, the failures are listed together
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
             failed.append(name)
@@ -156,4 +157,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, "images", IMAGE_CASES, record))

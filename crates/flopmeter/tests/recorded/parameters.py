@@ -2,7 +2,8 @@
 
 Each row's config is built by transformers on the meta device, so nothing is downloaded and no memory is needed.
 Tied weights count once and buffers do not count. A config that describes a vision tower is built whole, and what its
-tower has is counted once more by itself. Of a multimodal config that describes none only the text part counts, which is
+tower has is counted once more by itself; so is one whose thinker hears, without what sees. Of a multimodal config that
+describes none only the text part counts, which is
 the part that flopmeter counts: it is built alone if it has a class of its own, or with the towers, whose parameters are
 left out. A row that names its class in `architectures` is built as that class. `record.py parameters` freezes them in
 parameters.json, which is what the Rust engine must reproduce.
@@ -34,14 +35,15 @@ def read(config):
 
 
 def count(config):
-    """The number of parameters of one config, and how many of them are a vision tower's."""
+    """The number of parameters of one config, and how many of them are a tower's."""
     sees = "vision_config" in config
+    hears = "audio_config" in config.get("thinker_config", {})
     config = config.get("thinker_config", config)
     text = dict(config.get("text_config", config))
     if "tie_word_embeddings" in config:
         text["tie_word_embeddings"] = config["tie_word_embeddings"]
     kind, built = AutoModelForCausalLM, read(text)
-    if sees or (type(built) not in kind._model_mapping and "architectures" not in config):
+    if sees or hears or (type(built) not in kind._model_mapping and "architectures" not in config):
         kind, built = AutoModelForImageTextToText, read(config)
     # A row of an encoder, or of a decoder with one, names its class.
     named = config.get("architectures")
@@ -52,7 +54,10 @@ def count(config):
         # The class ties its head whatever the config says, and unties it when it loads a checkpoint that has one.
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
     total = sum(it.numel() for it in model.parameters())
-    tower = sum(it.numel() for name, it in model.named_parameters() if TOWERS & set(name.split(".")))
+    of = lambda names: sum(it.numel() for name, it in model.named_parameters() if names & set(name.split(".")))
+    tower = of(TOWERS)
+    if hears:
+        return total - of(TOWERS - {"audio_tower"}), of({"audio_tower"})
     return (total, tower) if sees else (total - tower, 0)
 
 

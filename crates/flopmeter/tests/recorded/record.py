@@ -91,6 +91,7 @@ RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlo
 VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
           "embed_tokens_extend", "vision_embed_tokens", "vqmodel", "connector", "vision_encoder", "vision_projection",
           "embed_vision", "mm_projector", "visual_embeddings_table"}
+AUDIO = {"audio_tower"}
 # What the text part of a model with more parts is called.
 TEXT = {"language_model", "text_model"}
 
@@ -147,12 +148,14 @@ class Counter(FlopCounterMode):
 
 def is_batched_product_of(path, operation):
     """Whether this is the decoder's product of queries with keys or of weights with values: batched, and of no linear layer."""
-    return path[-1] in ATTENTION and not VISION & set(path) and operation in {"bmm", "baddbmm"}
+    return path[-1] in ATTENTION and not (VISION | AUDIO) & set(path) and operation in {"bmm", "baddbmm"}
 
 
 def component(path, operation):
     """The component that an operation belongs to, attention's batched products aside."""
     names = set(path)
+    if names & AUDIO:
+        return "audio"
     if names & VISION:
         return "vision"
     if path[-1] in {"indexer", "scorer"}:

@@ -22,26 +22,14 @@ mod ovis;
 mod pixtral;
 mod qwen;
 
-use super::parts::{Heads, note_other_parts, note_parts_beside};
+use super::parts::Heads;
+use super::tower::{self, Found, Tower};
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{ErrorKind, Result};
-use crate::image::{Processor, Seen};
-use crate::model::{Builder, Model};
+use crate::error::Result;
+use crate::image::Processor;
 use crate::op::{Attention, Linear, Op};
 use crate::passes::Mask;
-use crate::stack::Reads;
-
-/// A tower that is being put together.
-pub(super) struct Tower<'c> {
-    /// The config of the whole.
-    pub whole: &'c Config,
-    /// What it says of the tower.
-    pub config: Config,
-    /// The width of the text part.
-    pub text_width: u64,
-    builder: Builder<'c>,
-}
 
 /// How a family builds its tower.
 type Build = fn(&mut Tower<'_>) -> Result<Processor>;
@@ -83,35 +71,6 @@ pub fn tower_types() -> impl Iterator<Item = &'static str> {
 }
 
 impl Tower<'_> {
-    /// Layers over what an image is cut into; `path` is where their modules are.
-    pub fn stack(
-        &mut self,
-        name: &'static str,
-        path: &'static str,
-        reads: Seen,
-        fill: impl FnOnce(&mut Builder<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.builder.stack((name, path), Component::Vision, Reads::Images(reads), fill)
-    }
-
-    /// Ops over what an image is cut into, once.
-    pub fn once(
-        &mut self,
-        name: &'static str,
-        reads: Seen,
-        ops: impl IntoIterator<Item = Op>,
-    ) -> Result<()> {
-        self.stack(name, "", reads, |builder| {
-            builder.once(name, ops);
-            Ok(())
-        })
-    }
-
-    /// What preprocessor_config.json states, as far as it is at hand.
-    pub fn processor(&self, class: &str) -> Result<Config> {
-        self.whole.preprocessor(class)
-    }
-
     /// The side of a square in pixels: a number, or height and width that are the same.
     pub fn side(&self, key: &'static str) -> Result<u64> {
         match self.config.counts(key) {
@@ -142,39 +101,11 @@ impl Tower<'_> {
     }
 }
 
-/// A text part with the tower before it that the whole config describes, if its type's is counted; a note says what is
-/// left out.
-pub(super) fn with_tower(c: &Config, text: Model) -> Result<Model> {
+/// The tower that sees of a whole config, if its type's is counted.
+pub(super) fn tower(c: &Config, text_width: u64) -> Result<Found<'_, Processor>> {
     let known = TOWERS.iter().find(|(model_type, _)| *model_type == c.model_type());
-    let build = match known {
-        Some((_, build)) if c.has("vision_config") => build,
-        Some(_) => {
-            c.note("`vision_config` is absent: only the text part is counted".into());
-            return Ok(text.part_of(c));
-        }
-        None => {
-            note_other_parts(c);
-            return Ok(text.part_of(c));
-        }
-    };
-    let mut tower = Tower {
-        whole: c,
-        config: c.part("vision_config")?,
-        text_width: text.width(),
-        builder: Builder::apart(c)?,
-    };
-    let processor = match build(&mut tower) {
-        Ok(processor) => processor,
-        // A tower that is not known leaves a text part that is.
-        Err(error) if error.kind() == ErrorKind::Architecture => {
-            c.note(format!("only the text part is counted: {} {}", error.place(), error.fact()));
-            return Ok(text.part_of(c));
-        }
-        Err(error) => return Err(error),
-    };
-    let Tower { config, builder, .. } = tower;
-    note_parts_beside(c, Some("vision_config"));
-    text.with_tower(builder.into_stacks(), processor, c, &config)
+    let Some((_, build)) = known else { return Ok(Found::Unknown) };
+    tower::found(c, "vision_config", Component::Vision, text_width, build)
 }
 
 /// Heads that cut the tower's width into equal shares.

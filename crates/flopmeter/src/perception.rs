@@ -1,0 +1,64 @@
+//! What the images and the clips of a request are to a model: rows for its towers, and tokens of each prompt.
+
+use crate::convention::Rule;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, too_large};
+use crate::workload::Workload;
+use std::borrow::Cow;
+
+/// Rows of a stack for what one prompt shows or sounds, and pairs of rows that see each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// What its linear layers are multiplied by.
+    pub rows: u128,
+    /// What its attention is multiplied by.
+    pub pairs: u128,
+}
+
+impl Model {
+    /// Whether it has a tower that is counted: what stands before it sees or hears, and does nothing for text.
+    pub fn perceives(&self) -> bool {
+        self.processor.is_some() || self.extractor.is_some()
+    }
+
+    /// A workload's requests with the tokens of their images and clips in the prompts.
+    pub(crate) fn perceiving<'w>(
+        &self,
+        workload: &'w Workload,
+        rule: Rule,
+    ) -> Result<Cow<'w, Workload>> {
+        let mut source = 0_u64;
+        let cuts = self.cuts(workload.images())?;
+        for cut in &cuts {
+            let attended = self.processor().map_or(0, |it| it.attended(cut, rule));
+            source = source.checked_add(attended).ok_or_else(too_large)?;
+        }
+        let heard = self.heard(workload.audio())?;
+        if cuts.is_empty() && heard.is_empty() {
+            return Ok(Cow::Borrowed(workload));
+        }
+        if let Some(sequence) = workload.sequences().iter().find(|it| it.cached > 0 && source > 0) {
+            let fact = format!(
+                "is {}, before images that every layer of attention to them sees anew",
+                sequence.cached
+            );
+            return Err(
+                Error::new(ErrorKind::Workload, "cached", fact).hint("leave one of the two out")
+            );
+        }
+        let perceiving = workload.perceiving(source, counted(cuts), counted(heard));
+        perceiving.map(Cow::Owned).ok_or_else(too_large)
+    }
+}
+
+/// Equal ones together with their number.
+fn counted<T: PartialEq>(all: Vec<T>) -> Vec<(T, u64)> {
+    let mut counted: Vec<(T, u64)> = Vec::new();
+    for one in all {
+        match counted.iter_mut().find(|(known, _)| *known == one) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((one, 1)),
+        }
+    }
+    counted
+}
