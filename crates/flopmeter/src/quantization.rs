@@ -75,6 +75,11 @@ impl Quantization {
         }
     }
 
+    /// How a tower beside the text part is stored: plainly where the scheme leaves any of it out.
+    pub(crate) fn of_tower(self) -> Self {
+        if self.kept.means_tower() { Self::none(self.dtype) } else { self }
+    }
+
     /// Reads `torch_dtype` (or `dtype`) and `quantization_config`.
     ///
     /// # Errors

@@ -66,7 +66,9 @@ impl<'c> Builder<'c> {
 
     /// The same for a tower beside a text part that has its own.
     pub(crate) fn apart(config: &'c Config) -> Result<Self> {
-        Ok(Self { looks_up: false, ..Self::new(config)? })
+        let whole = Self::new(config)?;
+        let quantization = whole.quantization.clone().of_tower();
+        Ok(Self { looks_up: false, quantization, ..whole })
     }
 
     /// Says that the reference implementation keeps no cache, which is noted: every pass of the convention `torch`

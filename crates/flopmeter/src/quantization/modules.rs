@@ -18,6 +18,8 @@ pub(super) struct Modules {
     patterns: Vec<Regex>,
     /// The length of all patterns as they are written.
     expressions: usize,
+    /// Whether a name is of a tower that sees.
+    sees: bool,
 }
 
 impl Modules {
@@ -32,6 +34,7 @@ impl Modules {
     }
 
     pub fn add(&mut self, name: &str) -> Result<()> {
+        self.sees |= TOWERS.iter().any(|tower| name.contains(tower));
         if name == "Linear" {
             self.every_linear = true;
             return Ok(());
@@ -94,6 +97,13 @@ impl Modules {
         self.every_linear
     }
 
+    /// Whether a tower that sees is meant, or part of one.
+    ///
+    /// Checkpoints and implementations call its modules by different names: whatever names one stands for all of it.
+    pub fn means_tower(&self) -> bool {
+        self.sees
+    }
+
     /// Whether no module is meant.
     pub fn is_empty(&self) -> bool {
         !self.every_linear
@@ -145,6 +155,8 @@ pub(super) fn is_elsewhere(name: &str) -> bool {
 }
 
 const OTHER_TOWERS: [&str; 4] = ["vision", "visual", "image", "audio"];
+/// What towers that see, and what joins them to the text part, are called.
+const TOWERS: [&str; 3] = ["vision", "visual", "image"];
 
 /// A module's name from `layers.` on: checkpoints put different prefixes before it.
 ///

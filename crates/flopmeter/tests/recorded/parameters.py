@@ -24,7 +24,8 @@ SAME_AS = {"kimi_k2": "deepseek_v3", "minimax_m3": "minimax_m3_vl_text"}
 # Settings of how a model was stored or is run, which have no effect on its parameters.
 NOT_SHAPE = {"quantization_config", "torch_dtype", "dtype", "preprocessor_config"}
 # What the towers of a multimodal model, and what joins them to its text part, are called.
-TOWERS = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "audio_tower"}
+TOWERS = {"visual", "vision_tower", "vision_model", "multi_modal_projector", "audio_tower", "embed_vision",
+          "mm_projector"}
 
 
 def read(config):

@@ -138,3 +138,36 @@ fn linear(module: &'static str, from: u64, to: u64, bias: bool) -> Op {
 fn attend(module: &'static str, heads: u64, dim: u64) -> Op {
     Attention::new(module, heads, heads, dim, dim, Mask::Full).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::model;
+    use crate::dtype::Dtype;
+    use crate::op::{Op, Storage};
+
+    #[test]
+    fn a_tower_that_a_scheme_leaves_out_in_any_spelling_is_stored_plainly() {
+        let plain = |left_out: &str| {
+            let model = model(&format!(
+                r#"{{"model_type": "llava", "dtype": "bfloat16",
+                    "quantization_config": {{"quant_method": "modelopt", "quant_algo": "NVFP4",
+                        "ignore": [{left_out}]}},
+                    "vision_config": {{"model_type": "clip_vision_model", "hidden_size": 32,
+                        "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                        "image_size": 4, "patch_size": 2}},
+                    "text_config": {{"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 1,
+                        "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 32}}}}"#
+            ));
+            let stacks = model.stacks().iter().flat_map(|stack| stack.groups());
+            let matrices = stacks.flat_map(|group| &group.ops).filter_map(|op| match op {
+                Op::Linear(linear) => Some(linear.storage == Storage::plain(Dtype::Bf16)),
+                _ => None,
+            });
+            matrices.collect::<Vec<bool>>()
+        };
+        // Patches, a layer that is needed, one that is not, and two of the projector.
+        assert_eq!(plain(r#""lm_head", "model.vision_tower*""#), [true; 1 + 6 + 6 + 2]);
+        // Without it, the method means the matrices of layers.
+        assert_eq!(plain(r#""lm_head""#).iter().filter(|plain| **plain).count(), 1 + 2);
+    }
+}
