@@ -40,6 +40,8 @@ pub struct Model {
     encodes_only: bool,
     /// Whether the reference implementation keeps anything from one pass to the next.
     keeps_cache: bool,
+    /// Whether every token of a prompt sees all of it, and only what is generated sees what is before it alone.
+    sees_prompt_whole: bool,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) processor: Option<Processor>,
     pub(crate) extractor: Option<Extractor>,
@@ -216,6 +218,16 @@ impl Model {
         self.processor = processor;
         self.extractor = extractor;
         Ok(self)
+    }
+
+    /// The same model as one in which every token of a prompt sees all of it.
+    pub(crate) fn seeing_prompt_whole(mut self) -> Self {
+        self.sees_prompt_whole = true;
+        self
+    }
+
+    pub(crate) fn sees_prompt_whole(&self) -> bool {
+        self.sees_prompt_whole
     }
 
     /// The model as the part of a whole whose config had more to say.

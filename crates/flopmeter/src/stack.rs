@@ -164,7 +164,8 @@ impl Model {
         // A tower for which there is nothing has nothing to do, and leaves a decoder alone.
         let decodes_only = !self.encodes_only()
             && (self.stacks.is_empty() || self.perceives())
-            && !workload.is_perceived();
+            && !workload.is_perceived()
+            && !self.sees_prompt_whole();
         if decodes_only && workload.decoder_prompt().is_none() {
             return Ok(Cow::Borrowed(workload));
         }
@@ -188,10 +189,12 @@ impl Model {
             let fact = format!("is {tokens}, and no encoder of this model reads the prompt");
             return wrong("decoder prompt", fact, "leave it out: the prompt is the decoder's");
         }
-        if (self.encodes_only() || decoder_prompt.is_some())
+        let reads_whole = self.encodes_only() || decoder_prompt.is_some();
+        if (reads_whole || self.sees_prompt_whole())
             && let Some(Sequence { cached, .. }) = sequences().find(|it| it.cached > 0)
         {
-            let fact = format!("is {cached}, and an encoder reads its prompt whole");
+            let reader = if reads_whole { "an encoder reads its" } else { "this model sees a" };
+            let fact = format!("is {cached}, and {reader} prompt whole");
             return wrong("cached", fact, "what it makes of a token depends on those after it");
         }
         if self.encodes_only()
@@ -201,7 +204,11 @@ impl Model {
             return wrong("generate", fact, "leave it out: it is one pass over the prompt");
         }
         if workload.is_perceived() || self.perceives() {
-            return self.perceiving(workload, rule);
+            let perceiving = self.perceiving(workload, rule)?;
+            return Ok(match self.sees_prompt_whole() {
+                true => Cow::Owned(perceiving.into_owned().seen_whole()),
+                false => perceiving,
+            });
         }
         let Some(last) = self.stacks.last() else { return Ok(Cow::Borrowed(workload)) };
         let decoded = workload.decoded(decoder_prompt, |prompt| last.reads.rows(prompt));

@@ -63,6 +63,8 @@ pub struct Workload {
     /// Pairs of a token of an image and one after it that it sees, in each prompt: in all layers, and in those with a
     /// window besides.
     ahead: [u64; 2],
+    /// Whether every token of a prompt sees all of it.
+    whole_prompts: bool,
 }
 
 /// The passes of one sequence in a phase, and what they work on.
@@ -73,9 +75,9 @@ pub(crate) struct Run {
     pub sampled: u64,
     /// Positions of the source, 0 where there is none.
     pub source: u64,
-    /// Pairs of a token of an image and one after it that it sees, in a pass over the prompt: in all layers, and in
-    /// those with a window besides.
-    pub ahead: [u64; 2],
+    /// Pairs of a token and one after it that it sees, in a pass over the prompt: in all layers, and in those with a
+    /// window besides.
+    pub ahead: [u128; 2],
 }
 
 impl Run {
@@ -91,12 +93,12 @@ impl Run {
 
     /// Pairs of a token and a position that it sees.
     pub fn pairs(&self, mask: Mask) -> Option<u128> {
-        let ahead = u128::from(self.pairs_ahead(mask)).checked_mul(self.passes.count().into())?;
+        let ahead = self.pairs_ahead(mask).checked_mul(self.passes.count().into())?;
         self.passes.pairs(mask)?.checked_add(ahead)
     }
 
     /// Those of a token and one after it, in a pass.
-    pub fn pairs_ahead(&self, mask: Mask) -> u64 {
+    pub fn pairs_ahead(&self, mask: Mask) -> u128 {
         let [always, in_windows] = self.ahead;
         let windowed = matches!(mask, Mask::Sliding { .. });
         always.saturating_add(if windowed { in_windows } else { 0 })
@@ -177,6 +179,7 @@ impl Workload {
             audio: Vec::new(),
             heard: Vec::new(),
             ahead: [0, 0],
+            whole_prompts: false,
         }
     }
 
@@ -354,6 +357,12 @@ impl Workload {
         &self.sequences
     }
 
+    /// The same requests, every token of a prompt seeing all of it.
+    pub(crate) fn seen_whole(mut self) -> Self {
+        self.whole_prompts = true;
+        self
+    }
+
     /// The requests, each with the number of positions of its source.
     pub(crate) fn with_sources(&self) -> impl Iterator<Item = (&Sequence, u64)> {
         let source = |at: usize| self.sources.get(at).copied().unwrap_or(0);
@@ -394,8 +403,15 @@ impl Workload {
     /// The passes of one sequence in a phase, with what they work on.
     pub(crate) fn run(&self, sequence: &Sequence, source: u64, phase: Phase) -> Run {
         let passes = self.passes(sequence, phase);
-        // Decoding has passes of one token, which is no image's.
-        let ahead = if matches!(passes, Passes::Decode { .. }) { [0, 0] } else { self.ahead };
+        let ahead = match passes {
+            // Passes of one token, which is no image's and not the prompt's.
+            Passes::Decode { .. } => [0, 0],
+            _ if self.whole_prompts => {
+                let prompt = u128::from(sequence.prompt);
+                [prompt * prompt.saturating_sub(1) / 2, 0]
+            }
+            _ => self.ahead.map(u128::from),
+        };
         Run { passes, sampled: self.sampled(sequence, phase), source, ahead }
     }
 

@@ -60,7 +60,7 @@ fn recordings() -> Vec<(String, Recording)> {
         found.push((name, serde_json::from_str(&text).expect("a recording")));
     }
     found.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
-    assert!(found.len() >= 35, "{}", found.len());
+    assert!(found.len() >= 37, "{}", found.len());
     found
 }
 

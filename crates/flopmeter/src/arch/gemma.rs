@@ -8,31 +8,48 @@
 //! ```
 //!
 //! VaultGemma is Gemma 2 without the norms of what comes out. Gemma 3's larger sizes see images too: `gemma3` has SigLIP's
-//! tower.
+//! tower. So has PaliGemma, before Gemma or Gemma 2, whose prompts are seen whole by each of their tokens.
 
 use super::parts::{
     Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks, pre_normed, rms_norm,
     text_part, tied, with_norms,
 };
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3", "vaultgemma"];
+pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3", "paligemma", "vaultgemma"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
-        "gemma" => gemma(c),
-        "gemma2" | "vaultgemma" => gemma2(c),
+        "gemma" => causal(c).and_then(|()| gemma(c)),
+        "gemma2" | "vaultgemma" => causal(c).and_then(|()| gemma2(c)),
+        "paligemma" => text_part(c, "gemma", paligemma),
         "gemma3" => text_part(c, "gemma3_text", gemma3),
         _ => gemma3(c),
     }
 }
 
+/// The text part of PaliGemma, which sees a prompt whole where no key says otherwise.
+fn paligemma(c: &Config) -> Result<Model> {
+    // How many vectors an image has is the tower's.
+    c.raw("num_image_tokens");
+    let whole = c.flag("use_bidirectional_attention", true)?;
+    let model = match c.model_type() {
+        "gemma" => gemma(c),
+        "gemma2" => gemma2(c),
+        other => {
+            let fact = format!("\"{}\" is not counted yet as a part of PaliGemma", shown(other));
+            Err(Error::new(ErrorKind::Architecture, "`text_config.model_type`", fact)
+                .hint("gemma and gemma2 are"))
+        }
+    }?;
+    Ok(if whole { model.seeing_prompt_whole() } else { model })
+}
+
 fn gemma(c: &Config) -> Result<Model> {
-    causal(c)?;
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
     let heads = Heads::read_or(c, d, 16, Some(256))?;
@@ -44,7 +61,6 @@ fn gemma(c: &Config) -> Result<Model> {
 }
 
 fn gemma2(c: &Config) -> Result<Model> {
-    causal(c)?;
     let d = c.size("hidden_size")?;
     let f = c.size("intermediate_size")?;
     let heads = Heads::read_or(c, d, 4, Some(256))?;
@@ -107,6 +123,39 @@ fn causal(c: &Config) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{error, model, windows};
+    use crate::image::Image;
+    use crate::{Component, Convention, Workload};
+
+    #[test]
+    fn a_prompt_of_paligemma_is_seen_whole_by_each_of_its_tokens() {
+        let model = model(
+            r#"{"model_type": "paligemma", "projection_dim": 16,
+                "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 16,
+                    "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+                    "image_size": 8, "patch_size": 4, "vision_use_head": false},
+                "text_config": {"model_type": "gemma", "hidden_size": 16, "num_hidden_layers": 3,
+                    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+                    "intermediate_size": 16, "vocab_size": 32}}"#,
+        );
+        // (8 ÷ 4)² vectors of an image.
+        let request = Workload::request(5, 3);
+        let request = request.with_images(vec![Image::new(3, 7).expect("an image")]);
+        let request = request.expect("a request");
+        let flops = model.flops(&request, &Convention::MODEL).expect("a count");
+        // 2·2·8 a pair, in 3 layers: 9 tokens see 9 each; then the tenth sees 10 and the eleventh 11.
+        assert_eq!(flops.prefill[Component::AttentionScores], 2 * 2 * 8 * 3 * 81);
+        assert_eq!(flops.decode[Component::AttentionScores], 2 * 2 * 8 * 3 * (10 + 11));
+        let without_cache = request.without_kv_cache().expect("nothing is cached");
+        let flops = model.flops(&without_cache, &Convention::MODEL).expect("a count");
+        assert_eq!(
+            flops.decode[Component::AttentionScores],
+            2 * 2 * 8 * 3 * (81 + 10 + 81 + 10 + 11)
+        );
+        let cached = crate::Sequence { prompt: 9, cached: 4, generate: 1, count: 1 };
+        let cached = Workload::batch(vec![cached]).expect("a request");
+        let error = model.flops(&cached, &Convention::MODEL).expect_err("a prompt in two parts");
+        assert!(error.to_string().contains("this model sees a prompt whole"), "{error}");
+    }
 
     #[test]
     fn gemma_2b_has_its_published_parameters() {

@@ -58,7 +58,7 @@ impl Lines {
                 let mut line = pairs_line(passes, mask.0, mask.1)?;
                 let ahead = self.run.pairs_ahead(mask.0);
                 if !mask.1 && ahead > 0 {
-                    line.formula += " + pairs of an image's tokens with those after them";
+                    line.formula += " + pairs of a token with one after it that it sees";
                     line.numbers += &format!(" + {ahead}");
                     line.result = self.run.pairs(mask.0)?.to_string();
                 }

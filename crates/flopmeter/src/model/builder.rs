@@ -200,6 +200,7 @@ impl<'c> Builder<'c> {
             model_type: self.config.model_type().to_owned(),
             encodes_only,
             keeps_cache: self.keeps_cache,
+            sees_prompt_whole: false,
             stacks: self.stacks,
             processor: None,
             extractor: None,

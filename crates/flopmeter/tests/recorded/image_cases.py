@@ -237,4 +237,14 @@ IMAGE_CASES = {
                      "min_patches": 2, "max_patches": 5},
         "processor": processors.ovis2, "image": "<image>", "feature": "<IMG_ATOM>",
     },
+    "paligemma": {
+        "config": {"text_config": {"model_type": "gemma", **WIDE}, "projection_dim": 60, "hidden_size": 60,
+                   "vision_config": {**SIGLIP, "vision_use_head": False}, "image_token_index": 126},
+        "settings": TILE, "processor": processors.paligemma, "image": "<image>",
+    },
+    "paligemma@gemma2": {
+        "config": {"text_config": {"model_type": "gemma2", **WIDE, **WINDOW}, "projection_dim": 60, "hidden_size": 60,
+                   "vision_config": SIGLIP, "image_token_index": 126},
+        "settings": TILE, "processor": processors.paligemma, "image": "<image>",
+    },
 }

@@ -155,3 +155,12 @@ def kimi_k25(settings):
 def ovis2(settings):
     known = tokenizer(["<image>", "<IMG_START>", "<IMG_ATOM>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>"])
     return transformers.Ovis2Processor(pillow("Ovis2ImageProcessor")(**settings), known, image_seq_length=16)
+
+
+def paligemma(settings):
+    known = tokenizer(["<image>"])
+    # What it puts between images and text, and after it, is the text's.
+    known.bos_token = ""
+    images = pillow("SiglipImageProcessor")(**settings)
+    images.image_seq_length = 64
+    return transformers.PaliGemmaProcessor(images, known)

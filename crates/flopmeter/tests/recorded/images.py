@@ -44,9 +44,11 @@ def blank(size):
     return Image.new("RGB", size)
 
 
-def length(processor, words, images):
-    """Tokens of a text with images in it, where there are any."""
-    return process(processor, [" ".join(words)], [images] if images else None)["input_ids"].shape[-1]
+def length(processor, words):
+    """Tokens of a text without images."""
+    if isinstance(processor, transformers.PaliGemmaProcessor):
+        return len(words)  # it refuses a text alone, and adds nothing to it
+    return process(processor, [" ".join(words)], None)["input_ids"].shape[-1]
 
 
 def process(processor, text, images):
@@ -60,7 +62,7 @@ def cut(processor, image, size):
         made = process(processor, [f"{ORDINARY} {image}"], [[blank(size)]])
     except ValueError as error:
         return {**given, "error": str(error).split(",")[0]}
-    tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY], None)
+    tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY])
     grid = {key: made[key].flatten().tolist() for key in ["aspect_ratio_mask", "image_grid_thw", "image_sizes"]
             if key in made}
     if "image_position_ids" in made:
@@ -88,13 +90,13 @@ def prompt(case, processor, config, sizes, batch):
     feature = processor.tokenizer.convert_tokens_to_ids(case.get("feature", case["image"]))
     made["input_ids"] = torch.where(made["input_ids"] == feature, config.image_token_id, 5)
     made["pixel_values"] = made["pixel_values"].float()
-    return made, length(processor, [ORDINARY] * words.count(ORDINARY), None)
+    return made, length(processor, [ORDINARY] * words.count(ORDINARY))
 
 
 def run(case, processor, model, config, sizes, batch):
     given, text = prompt(case, processor, config, sizes, batch)
     accepted = inspect.signature(model.forward).parameters
-    given = {key: value for key, value in given.items() if key in accepted}
+    given = {key: value for key, value in given.items() if key in accepted and key != "labels"}
     passes, past, cache = [], 0, None
     cached = next(name for name in CACHES if name in accepted)
     for step in range(1 + DECODE):

@@ -139,6 +139,17 @@ fn pool(tower: &mut Tower<'_>, d: u64, f: u64, heads: Heads) -> Result<()> {
     )
 }
 
+/// PaliGemma: one matrix to the text's width, its patches the image's tokens.
+pub(super) fn paligemma(tower: &mut Tower<'_>) -> Result<Processor> {
+    let squares = squares(tower, "siglip_vision_model", Ok)?;
+    let to = tower.whole.size_or("projection_dim", 2048)?;
+    tower.whole.raw("hidden_size");
+    let matrix = linear("multi_modal_projector.linear", squares.width, to, true);
+    tower.once("projector", Seen::features(), [matrix])?;
+    let features = squares.side * squares.side;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, features)))
+}
+
 /// Gemma 3: patches averaged to a square of vectors, one matrix to the text's width. Two tokens around them, and two of
 /// line ends; the vectors of an image see each other in the text part.
 pub(super) fn gemma3(tower: &mut Tower<'_>) -> Result<Processor> {

@@ -55,6 +55,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("mistral3", pixtral::mistral3),
     ("mllama", mllama::mllama),
     ("ovis2", ovis::ovis2),
+    ("paligemma", clip::paligemma),
     ("qwen2_5_vl", qwen::qwen2_5),
     ("qwen2_vl", qwen::qwen2),
     ("qwen3_5", qwen::qwen3_5),
