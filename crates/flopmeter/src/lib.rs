@@ -74,6 +74,8 @@ mod bytes;
 
 mod speculation;
 
+mod training;
+
 pub mod device;
 
 mod utilization;
@@ -102,6 +104,7 @@ pub use model::{Builder, Group, Model, Parameters};
 pub use quantization::Quantization;
 pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};
 pub use stack::{Reads, Stack};
+pub use training::{Frozen, Recompute, Step, Training, TrainingFlops};
 pub use utilization::{Bound, Hardware, Ideal, Utilization};
 pub use workload::{Phase, Sequence, Workload};
 

@@ -288,24 +288,18 @@ impl Model {
 
     /// The same model with more ops in each layer and in what stands outside, which `more` makes of those there.
     pub(crate) fn with_more(
-        mut self,
+        self,
         mut more: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
     ) -> Result<Self> {
-        let mut groups: Vec<Group> = Vec::new();
-        for group in &self.groups {
-            let mut with = |layer| {
-                let added = more(layer, &group.ops)?;
-                Ok(group.ops.iter().cloned().chain(added).collect())
-            };
-            if group.layers.is_empty() {
-                groups.push(Group { ops: with(None)?, ..group.clone() });
-            }
-            let from = groups.len();
-            for index in &group.layers {
-                add_layer(&mut groups, from, *index, with(Some(*index))?);
-            }
-        }
-        name_layers(&mut groups);
+        self.with_ops(|layer, ops| Ok(ops.iter().cloned().chain(more(layer, ops)?).collect()))
+    }
+
+    /// The same model with other ops in each layer and in what stands outside, which `other` makes of those there.
+    fn with_ops(
+        mut self,
+        mut other: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+    ) -> Result<Self> {
+        let groups = with_ops(&self.groups, &mut other)?;
         let all = self.stacks.iter().flat_map(Stack::groups).chain(&groups);
         self.parameters = Parameters::of(all).ok_or_else(too_large)?;
         if self.perceives() {
@@ -316,6 +310,18 @@ impl Model {
         self.sums = Sums::of(&groups).ok_or_else(too_large)?;
         self.groups = groups;
         Ok(self)
+    }
+
+    /// A part of the model: of its ops, stacks' included, what `keep` makes of them. A layer has a number.
+    pub(crate) fn part(&self, keep: impl Fn(Option<u64>, &Op) -> Option<Op>) -> Result<Self> {
+        let mut kept =
+            |layer, ops: &[Op]| Ok(ops.iter().filter_map(|op| keep(layer, op)).collect());
+        let mut part = self.clone();
+        for stack in &mut part.stacks {
+            *stack =
+                stack.with_groups(with_ops(stack.groups(), &mut kept)?).ok_or_else(too_large)?;
+        }
+        part.with_ops(kept)
     }
 
     /// The same model with layers that predict further tokens, all as this one.
@@ -374,6 +380,25 @@ impl Parameters {
         }
         Some(sum)
     }
+}
+
+/// Groups with other ops in each layer and in what stands outside; layers that are equal then are one group.
+fn with_ops(
+    groups: &[Group],
+    other: &mut impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+) -> Result<Vec<Group>> {
+    let mut with: Vec<Group> = Vec::new();
+    for group in groups {
+        if group.layers.is_empty() {
+            with.push(Group { ops: other(None, &group.ops)?, ..group.clone() });
+        }
+        let from = with.len();
+        for index in &group.layers {
+            add_layer(&mut with, from, *index, other(Some(*index), &group.ops)?);
+        }
+    }
+    name_layers(&mut with);
+    Ok(with)
 }
 
 /// Adds a layer to the groups from `from` on; equal ones are kept once.

@@ -80,6 +80,11 @@ impl Stack {
         Some(Self { name, component, reads, groups, sums })
     }
 
+    /// The same with other groups, `None` if a sum does not fit 128 bits.
+    pub(crate) fn with_groups(&self, groups: Vec<Group>) -> Option<Self> {
+        Self::new(self.name, self.component, self.reads, groups)
+    }
+
     /// What it is called in an explanation.
     pub fn name(&self) -> &'static str {
         self.name

@@ -49,6 +49,8 @@ impl Sequence {
 pub struct Workload {
     sequences: Vec<Sequence>,
     kv_cache: bool,
+    /// Whether the head runs for every token of the prompt.
+    scored: bool,
     decoder_prompt: Option<u64>,
     /// Positions that each sequence attends to beside its own, where a model has an encoder.
     sources: Vec<u64>,
@@ -172,6 +174,7 @@ impl Workload {
         Self {
             sequences,
             kv_cache: true,
+            scored: false,
             decoder_prompt: None,
             sources: Vec::new(),
             images: Vec::new(),
@@ -334,6 +337,13 @@ impl Workload {
         perceiving.numbered().map(|()| perceiving)
     }
 
+    /// The same requests with the head on every token of the prompt, as a loss over all of them needs it.
+    #[must_use]
+    pub(crate) fn scored(mut self) -> Self {
+        self.scored = true;
+        self
+    }
+
     /// The same requests without a KV cache.
     ///
     /// # Errors
@@ -418,6 +428,7 @@ impl Workload {
     /// Tokens that a phase of one sequence samples, one for each pass that generates.
     pub fn sampled(&self, sequence: &Sequence, phase: Phase) -> u64 {
         match phase {
+            Phase::Prefill if self.scored => sequence.prompt - sequence.cached,
             // Scoring a prompt samples nothing; a prompt that is cached to its end runs no pass.
             Phase::Prefill => u64::from(sequence.generate > 0 && sequence.prompt > sequence.cached),
             Phase::Decode => sequence.generate.saturating_sub(1),

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(model(published).parameters(), model(&saved).parameters());
         let rules = |config: &str| -> u64 {
             let model = model(config);
-            let rule = RecurrentKind::Delta { heads: 32, key: 128, value: 128 };
+            let rule = RecurrentKind::Delta { heads: 32, key: 128, value: 128, by_channel: true };
             let rules = model.ops().filter_map(|(op, repeat)| match op {
                 Op::Recurrent(op) if op.kind == rule => Some(repeat),
                 _ => None,

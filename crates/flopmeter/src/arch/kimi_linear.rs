@@ -142,7 +142,7 @@ impl DeltaAttention {
     ) -> Vec<Op> {
         let Self { hidden, heads, head, kernel } = *self;
         let width = heads * head;
-        let rule = RecurrentKind::Delta { heads, key: head, value: head };
+        let rule = RecurrentKind::Delta { heads, key: head, value: head, by_channel: true };
         let mut ops = vec![
             projection("self_attn.q_proj", hidden, width).into(),
             projection("self_attn.k_proj", hidden, width).into(),

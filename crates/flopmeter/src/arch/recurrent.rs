@@ -297,8 +297,12 @@ impl Delta {
 
     /// What stands between the projections: the convolution of queries, keys and values, the state.
     pub fn between(&self, norm: &'static str) -> Vec<Op> {
-        let rule =
-            RecurrentKind::Delta { heads: self.value_heads, key: self.key, value: self.value };
+        let rule = RecurrentKind::Delta {
+            heads: self.value_heads,
+            key: self.key,
+            value: self.value,
+            by_channel: false,
+        };
         vec![
             convolution("linear_attn.conv1d", 2 * self.keys() + self.values(), self.kernel, false),
             vector("linear_attn.dt_bias", self.value_heads),

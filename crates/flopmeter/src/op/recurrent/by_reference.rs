@@ -6,7 +6,7 @@ use crate::exact::times;
 use crate::passes::Passes;
 
 /// Tokens of a chunk of the gated delta rule, a constant of the reference implementation.
-const DELTA_CHUNK: u64 = 64;
+pub(super) const DELTA_CHUNK: u64 = 64;
 
 impl Kind {
     /// The terms of the FLOPs that PyTorch's counter counts in some passes, each a product.
@@ -21,7 +21,7 @@ impl Kind {
     ///              (2·c), then all states times all, the first included; a step: the read-out
     /// delta        chunks of 64, the last one padded: K·Kᵀ and Q·Kᵀ (keys), their product with the new
     ///              values, and three products with the state; a step: nothing, being element by element
-    ///              Kimi's has one product with the keys less and one with the values more, of one width
+    ///              Kimi's has one product with the keys less and one with the values more
     /// lightning    the state's update and read-out, every token; within blocks of a pass that follows
     ///              nothing, the last one short, Q·Kᵀ and its product with V as well
     /// matrix       whole chunks of c: Q·Kᵀ and its product with V (c²), states in and out (2·c), the
@@ -127,14 +127,18 @@ impl Kind {
                     nothing,
                 ]
             }
-            Self::Delta { heads, key, value } => {
+            Self::Delta { heads, key, value, by_channel } => {
                 let (c, k, v) = (u128::from(DELTA_CHUNK), u128::from(key), u128::from(value));
-                let one =
-                    (c * c).checked_mul(2 * k + v)?.checked_add((3 * c).checked_mul(k * v)?)?;
+                let (within, name) = if by_channel {
+                    (k + 2 * v, "(64² · (key + 2 · value) + 3 · 64 · key · value)")
+                } else {
+                    (2 * k + v, "(64² · (2 · key + value) + 3 · 64 · key · value)")
+                };
+                let one = (c * c).checked_mul(within)?.checked_add((3 * c).checked_mul(k * v)?)?;
                 let chunk = [
                     ("2", 2),
                     ("heads", heads.into()),
-                    ("(64² · (2 · key + value) + 3 · 64 · key · value)", one),
+                    (name, one),
                     ("chunks of 64", runs.chunks(DELTA_CHUNK)?),
                     NONE,
                 ];

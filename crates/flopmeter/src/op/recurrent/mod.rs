@@ -2,6 +2,7 @@
 
 mod by_reference;
 mod convolution;
+mod gradients;
 mod needed;
 mod runs;
 
@@ -69,7 +70,7 @@ pub enum Kind {
     /// The gated delta rule (arXiv:2412.06464, section 3): a state of `key` × `value` for each head.
     ///
     /// Kimi's delta attention too (arXiv:2510.26692, section 3), which decays each channel of a key by
-    /// itself: as many multiplications.
+    /// itself: as many multiplications a token, and other products in a chunk.
     Delta {
         /// Heads of values; heads of keys are repeated to as many.
         heads: u64,
@@ -77,6 +78,8 @@ pub enum Kind {
         key: u64,
         /// Width of a value.
         value: u64,
+        /// Whether each channel of a key decays by itself.
+        by_channel: bool,
     },
     /// Lightning attention (arXiv:2401.04658, section 3): a state of `head` × `head` for each head.
     Lightning {

@@ -63,7 +63,7 @@ impl Kind {
                 ("(value width + 1)", u128::from(value) + 1),
                 NONE,
             ],
-            Self::Delta { heads, key, value } => [
+            Self::Delta { heads, key, value, .. } => [
                 ("7", 7),
                 ("heads", heads.into()),
                 ("key width", key.into()),
@@ -110,7 +110,7 @@ impl Kind {
             Self::Lightning { heads, head, .. } => {
                 [("heads", heads.into()), ("head", head.into()), ("head", head.into())]
             }
-            Self::Delta { heads, key, value } => {
+            Self::Delta { heads, key, value, .. } => {
                 [("heads", heads.into()), ("key width", key.into()), ("value width", value.into())]
             }
             Self::Shift { channels, .. } | Self::Gated { channels } => {

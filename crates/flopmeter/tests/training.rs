@@ -1,0 +1,133 @@
+//! A step costs what PyTorch's counter counts forward and backward: everything trained, layers computed again, less
+//! trained. Recorded by `tests/recorded/training.py`.
+
+use flopmeter::{
+    Adapter, Config, Convention, Counts, Frozen, Model, Recompute, Step, TrainingFlops,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+#[derive(Deserialize)]
+struct Recording {
+    trained: BTreeMap<String, Run>,
+    frozen: BTreeMap<String, Run>,
+    adapted: BTreeMap<String, Run>,
+}
+
+/// Of 2 rows of 23 tokens.
+#[derive(Deserialize)]
+struct Run {
+    forward: u128,
+    backward: u128,
+    /// Backward with each layer computed again.
+    checkpointed: Option<u128>,
+    /// Tokens of a decoder beside an encoder.
+    target: Option<u64>,
+}
+
+fn recorded(path: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(path);
+    let text = fs::read_to_string(&path).expect("a readable file");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn recording() -> Recording {
+    serde_json::from_value(recorded("training.json")).expect("a recording")
+}
+
+fn model(config: Value) -> Model {
+    Model::from_config(&Config::from_value(config).expect("an object")).expect("a model")
+}
+
+fn total(counts: &Counts) -> u128 {
+    counts.total().expect("a sum")
+}
+
+fn count(model: &Model, step: &Step) -> flopmeter::Result<TrainingFlops> {
+    model.training(step, &Convention::TORCH)?.flops(step)
+}
+
+/// What is wrong with a count of a step, if anything.
+fn difference(flops: &TrainingFlops, run: &Run, backward: u128) -> Option<String> {
+    let counted =
+        total(&flops.input_gradients) + total(&flops.weight_gradients) + total(&flops.recomputed);
+    let forward = total(&flops.forward);
+    (forward != run.forward || counted != backward).then(|| {
+        format!("forward {forward} not {}, backward {counted} not {backward}", run.forward)
+    })
+}
+
+fn step(run: &Run) -> Step {
+    let step = Step::new(23, 2).expect("a step");
+    match run.target {
+        Some(tokens) => step.with_target(tokens),
+        None => step,
+    }
+}
+
+#[test]
+fn forward_and_backward_of_every_case_are_what_pytorch_counts() {
+    let (mut equal, mut refused, mut wrong) = (0, Vec::new(), Vec::new());
+    for (name, run) in recording().trained {
+        let model = model(recorded(&format!("{name}.json"))["config"].clone());
+        let flops = match count(&model, &step(&run)) {
+            Ok(flops) => flops,
+            Err(error) => {
+                refused.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        match difference(&flops, &run, run.backward) {
+            None => equal += 1,
+            Some(what) => wrong.push(format!("{name}: {what}")),
+        }
+        if let Some(backward) = run.checkpointed {
+            match count(&model, &step(&run).recomputing(Recompute::Full)) {
+                Ok(flops) => {
+                    let what = difference(&flops, &run, backward);
+                    wrong.extend(what.map(|what| format!("{name}, recomputing: {what}")));
+                }
+                Err(error) => refused.push(format!("{name}, recomputing: {error}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(equal > 400, "{equal}");
+    assert!(refused.len() < 20, "{}", refused.join("\n"));
+}
+
+#[test]
+fn what_is_frozen_has_no_gradient() {
+    let mut wrong = Vec::new();
+    for (name, run) in recording().frozen {
+        let model = model(recorded(&format!("{name}.json"))["config"].clone());
+        let step = step(&run).freezing(Frozen::Below(1));
+        let flops = count(&model, &step).expect("a count");
+        wrong.extend(difference(&flops, &run, run.backward).map(|what| format!("{name}: {what}")));
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn of_an_adapted_model_only_the_adapter_has_gradients_of_weights() {
+    let mut wrong = Vec::new();
+    for (name, run) in recording().adapted {
+        let file = recorded(&format!("adapters/{name}.json"));
+        let adapter = Adapter::parse(&file["adapter"].to_string()).expect("an adapter");
+        let model = model(file["config"].clone())
+            .with_adapter(&adapter)
+            .expect("an adapted model")
+            .unmerged;
+        let step = step(&run).freezing(Frozen::Base);
+        match count(&model, &step) {
+            Ok(flops) => wrong.extend(
+                difference(&flops, &run, run.backward).map(|what| format!("{name}: {what}")),
+            ),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
