@@ -1,6 +1,6 @@
 //! `--adapter` → the model that it adapts, and what it adds.
 
-use crate::args::WorkArgs;
+use crate::args::AdapterArgs;
 use crate::report::AdapterReport;
 use crate::source::{self, Source, adapter};
 use crate::visible::shortened;
@@ -15,27 +15,26 @@ pub struct Adapter {
 
 impl Adapter {
     /// Reads the arguments: `--adapter`, or a MODEL that is an adapter's folder.
-    pub fn read(work: &WorkArgs) -> Result<Option<Self>> {
-        let args = &work.adapter;
-        let own = adapter::is_folder_of_one(&work.model).then_some(&work.model);
-        let Some(id) = args.adapter.as_ref().or(own) else {
+    pub fn read(model: &str, args: &AdapterArgs) -> Result<Option<Self>> {
+        let own = adapter::is_folder_of_one(model).then_some(model);
+        let Some(id) = args.adapter.as_deref().or(own) else {
             if args.merged {
                 return Err(Error::new(ErrorKind::Adapter, "--merged", "there is no adapter")
                     .hint("give one with --adapter"));
             }
             return Ok(None);
         };
-        Ok(Some(Self { id: id.clone(), found: adapter::read(id)?, merged: args.merged }))
+        Ok(Some(Self { id: id.to_owned(), found: adapter::read(id)?, merged: args.merged }))
     }
 
     /// The model that is adapted: MODEL, or the base that an adapter's folder names.
-    pub fn base(&self, work: &WorkArgs) -> Result<Source> {
-        if !adapter::is_folder_of_one(&work.model) {
-            return source::find(&work.model);
+    pub fn base(&self, model: &str) -> Result<Source> {
+        if !adapter::is_folder_of_one(model) {
+            return source::find(model);
         }
         let base = self.found.adapter.base_model().ok_or_else(|| {
             let fact = "is an adapter that names no base";
-            Error::new(ErrorKind::Adapter, shortened(&work.model), fact)
+            Error::new(ErrorKind::Adapter, shortened(model), fact)
                 .hint("give the base as MODEL and the folder with --adapter")
         })?;
         source::find(base).map_err(|error| error.within("the adapter's base"))

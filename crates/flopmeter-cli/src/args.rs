@@ -5,8 +5,10 @@
 mod adapter;
 #[path = "args/draft.rs"]
 mod draft;
+#[path = "args/train.rs"]
+mod train;
 
-use adapter::AdapterArgs;
+pub use adapter::AdapterArgs;
 use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -15,6 +17,7 @@ use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
+pub use train::TrainArgs;
 
 /// A style that can be put around a word; a terminal that shows no colour shows the word alone.
 pub struct Paint(Style);
@@ -55,6 +58,9 @@ pub enum Command {
     /// How busy the hardware was with it: MFU, MBU and the roofline
     #[command(visible_alias = "mfu", after_help = UTILIZATION_EXAMPLE, after_long_help = UTILIZATION_EXAMPLES)]
     Utilization(UtilizationArgs),
+    /// FLOPs of a step of training, MFU and HFU
+    #[command(after_help = TRAIN_EXAMPLE, after_long_help = TRAIN_EXAMPLES)]
+    Train(TrainArgs),
     /// The arithmetic of an estimate, formula by formula
     #[command(after_help = EXPLAIN_EXAMPLE, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -89,6 +95,13 @@ const UTILIZATION_EXAMPLES: &str = "Examples:
 const EXPLAIN_EXAMPLES: &str = "Examples:
   flopmeter explain deepseek-ai/DeepSeek-V3 -p 1024 -g 256
   flopmeter explain gpt2 -p 100 -g 20 --device \"NVIDIA L4\" --time 80ms";
+const TRAIN_EXAMPLE: &str = "Example (more with --help):
+  flopmeter train meta-llama/Llama-3.1-8B --sequence 8192 --batch 128";
+const TRAIN_EXAMPLES: &str = "Examples:
+  flopmeter train meta-llama/Llama-3.1-8B --sequence 8192 --batch 128
+  flopmeter train mixtral-8x7b -s 4096 -b 256 --recompute full \\
+      --time 9.5s --device \"NVIDIA H100 80GB HBM3\" --devices 64
+  flopmeter train llama3:8b --packed 812,4096,3284 --adapter ./lora --flash";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models
   flopmeter models qwen3:8b

@@ -5,4 +5,5 @@ pub mod devices;
 pub mod estimate;
 pub mod explain;
 pub mod models;
+pub mod train;
 pub mod utilization;

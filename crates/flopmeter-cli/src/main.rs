@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Estimate(args) => cmd::estimate::run(args),
         Command::Utilization(args) => cmd::utilization::run(args),
+        Command::Train(args) => cmd::train::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
         Command::Devices(args) => cmd::devices::run(args),

@@ -6,6 +6,7 @@ mod json;
 mod markdown;
 mod summary;
 mod table;
+mod training;
 
 use crate::args::Format;
 use crate::report::Report;
@@ -82,6 +83,8 @@ pub fn document(document: &Document, value: &impl Serialize, format: Format) -> 
         Format::Csv => csv::render(value),
     }
 }
+
+pub use training::of as training;
 
 /// Renders an estimate or a utilisation.
 pub fn report(report: &Report, format: Format) -> Result<String> {

@@ -1,5 +1,7 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
+pub mod training;
+
 use crate::source::Source;
 use flopmeter::{
     Bytes, Component, Counts, Flops, Ideal, Model, Result, Sequence, Traffic, Workload,

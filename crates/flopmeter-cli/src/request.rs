@@ -1,7 +1,7 @@
 //! Arguments → what is counted, on what: before anything is counted.
 
 use crate::adapter::Adapter;
-use crate::args::{HardwareArgs, WorkArgs};
+use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
 use crate::draft::Draft;
 use crate::report::{
     AdapterReport, BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report,
@@ -36,19 +36,43 @@ pub struct Machine {
     notes: Vec<String>,
 }
 
-impl Request {
-    /// Reads the arguments.
-    pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
-        let adapter = Adapter::read(work)?;
+/// A model with what adapts it.
+pub struct Base {
+    pub source: Source,
+    pub adapter: Option<AdapterReport>,
+}
+
+impl Base {
+    /// Finds MODEL and adapts it.
+    pub fn read(model: &str, adapter: &AdapterArgs) -> Result<Self> {
+        Self::read_in(model, adapter, Ok)
+    }
+
+    /// The same, with the model as `made` makes it before it is adapted.
+    fn read_in(
+        model: &str,
+        adapter: &AdapterArgs,
+        made: impl FnOnce(Model) -> Result<Model>,
+    ) -> Result<Self> {
+        let adapter = Adapter::read(model, adapter)?;
         let mut source = match &adapter {
-            Some(adapter) => adapter.base(work)?,
-            None => source::find(&work.model)?,
+            Some(adapter) => adapter.base(model)?,
+            None => source::find(model)?,
         };
-        source.model = in_dtypes(source.model, work)?;
+        source.model = made(source.model)?;
         let adapter = match &adapter {
             Some(adapter) => Some(adapter.apply(&mut source)?),
             None => None,
         };
+        Ok(Self { source, adapter })
+    }
+}
+
+impl Request {
+    /// Reads the arguments.
+    pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
+        let Base { source, adapter } =
+            Base::read_in(&work.model, &work.adapter, |model| in_dtypes(model, work))?;
         let draft = Draft::read(work, &source)?;
         let workload = workload(work)?;
         let mut notes = notes(&source, &workload);
@@ -56,7 +80,7 @@ impl Request {
             notes.extend(draft.notes(&source.model));
         }
         let dtype = source.model.quantization().compute;
-        let hardware = machine(hardware, dtype)?;
+        let hardware = Machine::read(hardware, dtype)?;
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
@@ -119,7 +143,7 @@ impl Request {
             bytes: BytesReport::of(&bytes),
             speculation,
             utilization,
-            device: self.hardware.as_ref().map(|machine| machine.report(&moved)),
+            device: self.hardware.as_ref().map(|machine| machine.device_report(Some(&moved))),
             notes,
         })
     }
@@ -166,48 +190,6 @@ fn workload(work: &WorkArgs) -> Result<Workload> {
         workload = workload.without_kv_cache()?;
     }
     Ok(workload)
-}
-
-fn machine(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Machine>> {
-    let device = match &args.device {
-        Some(name) => device::find(name)?,
-        None if args.peak.is_empty() && args.bandwidth.is_none() => return Ok(None),
-        None => Device::custom(&args.peak, args.bandwidth, None)?,
-    };
-    if !args.peak.is_empty() || args.bandwidth.is_some() {
-        // Every figure that is given has to be one, used or not.
-        Device::custom(&args.peak, args.bandwidth, None)?;
-    }
-    // What is given on the command line overrules the table.
-    let given = args.peak.iter().find(|(of, _)| *of == dtype).map(|(_, peak)| *peak);
-    let peak = match given {
-        Some(peak) => FlopsPerSecond(peak),
-        None => device.peak(dtype).map_err(|error| {
-            error.hint("choose the dtype that the products ran in with --dtype")
-        })?,
-    };
-    let bandwidth = match args.bandwidth {
-        Some(bandwidth) => Some(BytesPerSecond(bandwidth)),
-        None => device.bandwidth().ok(),
-    };
-    let hardware = Hardware::new(peak, bandwidth, args.devices)?;
-    let mut notes = Vec::new();
-    if args.device.is_some() {
-        if given.is_some() {
-            notes.push(format!("the peak is the one given, not the table's of {}", device.id()));
-        } else if !args.peak.is_empty() {
-            notes.push(format!(
-                "no given peak is of {dtype}, the dtype of the products: it is the table's (see --dtype)"
-            ));
-        }
-        if args.bandwidth.is_some() {
-            notes.push(format!(
-                "the bandwidth is the one given, not the table's of {}",
-                device.id()
-            ));
-        }
-    }
-    Ok(Some(Machine { device, dtype, hardware, notes }))
 }
 
 /// What a reader should know before trusting the figures.
@@ -258,20 +240,70 @@ fn keys(keys: &[String]) -> String {
 }
 
 impl Machine {
-    fn notes(&self) -> Vec<String> {
-        let mut notes = self.notes.clone();
-        if self.hardware.bandwidth.is_none() {
-            notes.push(format!(
-                "no bandwidth is known of {}: no MBU and no ideal time (see --bandwidth)",
-                self.device.id()
-            ));
+    /// The devices of the arguments, if there are any, and their peak in a dtype.
+    pub fn read(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Self>> {
+        let device = match &args.device {
+            Some(name) => device::find(name)?,
+            None if args.peak.is_empty() && args.bandwidth.is_none() => return Ok(None),
+            None => Device::custom(&args.peak, args.bandwidth, None)?,
+        };
+        if !args.peak.is_empty() || args.bandwidth.is_some() {
+            // Every figure that is given has to be one, used or not.
+            Device::custom(&args.peak, args.bandwidth, None)?;
         }
+        // What is given on the command line overrules the table.
+        let given = args.peak.iter().find(|(of, _)| *of == dtype).map(|(_, peak)| *peak);
+        let peak = match given {
+            Some(peak) => FlopsPerSecond(peak),
+            None => device.peak(dtype).map_err(|error| {
+                error.hint("choose the dtype that the products ran in with --dtype")
+            })?,
+        };
+        let bandwidth = match args.bandwidth {
+            Some(bandwidth) => Some(BytesPerSecond(bandwidth)),
+            None => device.bandwidth().ok(),
+        };
+        let hardware = Hardware::new(peak, bandwidth, args.devices)?;
+        let mut notes = Vec::new();
+        if args.device.is_some() {
+            if given.is_some() {
+                notes
+                    .push(format!("the peak is the one given, not the table's of {}", device.id()));
+            } else if !args.peak.is_empty() {
+                notes.push(format!(
+                    "no given peak is of {dtype}, the dtype of the products: it is the table's (see --dtype)"
+                ));
+            }
+            if args.bandwidth.is_some() {
+                notes.push(format!(
+                    "the bandwidth is the one given, not the table's of {}",
+                    device.id()
+                ));
+            }
+        }
+        Ok(Some(Self { device, dtype, hardware, notes }))
+    }
+
+    /// What to know about the peak.
+    pub fn peak_notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
         if ["low", "medium"].contains(&self.device.confidence()) {
             notes.push(format!(
                 "figures of {} are of {} confidence: {}",
                 self.device.id(),
                 self.device.confidence(),
                 self.device.source()
+            ));
+        }
+        notes
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.peak_notes();
+        if self.hardware.bandwidth.is_none() {
+            notes.push(format!(
+                "no bandwidth is known of {}: no MBU and no ideal time (see --bandwidth)",
+                self.device.id()
             ));
         }
         notes
@@ -302,7 +334,8 @@ impl Machine {
         })
     }
 
-    fn report(&self, bytes: &Bytes) -> DeviceReport {
+    /// The devices, and whether what they hold fits, if it is known.
+    pub fn device_report(&self, bytes: Option<&Bytes>) -> DeviceReport {
         let memory = self.device.memory_bytes().map(u128::from);
         DeviceReport {
             id: self.device.id().to_owned(),
@@ -312,7 +345,9 @@ impl Machine {
             peak_flops_per_second: self.hardware.peak.0,
             bandwidth_bytes_per_second: self.hardware.bandwidth.map(|bandwidth| bandwidth.0),
             memory_bytes: memory,
-            fits: memory.map(|memory| bytes.fit_in(memory, self.hardware.count)),
+            fits: memory
+                .zip(bytes)
+                .map(|(memory, bytes)| bytes.fit_in(memory, self.hardware.count)),
         }
     }
 }

@@ -121,7 +121,7 @@ impl Model {
     /// ```
     pub fn training(&self, step: &Step, convention: &Convention) -> Result<Training> {
         self.can_be_trained(step, convention)?;
-        let further = match (step.predicts_further, self.prediction_layers()) {
+        let further = match (step.predicts_further(), self.prediction_layers()) {
             (false, _) => None,
             (true, Some((one, count))) => {
                 Some((Box::new(one.training(&step.clone().alone(), convention)?), count))
@@ -144,7 +144,7 @@ impl Model {
 
     fn can_be_trained(&self, step: &Step, convention: &Convention) -> Result<()> {
         let wrong = |kind, place: &str, fact: String| Err(Error::new(kind, place, fact));
-        match step.frozen {
+        match step.frozen() {
             Frozen::Below(_) if !self.stacks.is_empty() => {
                 let fact =
                     "layers are counted from the bottom of one stack, and this model has several";
@@ -159,11 +159,11 @@ impl Model {
             }
             _ => {}
         }
-        if convention.rule == Rule::PerParameter && step.frozen != Frozen::Nothing {
+        if convention.rule == Rule::PerParameter && step.frozen() != Frozen::Nothing {
             let fact = "knows no parts of a model that could be frozen";
             return wrong(ErrorKind::Convention, convention.id, fact.into());
         }
-        let whole_layers = matches!(step.recompute, Recompute::Full | Recompute::Layers(_));
+        let whole_layers = matches!(step.recompute(), Recompute::Full | Recompute::Layers(_));
         let recomputed = parts::RECOMPUTED_UNLIKE.iter().filter(|_| whole_layers);
         let unlike =
             parts::UNLIKE.iter().chain(recomputed).find(|(kind, _)| *kind == self.model_type());

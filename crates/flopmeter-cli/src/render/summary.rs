@@ -2,28 +2,14 @@
 
 use super::{Block, Column, Document};
 use crate::report::{
-    BytesReport, ClipReport, DeviceReport, FlopsReport, IdealReport, ImageReport, Report,
-    SequenceReport, SpeculationReport, UtilizationReport, WorkloadReport,
+    AdapterReport, BytesReport, ClipReport, DeviceReport, FlopsReport, IdealReport, ImageReport,
+    ModelReport, Report, SequenceReport, SpeculationReport, UtilizationReport, WorkloadReport,
 };
 use flopmeter::units::Si;
 use std::fmt::Write;
 
 pub fn of(report: &Report) -> Document {
-    let parameters = &report.model.parameters;
-    let mut size = format!("{} parameters", grouped(parameters.total));
-    if parameters.active != parameters.total {
-        let _ = write!(size, ", {} active", grouped(parameters.active));
-    }
-    let mut head = vec![format!("{} ({}), {size}", report.model.id, report.model.model_type)];
-    head.extend(report.adapter.as_ref().map(|adapter| {
-        format!(
-            "adapter {}, {}: {} parameters in {} modules",
-            adapter.id,
-            if adapter.merged { "merged" } else { "not merged" },
-            grouped(adapter.parameters),
-            adapter.modules
-        )
-    }));
+    let mut head = report.model.head(report.adapter.as_ref());
     head.push(format!("{}; convention {}", workload(&report.workload), report.convention));
     let mut blocks = vec![flops_block(&report.flops), bytes_block(&report.bytes)];
     if let Some(speculation) = &report.speculation {
@@ -35,6 +21,28 @@ pub fn of(report: &Report) -> Document {
         blocks.push(utilization_block(report, utilization, device));
     }
     Document { head, blocks, notes: report.notes.clone() }
+}
+
+impl ModelReport {
+    /// What a document begins with: the model, its size, what adapts it.
+    pub(super) fn head(&self, adapter: Option<&AdapterReport>) -> Vec<String> {
+        let parameters = &self.parameters;
+        let mut size = format!("{} parameters", grouped(parameters.total));
+        if parameters.active != parameters.total {
+            let _ = write!(size, ", {} active", grouped(parameters.active));
+        }
+        let mut head = vec![format!("{} ({}), {size}", self.id, self.model_type)];
+        head.extend(adapter.map(|adapter| {
+            format!(
+                "adapter {}, {}: {} parameters in {} modules",
+                adapter.id,
+                if adapter.merged { "merged" } else { "not merged" },
+                grouped(adapter.parameters),
+                adapter.modules
+            )
+        }));
+        head
+    }
 }
 
 fn workload(workload: &WorkloadReport) -> String {
@@ -237,7 +245,7 @@ fn utilization_block(
 }
 
 /// A dash stands for what is not known; zero is a measurement.
-fn si(value: Option<f64>, unit: &str) -> String {
+pub(super) fn si(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{}{unit}", Si(value)))
 }
 
@@ -245,12 +253,12 @@ fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "–".into(), percent)
 }
 
-fn percent(ratio: f64) -> String {
+pub(super) fn percent(ratio: f64) -> String {
     format!("{:.1} %", ratio * 100.0)
 }
 
 /// `8,030,261,248`.
-fn grouped(count: u128) -> String {
+pub(super) fn grouped(count: u128) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

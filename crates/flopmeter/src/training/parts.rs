@@ -32,19 +32,19 @@ impl Parts {
     pub fn of(model: &Model, step: &Step, rule: Rule) -> Result<Self> {
         // Modules that an adapter's file has whole, and that are trained beside it.
         let copies: BTreeSet<&str> = model.ops().filter_map(|(op, _)| copied(op)).collect();
-        let first = match step.frozen {
+        let first = match step.frozen() {
             Frozen::Below(lowest) => reads_what_is_frozen(model, lowest),
             Frozen::Nothing | Frozen::Base => BTreeSet::new(),
         };
         let by_reference = rule == Rule::ByReference;
-        let learns = |layer: Option<u64>, op: &Op| match step.frozen {
+        let learns = |layer: Option<u64>, op: &Op| match step.frozen() {
             _ if chooses(op) => false,
             Frozen::Nothing => true,
             // What stands outside and is no layer is the embedding before them, or the head after them.
             Frozen::Below(lowest) => layer.map_or_else(|| !embeds(op), |layer| layer >= lowest),
             Frozen::Base => is_adapter(op) || copies.contains(op.module()),
         };
-        let passes_on = |layer: Option<u64>, op: &Op| match step.frozen {
+        let passes_on = |layer: Option<u64>, op: &Op| match step.frozen() {
             _ if chooses(op) => false,
             Frozen::Nothing | Frozen::Base => true,
             Frozen::Below(lowest) => layer.is_none_or(|layer| {
@@ -52,7 +52,7 @@ impl Parts {
             }),
         };
         let when = |condition: bool, op: &Op| condition.then(|| op.clone());
-        let recomputed = match step.recompute {
+        let recomputed = match step.recompute() {
             Recompute::Nothing | Recompute::Selective => None,
             Recompute::Full => Some(model.part(|layer, op| when(layer.is_some(), op))?),
             Recompute::Layers(count) => {
@@ -72,11 +72,11 @@ impl Parts {
                 Some(if by_reference { with_groups_as_one(op) } else { op })
             })?,
             recomputed,
-            attention: match step.recompute {
+            attention: match step.recompute() {
                 Recompute::Selective => Some(model.part(|_, op| when(attends(op), op))?),
                 _ => None,
             },
-            scores: match step.recomputes_scores {
+            scores: match step.recomputes_scores() {
                 true => Some(model.part(|_, op| when(attends(op), op).map(without_values))?),
                 false => None,
             },

@@ -26,10 +26,10 @@ pub struct Step {
     documents: Vec<(u64, u64)>,
     rows: u64,
     target: Option<u64>,
-    pub(crate) frozen: Frozen,
-    pub(crate) recompute: Recompute,
-    pub(crate) recomputes_scores: bool,
-    pub(crate) predicts_further: bool,
+    frozen: Frozen,
+    recompute: Recompute,
+    recomputes_scores: bool,
+    predicts_further: bool,
     reference_forwards: u64,
     rollout: Option<Sequence>,
 }
@@ -188,6 +188,26 @@ impl Step {
     /// What is computed again.
     pub fn recompute(&self) -> Recompute {
         self.recompute
+    }
+
+    /// Tokens of the decoder beside an encoder.
+    pub fn target(&self) -> Option<u64> {
+        self.target
+    }
+
+    /// Whether the backward pass computes the scores of attention again.
+    pub fn recomputes_scores(&self) -> bool {
+        self.recomputes_scores
+    }
+
+    /// Whether layers that predict further tokens are trained.
+    pub fn predicts_further(&self) -> bool {
+        self.predicts_further
+    }
+
+    /// Tokens of the prompt and of the answer, where each row is generated first.
+    pub fn rollout_lengths(&self) -> Option<(u64, u64)> {
+        self.rollout.map(|Sequence { prompt, generate, .. }| (prompt, generate))
     }
 
     /// Forward passes without a gradient.
