@@ -99,8 +99,7 @@ const TRAIN_EXAMPLE: &str = "Example (more with --help):
   flopmeter train meta-llama/Llama-3.1-8B --sequence 8192 --batch 128";
 const TRAIN_EXAMPLES: &str = "Examples:
   flopmeter train meta-llama/Llama-3.1-8B --sequence 8192 --batch 128
-  flopmeter train mixtral-8x7b -s 4096 -b 256 --recompute full \\
-      --time 9.5s --device \"NVIDIA H100 80GB HBM3\" --devices 64
+  flopmeter train mixtral-8x7b -s 4096 --time 2s --device \"NVIDIA H200\"
   flopmeter train llama3:8b --packed 812,4096,3284 --adapter ./lora --flash";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models

@@ -106,7 +106,7 @@ fn cli() {
     for command in commands() {
         out += &described(command, &shared);
     }
-    out += "\n## Workload, counting and hardware\n\nOf `estimate`, `utilization` and `explain`.\n";
+    out += "\n## Workload, counting and hardware\n\nOf `estimate`, `utilization` and `explain`; of `train` what it lists of them.\n";
     let mut headings: Vec<&str> =
         estimate.get_arguments().filter_map(Arg::get_help_heading).collect();
     headings.dedup();
@@ -621,6 +621,78 @@ const DRAFT_PATHS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What `train` has that `estimate` has not. Device and model are the same.
+const TRAIN_PATHS: &[(&str, &str)] = &[
+    ("step.sequence", "tokens of a sequence; null where rows are packed"),
+    (
+        "step.packed",
+        "with `--packed` alone: a list of `tokens` of a document and `count` of them in a row",
+    ),
+    ("step.batch", "sequences, or rows, of a batch"),
+    ("step.accumulate", "batches of the step"),
+    ("step.tokens", "of the whole step"),
+    ("step.target", "of an encoder-decoder alone: tokens of its decoder, with `--target`"),
+    (
+        "step.frozen",
+        "what is not trained: `nothing`, `base` (with `--adapter`) or how much of the bottom",
+    ),
+    ("step.recompute", "`none`, `selective`, `full` or a number of layers"),
+    ("step.flash", "whether the backward pass computes scores again"),
+    ("step.mtp", "whether layers that predict further tokens are trained"),
+    ("step.reference_forwards", "forward passes without a gradient"),
+    ("step.rollout", "with `--rollout` alone: `prompt` and `generate` of each sequence"),
+    (
+        "flops.total",
+        "model FLOPs: `forward` + `input_gradients` + `weight_gradients` + `without_gradient`, and the sum of `components`",
+    ),
+    ("flops.forward", "of the forward pass, the head on every position"),
+    ("flops.input_gradients", "gradients of what products multiply that is no weight"),
+    ("flops.weight_gradients", "gradients of weights that are trained"),
+    ("flops.without_gradient", "`step.rollout` and `step.reference_forwards`"),
+    ("flops.recomputed", "what is computed a second time; of HFU alone"),
+    ("flops.executed", "`total` + `recomputed`"),
+    ("flops.per_token", "`total` ÷ `step.tokens`"),
+    ("flops.components", "by component, as in `estimate`"),
+    ("utilization.mfu", "fraction: `flops.total` ÷ (`seconds` × peak × `count`)"),
+    ("utilization.hfu", "fraction: `flops.executed` ÷ (`seconds` × peak × `count`)"),
+    ("utilization.seconds", "the time that was measured"),
+    ("utilization.tokens_per_second", "`step.tokens` ÷ `seconds`"),
+    ("utilization.tokens_per_second_per_device", "the same ÷ `device.count`"),
+    ("utilization.flops_per_second_per_device", "`flops.total` ÷ (`seconds` × `count`)"),
+];
+
+/// The section of `train`.
+fn train_json(place: &Place) -> String {
+    let line = "train llama.json -s 10 --peak bf16=1e12 --time 1us --format json";
+    let example = place.run(line).ok();
+    let mut paths = BTreeSet::new();
+    leaves("", &serde_json::from_str(&example).expect("JSON"), &mut paths);
+    for line in [
+        "train llama.json --packed 4,6 --format json",
+        "train llama.json -s 10 --rollout 4:6 --format json",
+        "train t5.json -s 10 --target 4 --format json",
+    ] {
+        leaves("", &place.run(line).json(), &mut paths);
+    }
+    let as_ever = |path: &String| {
+        let rest = ["model.", "device.", "step.rollout."];
+        path == "notes" || path == "convention" || rest.iter().any(|rest| path.starts_with(rest))
+    };
+    let mut described: BTreeSet<String> =
+        TRAIN_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert!(described.remove("step.rollout"));
+    paths.retain(|path| !as_ever(path));
+    assert_eq!(paths, described, "the paths of a step, and those that TRAIN_PATHS describes");
+    let paths = table(
+        ["path", "meaning"],
+        TRAIN_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+    );
+    format!(
+        "\n## train\n\n`model`, `adapter`, `convention`, `device` and `notes` are as above; `utilization` is there with a \
+         time.\n\n{paths}\n```json\n{example}```\n"
+    )
+}
+
 #[test]
 fn json() {
     let place = Place::with_llama();
@@ -689,6 +761,7 @@ fn json() {
         ["path", "meaning"],
         DRAFT_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
     );
+    out += &train_json(&place);
     out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
             without a peak is absent.\n\n";
     let devices = place.run_args(["devices", "NVIDIA H100 80GB HBM3", "--format", "json"]).ok();
