@@ -35,7 +35,7 @@ fn recorded(path: &str) -> Value {
 }
 
 fn recording() -> Recording {
-    serde_json::from_value(recorded("training.json")).expect("a recording")
+    serde_json::from_value(recorded("training/steps.json")).expect("a recording")
 }
 
 fn model(config: Value) -> Model {

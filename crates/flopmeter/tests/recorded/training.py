@@ -1,4 +1,4 @@
-"""Runs small models forward and backward under PyTorch's FLOP counter and freezes both counts in training.json.
+"""Runs small models forward and backward under PyTorch's FLOP counter and freezes both counts in training/steps.json.
 
     python training.py [--check]
 
@@ -23,7 +23,7 @@ import record
 from adapters import ADAPTERS
 from cases import CASES
 
-FILE = Path(__file__).parent / "training.json"
+FILE = Path(__file__).parent / "training" / "steps.json"
 BATCH, SEQUENCE, TARGET = 2, 23, 5
 FROZEN = ["llama", "gpt2", "qwen3", "gemma3_text", "mixtral", "deepseek_v3", "gpt_oss", "falcon", "gptj", "mamba2",
           "qwen3_next", "bert@predicts", "bloom", "phi3"]
