@@ -182,7 +182,7 @@ fn what_cannot_be_is_an_error_with_a_hint() {
         ("-s 10 --freeze 1 --convention 2pt", "knows no parts"),
         ("-s 18446744073709551615 -b 2", "more tokens than 64 bits can number"),
         ("-s 10 --target 4", "is 4, and no encoder of this model reads the prompt"),
-        ("-s 10 --peak bf16=1e9 --time 0", "not a positive"),
+        ("-s 10 --peak bf16=1e9 --time 0", "must be a number above zero"),
     ] {
         let (error, _) = place.run(&format!("train llama.json {line}")).failure();
         assert!(error.replace('`', "").contains(&fact.replace('`', "")), "{line}: {error}");
