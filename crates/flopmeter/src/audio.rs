@@ -16,6 +16,6 @@ mod model;
 mod steps;
 
 pub use clip::Clip;
-pub use extractor::{Extractor, Heard, Windows};
+pub use extractor::{Extractor, Heard, Tokens, Windows};
 pub use hears::{Hears, Sees};
 pub use steps::Steps;

@@ -14,8 +14,8 @@ pub struct Extractor {
     pub windows: Windows,
     /// Frames of a piece that the tower hears on its own, where those are shorter than a window.
     pub piece: Option<u64>,
-    /// Tokens, of all frames of a clip.
-    pub tokens: Steps,
+    /// Tokens for the frames.
+    pub tokens: Tokens,
     /// Tokens that the processor puts around those.
     pub around: u64,
 }
@@ -23,8 +23,8 @@ pub struct Extractor {
 /// What an extractor does with the length of a clip, in samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windows {
-    /// Nothing.
-    AsItIs,
+    /// Nothing, but that it has so many at least.
+    AtLeast(u64),
     /// Cut off after so many, and filled up to them.
     One(u64),
     /// Split into windows of so many, `most` of them; the last one is filled up.
@@ -36,6 +36,15 @@ pub enum Windows {
     },
     /// Filled up to a multiple of so many, with silence that is heard like sound.
     Filled(u64),
+}
+
+/// How many tokens stand for frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// So many for all frames of a clip.
+    OfClip(Steps),
+    /// So many for the frames of each piece.
+    OfPieces(Steps),
 }
 
 /// What an extractor makes of one clip: equal pieces for the tower and one that is left, positions for the prompt.
@@ -79,8 +88,9 @@ impl Extractor {
         let of_window = |samples: u64| samples / self.hop;
         let frames = |samples: u64, window: u64| samples.div_ceil(self.hop).min(of_window(window));
         let (whole, frames, rest, filled) = match self.windows {
-            Windows::AsItIs => {
-                let frames = frames(samples, longest.samples(self.rate));
+            Windows::AtLeast(least) => {
+                let longest = longest.samples(self.rate).max(least);
+                let frames = frames(samples.max(least), longest);
                 (0, 0, frames, frames)
             }
             Windows::One(window) => (0, 0, frames(samples.min(window), window), of_window(window)),
@@ -107,8 +117,14 @@ impl Extractor {
                 Heard { whole, frames: piece, rest, filled, ..heard }
             }
         };
-        let tokens = self.tokens.of(all);
-        Ok(Heard { features: tokens, tokens: tokens.saturating_add(self.around), ..heard })
+        let features = match self.tokens {
+            Tokens::OfClip(steps) => steps.of(all),
+            Tokens::OfPieces(steps) => heard
+                .whole
+                .saturating_mul(steps.of(heard.frames))
+                .saturating_add(steps.of(heard.rest)),
+        };
+        Ok(Heard { features, tokens: features.saturating_add(self.around), ..heard })
     }
 
     /// The most seconds of a clip that it does not cut off, `None` if it cuts none.
@@ -117,7 +133,7 @@ impl Extractor {
         let samples = match self.windows {
             Windows::One(samples) => samples,
             Windows::Several { samples, most } => samples.saturating_mul(most),
-            Windows::AsItIs | Windows::Filled(_) => return None,
+            Windows::AtLeast(_) | Windows::Filled(_) => return None,
         };
         Some(samples as f64 / self.rate as f64)
     }

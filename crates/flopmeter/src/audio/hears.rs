@@ -20,6 +20,8 @@ enum Extent {
     Sound,
     /// Those of the sound; the reference implementation has every piece as long as the longest is filled up.
     FilledByReference,
+    /// Those of the sound; the reference implementation has every piece as long as a whole one.
+    WholeByReference,
     /// All that it is filled up to: nothing hides what is no sound.
     Filled,
     /// No frames: the vectors that come out.
@@ -46,6 +48,11 @@ impl Hears {
         Self { extent: Extent::FilledByReference, ..Self::sound(steps) }
     }
 
+    /// The frames of the sound; the reference implementation computes as many for every piece as for a whole one.
+    pub const fn whole_by_reference(steps: Steps) -> Self {
+        Self { extent: Extent::WholeByReference, ..Self::sound(steps) }
+    }
+
     /// The frames of the sound and of what it is filled up with.
     pub const fn filled(steps: Steps) -> Self {
         Self { extent: Extent::Filled, ..Self::sound(steps) }
@@ -67,9 +74,12 @@ impl Hears {
     ///
     /// `None` if a sum does not fit 128 bits.
     pub(crate) fn load(self, clips: &[(Heard, u64)], rule: Rule) -> Option<Load> {
-        let longest = clips.iter().map(|(heard, _)| heard.filled).max().unwrap_or(0);
+        let longest = |of: fn(&Heard) -> u64| clips.iter().map(|(heard, _)| of(heard)).max();
         let filled = match (self.extent, rule) {
-            (Extent::Filled, _) | (Extent::FilledByReference, Rule::ByReference) => Some(longest),
+            (Extent::Filled, _) | (Extent::FilledByReference, Rule::ByReference) => {
+                longest(|heard| heard.filled)
+            }
+            (Extent::WholeByReference, Rule::ByReference) => longest(|heard| heard.frames),
             _ => None,
         };
         let mut sum = Load::default();

@@ -8,7 +8,7 @@ to the sample, more than one, two clips.
 
 import transformers
 
-from cases import EXPERTS, GROUPED, MROPE, ROTARY_GROUPED
+from cases import EXPERTS, GROUPED, MROPE, QWEN3_MROPE, QWEN3_VISION, ROTARY_GROUPED, WIDE
 from image_processors import tokenizer
 
 # Windows of 94 frames, which are 15,980 samples of 16,000.
@@ -86,6 +86,25 @@ OMNI_TOKENS = {"audio_token_index": 126, "image_token_index": 127, "video_token_
 OMNI_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 28, "num_heads": 2, "out_hidden_size": 144,
                "fullatt_block_indexes": [0]}
 
+def omni_moe(settings):
+    named = {"image_token": "<|image_pad|>", "audio_token": "<|audio_pad|>", "video_token": "<|video_pad|>",
+             "vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>",
+             "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"}
+    images = transformers.Qwen2VLImageProcessorPil(patch_size=14)
+    return transformers.Qwen3OmniMoeProcessor(images, transformers.Qwen2VLVideoProcessor(), whisper(settings),
+                                              padded([], **named))
+
+
+def asr(settings):
+    named = {"audio_token": "<|audio_pad|>", "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"}
+    frames = transformers.Qwen3ASRFeatureExtractor(**settings)
+    return transformers.Qwen3ASRProcessor(frames, padded([], **named))
+
+
+QWEN3_ENCODER = {**ENCODER, "num_mel_bins": 9, "downsample_hidden_size": 6, "n_window": 50, "n_window_infer": 200}
+NINE = {"feature_size": 9, "sampling_rate": 16000, "hop_length": 160, "n_fft": 400}
+SECONDS = [[0.3], [1.0], [2.0], [5.437]]
+
 AUDIO_CASES = {
     "audioflamingo3": {
         "config": {"text_config": QWEN2, "audio_config": {**NAMED, "intermediate_size": 28, "max_source_positions": 50},
@@ -109,6 +128,20 @@ AUDIO_CASES = {
         "config": {"text_config": QWEN2, "audio_config": {**ENCODER, "max_source_positions": 47},
                    "audio_token_index": 126},
         "settings": FRAMES, "processor": qwen2_audio, "audio": "<|AUDIO|>", "tower": TOWER, "prompts": WINDOWS,
+    },
+    "qwen3_asr": {
+        "config": {"text_config": {"model_type": "qwen3", **WIDE}, "audio_config": {**QWEN3_ENCODER, "output_dim": 60},
+                   "audio_token_id": 126},
+        "settings": NINE, "processor": asr, "audio": "<|audio_pad|>", "tower": TOWER, "prompts": SECONDS,
+    },
+    "qwen3_omni_moe_thinker": {
+        "config": {"text_config": {"model_type": "qwen3_omni_moe_text", **ROTARY_GROUPED, **EXPERTS, "num_experts": 7,
+                                   "rope_parameters": QWEN3_MROPE},
+                   "audio_config": {**QWEN3_ENCODER, "output_dim": 144},
+                   "vision_config": {**QWEN3_VISION, "patch_size": 14}, "audio_token_id": 126, "image_token_id": 127,
+                   "video_token_id": 128, "vision_start_token_id": 129, "audio_start_token_id": 125},
+        "settings": NINE, "processor": omni_moe, "audio": "<|audio_pad|>", "tower": TOWER,
+        "prompts": [*SECONDS, [0.7005, 4.1, 0.2]],
     },
     "voxtral": {
         "config": {"text_config": LLAMA, "audio_config": {**NAMED, "intermediate_size": 80}, "audio_token_id": 126},

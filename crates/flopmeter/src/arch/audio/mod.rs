@@ -8,11 +8,12 @@
 //! A tower is [stacks](crate::Stack), one for each number of rows that it works on. How a clip becomes frames, and how
 //! many tokens those are, is its [`Extractor`].
 
+mod qwen;
 mod whisper;
 
 use super::parts::Heads;
 use super::tower::{self, Found, Tower};
-use crate::audio::{Extractor, Steps, Windows};
+use crate::audio::{Extractor, Tokens, Windows};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
@@ -28,6 +29,8 @@ const TOWERS: &[(&str, &str, Build)] = &[
     ("glmasr", "audio_config", whisper::glm),
     ("qwen2_5_omni_thinker", "audio_config", whisper::qwen2_5_omni),
     ("qwen2_audio", "audio_config", whisper::qwen2),
+    ("qwen3_asr", "audio_config", qwen::asr),
+    ("qwen3_omni_moe_thinker", "audio_config", qwen::omni),
     ("voxtral", "audio_config", whisper::voxtral),
 ];
 
@@ -85,7 +88,7 @@ impl Stated {
         Ok((self.settings.size_or("max_audio_len", seconds)? * self.rate / window).max(1))
     }
 
-    fn extractor(self, tower: &Tower<'_>, windows: Windows, tokens: Steps) -> Extractor {
+    fn extractor(self, tower: &Tower<'_>, windows: Windows, tokens: Tokens) -> Extractor {
         tower.whole.adopt(&self.settings);
         Extractor { rate: self.rate, hop: self.hop, windows, piece: None, tokens, around: 0 }
     }

@@ -7,7 +7,7 @@
 use super::{Stated, attend, heads, linear};
 use crate::arch::parts::{Heads, layer_norm, table};
 use crate::arch::tower::Tower;
-use crate::audio::{Extractor, Hears, Steps, Windows};
+use crate::audio::{Extractor, Hears, Steps, Tokens, Windows};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::Op;
@@ -18,25 +18,30 @@ const PATH: &str = "audio_tower.layers";
 const HALVED: Steps = Steps::ALL.up(2);
 
 /// What all of them state.
-struct Sizes {
-    d: u64,
+pub(super) struct Sizes {
+    pub d: u64,
     heads: Heads,
     f: u64,
-    layers: u64,
-    bins: u64,
+    pub layers: u64,
+    pub bins: u64,
 }
 
 impl Sizes {
     fn read(c: &Config) -> Result<Self> {
-        let d = c.size_of_or(&["d_model", "hidden_size"], 1280)?;
-        let query = c.size_of_or(&["encoder_attention_heads", "num_attention_heads"], 20)?;
+        Self::read_or(c, [32, 20, 5120, 1280])
+    }
+
+    /// The same with the class's layers, heads, inner width and width.
+    pub fn read_or(c: &Config, [layers, heads_or, f, d]: [u64; 4]) -> Result<Self> {
+        let d = c.size_of_or(&["d_model", "hidden_size"], d)?;
+        let query = c.size_of_or(&["encoder_attention_heads", "num_attention_heads"], heads_or)?;
         // A name that is not the reference implementation's, in files only.
         c.raw("head_dim");
         Ok(Self {
             d,
             heads: heads(c, d, query)?,
-            f: c.size_of_or(&["encoder_ffn_dim", "intermediate_size"], 5120)?,
-            layers: c.size_of_or(&["encoder_layers", "num_hidden_layers"], 32)?,
+            f: c.size_of_or(&["encoder_ffn_dim", "intermediate_size"], f)?,
+            layers: c.size_of_or(&["encoder_layers", "num_hidden_layers"], layers)?,
             bins: c.size_or("num_mel_bins", 128)?,
         })
     }
@@ -59,17 +64,18 @@ impl Sizes {
         let second = [linear("conv2", 3 * d, d, true)].into_iter().chain(positions);
         tower.once("second convolution", hears(HALVED), second)?;
         tower.stack("tower", PATH, in_layers, |builder| {
-            builder.layers(self.layers, |_| Ok(self.layer()))
+            builder.layers(self.layers, |_| Ok(self.layer(false)))
         })
     }
 
-    fn layer(&self) -> Vec<Op> {
+    /// A layer; `key_bias` is whether keys have one, which Whisper's have not.
+    pub fn layer(&self, key_bias: bool) -> Vec<Op> {
         let (d, f) = (self.d, self.f);
         let kv = self.heads.kv_width();
         vec![
             layer_norm("self_attn_layer_norm", d, true),
             linear("self_attn.q_proj", d, d, true),
-            linear("self_attn.k_proj", d, kv, false),
+            linear("self_attn.k_proj", d, kv, key_bias),
             linear("self_attn.v_proj", d, kv, true),
             attend("self_attn", self.heads),
             linear("self_attn.out_proj", d, d, true),
@@ -95,7 +101,7 @@ pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Extractor> {
     )?;
     let stated = Stated::read(tower, "WhisperFeatureExtractor")?;
     let window = stated.window(tower, positions)?;
-    Ok(stated.extractor(tower, Windows::One(window), tokens))
+    Ok(stated.extractor(tower, Windows::One(window), Tokens::OfClip(tokens)))
 }
 
 /// Audio Flamingo 3: windows up to ten minutes of them, two matrices.
@@ -116,7 +122,7 @@ pub(super) fn audio_flamingo(tower: &mut Tower<'_>) -> Result<Extractor> {
     let stated = Stated::read(tower, "AudioFlamingo3Processor")?;
     let samples = stated.window(tower, positions)?;
     let most = stated.most_windows(samples, 600)?;
-    Ok(stated.extractor(tower, Windows::Several { samples, most }, tokens))
+    Ok(stated.extractor(tower, Windows::Several { samples, most }, Tokens::OfClip(tokens)))
 }
 
 /// Voxtral: windows, the last one filled up with silence that is heard; positions put together until they are as wide as
@@ -138,7 +144,8 @@ pub(super) fn voxtral(tower: &mut Tower<'_>) -> Result<Extractor> {
     let stated = Stated::read(tower, "WhisperFeatureExtractor")?;
     let window = stated.window(tower, positions)?;
     // One token says that a clip begins.
-    Ok(Extractor { around: 1, ..stated.extractor(tower, Windows::Filled(window), tokens) })
+    let extractor = stated.extractor(tower, Windows::Filled(window), Tokens::OfClip(tokens));
+    Ok(Extractor { around: 1, ..extractor })
 }
 
 /// GLM-ASR: rotary positions, windows whose filling nothing hides, four positions put together.
@@ -161,7 +168,7 @@ pub(super) fn glm(tower: &mut Tower<'_>) -> Result<Extractor> {
     let stated = Stated::read(tower, "GlmAsrProcessor")?;
     let samples = stated.window_or_default()?;
     let most = stated.most_windows(samples, 655)?;
-    Ok(stated.extractor(tower, Windows::Several { samples, most }, tokens))
+    Ok(stated.extractor(tower, Windows::Several { samples, most }, Tokens::OfClip(tokens)))
 }
 
 /// How many positions' widths make the inner width of a layer.
@@ -192,6 +199,6 @@ pub(super) fn qwen2_5_omni(tower: &mut Tower<'_>) -> Result<Extractor> {
     )?;
     let stated = Stated::read(tower, "WhisperFeatureExtractor")?;
     let window = stated.window_or_default()?;
-    let extractor = stated.extractor(tower, Windows::One(window), HALVED.down(2));
+    let extractor = stated.extractor(tower, Windows::One(window), Tokens::OfClip(HALVED.down(2)));
     Ok(Extractor { piece: Some(piece), ..extractor })
 }
