@@ -320,7 +320,7 @@ fn architectures() {
     let _ = write!(
         out,
         "\nOf a type that sees or hears, the text part is counted. The vision tower is counted too, and images \
-         (`--images`) with it, of {}. The audio tower is, and clips (`--audio`), of {}.\n",
+         (`--images`) with it, of {}.\n\nThe audio tower is, and clips of sound (`--audio`), of {}.\n",
         codes(tower_types()),
         codes(audio_tower_types())
     );

@@ -3,6 +3,7 @@
 use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
+use crate::stack::{Reads, Stack};
 use crate::workload::Workload;
 use std::borrow::Cow;
 
@@ -18,7 +19,8 @@ pub struct Load {
 impl Model {
     /// Whether it has a tower that is counted: what stands before it sees or hears, and does nothing for text.
     pub fn perceives(&self) -> bool {
-        self.processor.is_some() || self.extractor.is_some()
+        let of_tower = |stack: &Stack| matches!(stack.reads(), Reads::Images(_) | Reads::Audio(_));
+        self.stacks().iter().any(of_tower)
     }
 
     /// A workload's requests with the tokens of their images and clips in the prompts.

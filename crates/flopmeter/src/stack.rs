@@ -208,12 +208,17 @@ impl Model {
             let fact = format!("is {generate}, and an encoder generates nothing");
             return wrong("generate", fact, "leave it out: it is one pass over the prompt");
         }
-        if workload.is_perceived() || self.perceives() {
+        let reads_windows = self.stacks.iter().any(|it| matches!(it.reads, Reads::Window(_)));
+        if self.perceives() || (workload.is_perceived() && !reads_windows) {
             let perceiving = self.perceiving(workload, rule)?;
             return Ok(match self.sees_prompt_whole() {
                 true => Cow::Owned(perceiving.into_owned().seen_whole()),
                 false => perceiving,
             });
+        }
+        if reads_windows {
+            self.cuts(workload.images())?;
+            self.check_window(workload)?;
         }
         let Some(last) = self.stacks.last() else { return Ok(Cow::Borrowed(workload)) };
         let decoded = workload.decoded(decoder_prompt, |prompt| last.reads.rows(prompt));
@@ -223,5 +228,22 @@ impl Model {
             return wrong(what, "is 0".into(), hint);
         }
         Ok(Cow::Owned(decoded))
+    }
+
+    /// Whether the clips of a request are what an encoder of windows reads: one, no longer than a window.
+    fn check_window(&self, workload: &Workload) -> Result<()> {
+        let longest = self.extractor.and_then(|extractor| extractor.longest_seconds());
+        let (Some(longest), [first, others @ ..]) = (longest, workload.audio()) else {
+            return Ok(());
+        };
+        if others.is_empty() && first.seconds() <= longest {
+            return Ok(());
+        }
+        let fact = match others.len() {
+            0 => format!("is `{first}`, and the encoder reads a window of {longest} s"),
+            more => format!("is {} clips, and the encoder reads one window", more + 1),
+        };
+        Err(Error::new(ErrorKind::Workload, "audio", fact)
+            .hint("a longer recording is a request for each window: a batch of them"))
     }
 }

@@ -14,6 +14,7 @@ mod layer;
 
 use super::experts;
 use super::parts::{head, layer_norm, shared_table, table, tied};
+use crate::audio::{Extractor, Steps, Tokens, Windows};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -218,6 +219,13 @@ fn hear(c: &Config, model: &mut Builder<'_>, d: u64) -> Result<()> {
     c.raw("classifier_proj_size");
     let positions = c.size_or("max_source_positions", 1500)?;
     let bins = c.size_or("num_mel_bins", 80)?;
+    // Whisper's frames are of 16 kHz and of 10 ms unless a file says otherwise, and none of them is a token.
+    let settings = c.preprocessor("WhisperFeatureExtractor")?;
+    let rate = settings.maybe("sampling_rate")?.unwrap_or(16_000);
+    let hop = settings.maybe("hop_length")?.unwrap_or(160);
+    let windows = Windows::One(2 * positions * hop);
+    let tokens = Tokens::OfClip(Steps::ALL.times(0));
+    model.hear(Extractor { rate, hop, windows, piece: None, tokens, around: 0 });
     let layer = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
     let convolution = |module, from| {
         Linear::new(module, Component::EmbeddingProjections, 3 * from, d).bias(true).into()
@@ -240,6 +248,8 @@ const ENCODER: (&str, &str) = ("encoder", "model.encoder.layers");
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fact, model};
+    use crate::audio::Clip;
+    use crate::{Convention, Workload};
 
     const SMALL: &str = r#"{"model_type": "bart", "d_model": 60, "decoder_layers": 3,
         "decoder_attention_heads": 6, "decoder_ffn_dim": 92, "vocab_size": 131,
@@ -267,6 +277,30 @@ mod tests {
         assert_eq!(bart.parameters().active, bart.parameters().total);
         let told = whole.replacen('{', r#"{"is_encoder_decoder": false, "#, 1);
         assert_eq!(model(&told).parameters(), model(SMALL).parameters());
+    }
+
+    #[test]
+    fn whisper_reads_one_window_however_short_the_clip() {
+        let whisper = model(
+            r#"{"model_type": "whisper", "d_model": 60, "encoder_layers": 2, "decoder_layers": 3,
+                "encoder_attention_heads": 6, "decoder_attention_heads": 6, "encoder_ffn_dim": 92,
+                "decoder_ffn_dim": 92, "vocab_size": 131, "architectures": ["WhisperForConditionalGeneration"]}"#,
+        );
+        let request = Workload::request(4, 9);
+        let hearing = |seconds: &[f64]| {
+            let clips = seconds.iter().map(|seconds| Clip::new(*seconds).expect("a clip")).collect();
+            let workload = request.clone().with_audio(clips).expect("a workload");
+            whisper.flops(&workload, &Convention::MODEL)
+        };
+        let without = whisper.flops(&request, &Convention::MODEL).expect("a count");
+        assert_eq!(hearing(&[0.4]).expect("a count"), without);
+        assert_eq!(hearing(&[30.0]).expect("a count"), without);
+        let fact = |seconds| hearing(seconds).expect_err("too long").to_string();
+        let hint = "a longer recording is a request for each window: a batch of them";
+        let long = format!("audio: is `31 s`, and the encoder reads a window of 30 s; {hint}");
+        assert_eq!(fact(&[31.0]), long);
+        let two = format!("audio: is 2 clips, and the encoder reads one window; {hint}");
+        assert_eq!(fact(&[1.0, 2.0]), two);
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "minicpmv4_7",
     "mistral3",
     "moss_transcribe_diarize",
+    "musicflamingo",
     "nemo_speechlm",
     "nemotron_h_omni",
     "omniasr",
@@ -94,7 +95,7 @@ fn text_type(whole: &str) -> &'static str {
         "emu3" => "emu3_text_model",
         "ernie4_5_vl_moe" => "ernie4_5_vl_moe_text",
         "exaone4_5" => "exaone4",
-        "audioflamingo3" | "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "ovis2" | "pp_chart2table"
+        "audioflamingo3" | "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "musicflamingo" | "ovis2" | "pp_chart2table"
         | "qwen2_audio" | "vibevoice_asr" | "video_llama_3" => "qwen2",
         "fun_asr_nano" | "lighton_ocr" | "moss_transcribe_diarize" | "qianfan_ocr" | "qwen3_asr" => {
             "qwen3"

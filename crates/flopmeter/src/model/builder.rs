@@ -1,6 +1,7 @@
 //! What puts a model together and assigns to each weight how it is stored.
 
 use super::{Group, Model, Parameters, add_layer, name_layers, ops, too_large};
+use crate::audio::Extractor;
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -33,6 +34,8 @@ pub struct Builder<'c> {
     looks_up: bool,
     /// Whether the reference implementation keeps anything from one pass to the next.
     keeps_cache: bool,
+    /// How it makes frames of sound, where an encoder reads a window of them.
+    extractor: Option<Extractor>,
 }
 
 impl<'c> Builder<'c> {
@@ -52,6 +55,7 @@ impl<'c> Builder<'c> {
             as_stored: false,
             looks_up: true,
             keeps_cache: true,
+            extractor: None,
         })
     }
 
@@ -69,6 +73,11 @@ impl<'c> Builder<'c> {
         let whole = Self::new(config)?;
         let quantization = whole.quantization.clone().of_tower();
         Ok(Self { looks_up: false, quantization, ..whole })
+    }
+
+    /// Says how a window of sound that an encoder reads becomes frames.
+    pub(crate) fn hear(&mut self, extractor: Extractor) {
+        self.extractor = Some(extractor);
     }
 
     /// Says that the reference implementation keeps no cache, which is noted: every pass of the convention `torch`
@@ -203,7 +212,7 @@ impl<'c> Builder<'c> {
             sees_prompt_whole: false,
             stacks: self.stacks,
             processor: None,
-            extractor: None,
+            extractor: self.extractor,
             hears_uncounted: false,
             groups: self.groups,
             quantization: self.quantization,

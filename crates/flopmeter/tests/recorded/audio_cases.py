@@ -42,6 +42,11 @@ def audio_flamingo(settings):
     return transformers.AudioFlamingo3Processor(whisper(settings), padded(["<sound>"]), max_audio_len=3)
 
 
+def music_flamingo(settings):
+    known = padded(["<sound>", "<|sound_bos|>", "<|sound_eos|>"])
+    return transformers.MusicFlamingoProcessor(whisper(settings), known, max_audio_len=3)
+
+
 def glm(settings):
     return transformers.GlmAsrProcessor(whisper(settings), padded(["<|pad|>"]), max_audio_len=5)
 
@@ -116,6 +121,13 @@ AUDIO_CASES = {
         "config": {"text_config": LLAMA, "audio_config": {**NAMED, "intermediate_size": 80}, "audio_token_id": 126},
         "settings": {**EVEN, "chunk_length": 2}, "processor": glm, "audio": "<|pad|>", "tower": TOWER,
         "stated": {"max_audio_len": 5}, "prompts": [[0.3], [2.0], [3.45], [6.2]],
+    },
+    "musicflamingo": {
+        "config": {"text_config": QWEN2, "audio_config": {"model_type": "audioflamingo3_encoder", **NAMED,
+                                                          "intermediate_size": 28, "max_source_positions": 50},
+                   "audio_token_id": 126, "architectures": ["MusicFlamingoForConditionalGeneration"]},
+        "settings": EVEN, "processor": music_flamingo, "audio": "<sound>", "tower": TOWER,
+        "stated": {"max_audio_len": 3}, "prompts": [[0.3], [1.0], [2.45], [3.2]],
     },
     "qwen2_5_omni_thinker": {
         "config": {"text_config": {"model_type": "qwen2_5_omni_text", **ROTARY_GROUPED, "rope_parameters": MROPE},

@@ -27,6 +27,7 @@ type Build = fn(&mut Tower<'_>) -> Result<Extractor>;
 const TOWERS: &[(&str, &str, Build)] = &[
     ("audioflamingo3", "audio_config", whisper::audio_flamingo),
     ("glmasr", "audio_config", whisper::glm),
+    ("musicflamingo", "audio_config", whisper::music_flamingo),
     ("qwen2_5_omni_thinker", "audio_config", whisper::qwen2_5_omni),
     ("qwen2_audio", "audio_config", whisper::qwen2),
     ("qwen3_asr", "audio_config", qwen::asr),

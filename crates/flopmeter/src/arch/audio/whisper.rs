@@ -106,6 +106,15 @@ pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Extractor> {
 
 /// Audio Flamingo 3: windows up to ten minutes of them, two matrices.
 pub(super) fn audio_flamingo(tower: &mut Tower<'_>) -> Result<Extractor> {
+    flamingo(tower, "AudioFlamingo3Processor", 600)
+}
+
+/// Music Flamingo: the same up to twenty minutes, and a token before and one behind each clip.
+pub(super) fn music_flamingo(tower: &mut Tower<'_>) -> Result<Extractor> {
+    Ok(Extractor { around: 2, ..flamingo(tower, "MusicFlamingoProcessor", 1200)? })
+}
+
+fn flamingo(tower: &mut Tower<'_>, class: &str, seconds: u64) -> Result<Extractor> {
     let sizes = Sizes::read(&tower.config)?;
     let positions = tower.config.size_or("max_source_positions", 1500)?;
     let hears = Hears::filled_by_reference;
@@ -119,9 +128,9 @@ pub(super) fn audio_flamingo(tower: &mut Tower<'_>) -> Result<Extractor> {
         linear("multi_modal_projector.linear_2", to, to, bias),
     ];
     tower.once("projector", hears(tokens), projector)?;
-    let stated = Stated::read(tower, "AudioFlamingo3Processor")?;
+    let stated = Stated::read(tower, class)?;
     let samples = stated.window(tower, positions)?;
-    let most = stated.most_windows(samples, 600)?;
+    let most = stated.most_windows(samples, seconds)?;
     Ok(stated.extractor(tower, Windows::Several { samples, most }, Tokens::OfClip(tokens)))
 }
 
