@@ -50,15 +50,25 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
 /// An indexer, with `heads` where the config has no number of them; attention sees what it chooses.
 pub(super) fn index(c: &Config, attention: &mut LatentAttention, heads: u64) -> Result<[Op; 5]> {
-    attention.latent = attention.latent.selecting(c.size_or("index_topk", 2048)?);
     let Some(rank) = attention.query_rank else {
         let fact = "is null, but the indexer reads compressed queries";
         return Err(c.contradiction("q_lora_rank", fact));
     };
+    index_of(c, attention, rank, heads)
+}
+
+/// The same of a class whose indexer reads queries from vectors of the width `from`.
+pub(super) fn index_of(
+    c: &Config,
+    attention: &mut LatentAttention,
+    from: u64,
+    heads: u64,
+) -> Result<[Op; 5]> {
+    attention.latent = attention.latent.selecting(c.size_or("index_topk", 2048)?);
     let heads = c.size_or("index_n_heads", heads)?;
     let dim = c.size_or("index_head_dim", 128)?;
     Ok([
-        projection("self_attn.indexer.wq_b", rank, heads * dim).into(),
+        projection("self_attn.indexer.wq_b", from, heads * dim).into(),
         projection("self_attn.indexer.wk", attention.hidden, dim).into(),
         layer_norm("self_attn.indexer.k_norm", dim, true),
         projection("self_attn.indexer.weights_proj", attention.hidden, heads).into(),
@@ -68,7 +78,7 @@ pub(super) fn index(c: &Config, attention: &mut LatentAttention, heads: u64) -> 
 
 /// Which layers have an indexer of their own: all of DeepSeek's. GLM-5's are listed in `indexer_types`,
 /// or spelled in `index_topk_pattern`, F for full and S for shared, or every so many after the first.
-fn indexing_layers(c: &Config, glm: bool) -> Result<impl Fn(u64) -> bool> {
+pub(super) fn indexing_layers(c: &Config, glm: bool) -> Result<impl Fn(u64) -> bool> {
     let layers = c.size("num_hidden_layers")?;
     let mut listed: Option<Vec<bool>> = None;
     let (mut every, mut offset) = (1, 0);

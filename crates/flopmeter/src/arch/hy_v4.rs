@@ -6,6 +6,8 @@
 //! ```
 //!
 //! The indexer is DeepSeek-V3.2's, see `deepseek_sparse`; a layer may have none and look where the one before did.
+//! HY-V4-VL sees images too; of it the text part is counted.
+//!
 //! Streams are those of `hyper_connections`, and layers do not mix them with each other.
 
 use super::deepseek::{LatentAttention, LatentDefaults};
@@ -13,23 +15,35 @@ use super::deepseek_sparse::{index, kind_of};
 use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
 use super::hyper_connections::Streams;
 use super::parts::{
-    head, note_prediction_layers, projection, rms_norm, table, tied, vector,
+    head, note_prediction_layers, projection, rms_norm, table, text_part, tied, vector,
 };
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
 
-pub(super) const MODEL_TYPES: &[&str] = &["hy_v4"];
+pub(super) const MODEL_TYPES: &[&str] = &["hy_v4", "hy_v4_vl", "hy_v4_vl_text"];
 
 const LATENT: LatentDefaults =
     LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(1536) };
 
+/// The text part of the model that sees.
+const LARGER: LatentDefaults = LatentDefaults { query_rank: Some(2048), ..LATENT };
+
 pub(super) fn build(c: &Config) -> Result<Model> {
+    match c.model_type() {
+        "hy_v4_vl" => text_part(c, "hy_v4_vl_text", |part| text(part, &LARGER, 32)),
+        "hy_v4_vl_text" => text(c, &LARGER, 32),
+        _ => text(c, &LATENT, 16),
+    }
+}
+
+/// A decoder of a class that has these widths, and indexers of so many heads, where no key says it.
+fn text(c: &Config, class: &LatentDefaults, heads: u64) -> Result<Model> {
     note_prediction_layers(c)?;
     let d = c.size("hidden_size")?;
     let layers = c.size("num_hidden_layers")?;
-    let mut attention = LatentAttention::read_or(c, d, &LATENT)?;
-    let index = index(c, &mut attention, 16)?;
+    let mut attention = LatentAttention::read_or(c, d, class)?;
+    let index = index(c, &mut attention, heads)?;
     let (heads, value) = (attention.latent.heads, attention.latent.value);
     let indexes = indexing_layers(c, layers)?;
     let streams = Streams::read(c, d, false)?;

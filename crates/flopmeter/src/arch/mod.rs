@@ -120,6 +120,7 @@ architectures! {
     minimax,
     minimax_m3,
     mistral,
+    mistral_large4,
     mixtral,
     mllama,
     modernbert,

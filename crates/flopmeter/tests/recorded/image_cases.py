@@ -247,4 +247,9 @@ IMAGE_CASES = {
                    "vision_config": SIGLIP, "image_token_index": 126},
         "settings": TILE, "processor": processors.paligemma, "image": "<image>",
     },
+    "mistral_large4": {
+        "config": {"text_config": MULTIMODAL["mistral_large4"]["text_config"], "vision_config": PIXTRAL,
+                   "image_token_index": 126},
+        "settings": PIXTRAL_CUT, "processor": processors.pixtral, "image": "[IMG]",
+    },
 }

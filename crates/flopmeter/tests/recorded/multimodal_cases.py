@@ -3,7 +3,7 @@
 Text alone is run through them, so nothing but the text part is counted.
 """
 
-from cases import (COMPASS_ROPE, DELTA, EXPERTS, GEMMA3, GROUPED, GROUPS, LATENT, MROPE, NEMOTRON_H, PIXTRAL,
+from cases import (COMPASS_ROPE, DELTA, DSA, EXPERTS, GEMMA3, GROUPED, GROUPS, LATENT, MROPE, NEMOTRON_H, PIXTRAL,
                    QWEN3_MROPE, QWEN3_VISION, ROTARY_GROUPED, SIGLIP, VISION_TOKENS, WIDE, WINDOW)
 
 VISION = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -28,6 +28,8 @@ GOT = {"text_config": QWEN2, "image_token_index": 126,
                          "num_attention_heads": 4, "mlp_dim": 40, "output_channels": 12}}
 LFM2 = {"model_type": "lfm2", **GROUPED, "num_hidden_layers": 3, "conv_L_cache": 3,
         "layer_types": ["conv", "full_attention", "conv"]}
+MISTRAL_LARGE4 = {"model_type": "mistral_large4_text", **DSA, "num_hidden_layers": 5}
+MISTRAL_LARGE4.pop("q_lora_rank")
 SPEECH = {"encoder_config": {"num_layers": 1, "num_heads": 2, "dim_head": 16, "hidden_dim": 32, "input_dim": 10,
                              "output_dim": 12},
           "projector_config": {"model_type": "blip_2_qformer", **VISION, "encoder_hidden_size": 32},
@@ -102,6 +104,10 @@ MULTIMODAL = {
                         "vision_config": {**PATCHES, "out_hidden_size": 60}, "image_token_id": 126},
     **{kind: {"text_config": {"model_type": "granite", **GROUPED}, **SPEECH}
        for kind in ["granite_speech", "granite_speech_plus"]},
+    "hy_v4_vl": {"text_config": {"model_type": "hy_v4_vl_text", **DSA, "num_hidden_layers": 6, "hc_mult": 3,
+                                 "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                                                     "mrope_section": [1, 1, 1]}},
+                 "vision_config": {**VISION, "out_hidden_size": 60, "max_image_size": 32}, "image_token_id": 126},
     "hunyuan_vl": {"text_config": {"model_type": "hunyuan_vl_text", **WIDE,
                                    "rope_parameters": {**MROPE, "mrope_section": [2, 2, 2, 1]}},
                    "vision_config": {**VISION, "num_key_value_heads": 4, "patch_size": 14, "out_hidden_size": 60,
@@ -140,6 +146,11 @@ MULTIMODAL = {
        for kind in ["minicpm_ocr", "minicpmv4_6", "minicpmv4_7"]},
     "mistral4": {**LATENT, "q_lora_rank": 22},
     "mistral4@dense": {**LATENT, **GROUPS, "q_lora_rank": None, "first_k_dense_replace": 1},
+    "mistral_large4": {"text_config": MISTRAL_LARGE4, "vision_config": PIXTRAL, "image_token_index": 126},
+    "mistral_large4@shared": {"text_config": {**MISTRAL_LARGE4, "num_hidden_layers": 6, "first_k_dense_replace": 2,
+                                              "index_topk_freq": 4, "no_rope_layer_interval": 3,
+                                              "attention_bias": True}, "vision_config": PIXTRAL,
+                              "image_token_index": 126},
     "moss_transcribe_diarize": {"text_config": QWEN3, "audio_config": VISION, "audio_token_id": 126},
     "nemotron_h_omni": {"text_config": {"model_type": "nemotron_h", **NEMOTRON_H,
                                         "layers_block_type": ["mamba", "mlp", "attention"]},

@@ -53,6 +53,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("llava_next", llava::llava_next),
     ("llava_onevision", llava::llava_onevision),
     ("mistral3", pixtral::mistral3),
+    ("mistral_large4", pixtral::mistral3),
     ("mllama", mllama::mllama),
     ("ovis2", ovis::ovis2),
     ("paligemma", clip::paligemma),
