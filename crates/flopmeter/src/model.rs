@@ -226,7 +226,15 @@ impl Model {
         self
     }
 
-    pub(crate) fn sees_prompt_whole(&self) -> bool {
+    /// Whether every token of a prompt sees all of it, those after it too; what is generated sees what is before it.
+    ///
+    /// ```
+    /// use flopmeter::Builtin;
+    ///
+    /// assert!(!Builtin::find("meta-llama/Llama-3.1-8B")?.model()?.sees_prompt_whole());
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn sees_prompt_whole(&self) -> bool {
         self.sees_prompt_whole
     }
 

@@ -183,10 +183,11 @@ pub fn ask(model: &Model) -> usize {
     // thin, and clips of no frame.
     let with_images = || if model.processor().is_some() { images() } else { Vec::new() };
     let with_audio = || if model.extractor().is_some() { audio() } else { Vec::new() };
-    let encodes = model.encodes_only() || !model.stacks().is_empty();
+    let encodes = model.encodes_only() || model.sees_prompt_whole() || !model.stacks().is_empty();
     let mut check = |result: Result<(), Error>| match result {
         Ok(()) => answers += 1,
-        // The config was believed, so only a request may be too large for it, or no request of an encoder.
+        // The config was believed, so only a request may be too large for it, or no request of an encoder
+        // or of a model that sees a prompt whole.
         Err(error) => assert!(
             error.kind() == ErrorKind::Overflow || (encodes && error.kind() == ErrorKind::Workload),
             "{error}"
