@@ -53,3 +53,55 @@ impl Model {
             .hint("the reference page `architectures` lists the types whose audio tower is counted")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Clip;
+    use crate::{Config, Model};
+
+    fn refused(config: &str) -> String {
+        let model = Model::from_config(&Config::parse(config).expect("JSON")).expect("a model");
+        let clip = Clip::new(12.5).expect("a clip");
+        model.heard(&[clip]).expect_err("no tower").to_string()
+    }
+
+    #[test]
+    fn a_tower_that_is_not_counted_is_told_from_none() {
+        let text = r#""hidden_size": 60, "num_hidden_layers": 1, "num_attention_heads": 6,
+            "num_key_value_heads": 3, "intermediate_size": 92, "vocab_size": 131"#;
+        let hint =
+            "the reference page `architectures` lists the types whose audio tower is counted";
+        assert_eq!(
+            refused(&format!(r#"{{"model_type": "llama", {text}}}"#)),
+            format!("audio: `12.5 s` is given to a model that hears nothing; {hint}")
+        );
+        let uncounted = format!(
+            "audio: `12.5 s` is given to a model whose audio tower is not counted yet; {hint}"
+        );
+        let granite = format!(
+            r#"{{"model_type": "granite_speech", "encoder_config": {{}},
+                "text_config": {{"model_type": "granite", {text}}}}}"#
+        );
+        assert_eq!(refused(&granite), uncounted);
+        let phi = format!(r#"{{"model_type": "phi4_multimodal", "audio_config": {{}}, {text}}}"#);
+        assert_eq!(refused(&phi), uncounted);
+    }
+
+    #[test]
+    fn a_shorter_clip_beside_a_longer_one_has_the_frame_that_it_ends_in() {
+        let config = r#"{"model_type": "qwen3_asr", "audio_config": {}, "text_config": {
+            "model_type": "qwen3", "hidden_size": 60, "num_hidden_layers": 1, "num_attention_heads": 6,
+            "num_key_value_heads": 3, "head_dim": 10, "intermediate_size": 92, "vocab_size": 131}}"#;
+        let model = Model::from_config(&Config::parse(config).expect("JSON")).expect("a model");
+        let frames = |seconds: &[f64]| -> Vec<u64> {
+            let clips: Vec<Clip> =
+                seconds.iter().map(|seconds| Clip::new(*seconds).expect("a clip")).collect();
+            let heard = model.heard(&clips).expect("a tower");
+            heard.iter().map(|heard| heard.all_frames()).collect()
+        };
+        // 0.7005 seconds are 11,208 samples, 70 frames of 160 and a part of one; half a second is the least.
+        assert_eq!(frames(&[0.7005]), [70]);
+        assert_eq!(frames(&[0.7005, 3.0]), [71, 300]);
+        assert_eq!(frames(&[0.1]), [50]);
+    }
+}

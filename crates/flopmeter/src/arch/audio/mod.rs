@@ -44,6 +44,10 @@ pub fn audio_tower_types() -> impl Iterator<Item = &'static str> {
 pub(super) fn tower(c: &Config, text_width: u64) -> Result<Found<'_, Extractor>> {
     let known = TOWERS.iter().find(|(model_type, ..)| *model_type == c.model_type());
     let Some((_, key, build)) = known else { return Ok(Found::Unknown) };
+    // Some files say of the whole what is the text part's.
+    for key in ["hidden_size", "vocab_size"] {
+        c.raw(key);
+    }
     tower::found(c, key, Component::Audio, text_width, build)
 }
 

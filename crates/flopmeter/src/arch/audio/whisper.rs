@@ -35,8 +35,10 @@ impl Sizes {
     pub fn read_or(c: &Config, [layers, heads_or, f, d]: [u64; 4]) -> Result<Self> {
         let d = c.size_of_or(&["d_model", "hidden_size"], d)?;
         let query = c.size_of_or(&["encoder_attention_heads", "num_attention_heads"], heads_or)?;
-        // A name that is not the reference implementation's, in files only.
-        c.raw("head_dim");
+        // In files only: every head has keys and values of its own.
+        for key in ["head_dim", "num_key_value_heads"] {
+            c.raw(key);
+        }
         Ok(Self {
             d,
             heads: heads(c, d, query)?,
