@@ -124,6 +124,7 @@ architectures! {
     mixtral,
     mllama,
     modernbert,
+    molmo2,
     moshi,
     mpnet,
     mpt,

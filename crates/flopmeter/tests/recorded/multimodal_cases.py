@@ -30,6 +30,11 @@ LFM2 = {"model_type": "lfm2", **GROUPED, "num_hidden_layers": 3, "conv_L_cache":
         "layer_types": ["conv", "full_attention", "conv"]}
 MISTRAL_LARGE4 = {"model_type": "mistral_large4_text", **DSA, "num_hidden_layers": 5}
 MISTRAL_LARGE4.pop("q_lora_rank")
+MOLMO2 = {"text_config": {"model_type": "molmo2_text", **WIDE},
+          "vision_config": {**VISION, "num_key_value_heads": 4, "head_dim": 8, "image_size": [28, 28],
+                            "num_position_embeddings": 4},
+          "adapter_config": {**VISION, "num_key_value_heads": 4, "head_dim": 8, "text_hidden_size": 60,
+                             "vision_feature_layer": [0, 1]}}
 SPEECH = {"encoder_config": {"num_layers": 1, "num_heads": 2, "dim_head": 16, "hidden_dim": 32, "input_dim": 10,
                              "output_dim": 12},
           "projector_config": {"model_type": "blip_2_qformer", **VISION, "encoder_hidden_size": 32},
@@ -151,6 +156,9 @@ MULTIMODAL = {
                                               "index_topk_freq": 4, "no_rope_layer_interval": 3,
                                               "attention_bias": True}, "vision_config": PIXTRAL,
                               "image_token_index": 126},
+    "molmo2": MOLMO2,
+    "molmo2@olmo": {**MOLMO2, "text_config": {**MOLMO2["text_config"], "qk_norm_type": "olmo", "norm_after": True,
+                                              "attention_bias": True, "additional_vocab_size": 9}},
     "moss_transcribe_diarize": {"text_config": QWEN3, "audio_config": VISION, "audio_token_id": 126},
     "nemotron_h_omni": {"text_config": {"model_type": "nemotron_h", **NEMOTRON_H,
                                         "layers_block_type": ["mamba", "mlp", "attention"]},
