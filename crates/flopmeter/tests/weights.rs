@@ -165,9 +165,7 @@ fn an_unknown_type_is_counted_from_shapes_as_a_known_one() {
             "{name}: an encoder and a decoder are told apart by their type alone"
         );
         if known.encodes_only() {
-            // What a token sees no shape tells; the class tells it where it is an encoder's.
-            assert!(!name.ends_with("@predicts"), "{name} is counted as a decoder");
-            continue;
+            panic!("{name} is an encoder, and is counted as a decoder");
         }
         assert!(ours.is_counted_from_shapes() && !known.is_counted_from_shapes());
         assert_eq!(ours.model_type(), "mystery");
@@ -198,4 +196,34 @@ fn an_unknown_type_is_counted_from_shapes_as_a_known_one() {
         assert!(equal.iter().any(|equal| equal == name), "{name} is not among {equal:?}");
     }
     assert!(equal.len() > 190, "{} are equal", equal.len());
+}
+
+#[test]
+fn an_unknown_type_is_a_decoder_only_where_nothing_else_may_be_meant() {
+    let told = |class: &str, more: Value| {
+        let (mut config, weights) = (config("llama"), weights("llama"));
+        config["model_type"] = "mystery".into();
+        config["architectures"] = vec![class].into();
+        let keys = config.as_object_mut().expect("an object");
+        keys.extend(more.as_object().expect("an object").clone());
+        let config = Config::from_value(config).expect("an object").with_weights(weights);
+        Model::from_config(&config)
+            .map(|model| model.notes().join("\n"))
+            .map_err(|error| error.to_string())
+    };
+    let nothing = serde_json::json!({});
+    for class in ["MysteryForCausalLM", "MysteryLMHeadModel"] {
+        let notes = told(class, nothing.clone()).expect("a decoder");
+        assert!(notes.contains("a token sees those before it alone"), "{notes}");
+    }
+    for class in ["MysteryModel", "MysteryForSequenceClassification"] {
+        let error = told(class, nothing.clone()).expect_err("either");
+        let fact = format!("`{class}` may be an encoder's class or a decoder's");
+        assert!(error.contains(&fact) && error.contains("ForCausalLM"), "{error}");
+        let remote = serde_json::json!({"auto_map": {"AutoModelForCausalLM": "code.Mystery"}});
+        assert!(told(class, remote).is_ok(), "{class}");
+        assert!(told(class, serde_json::json!({"is_decoder": true})).is_ok(), "{class}");
+    }
+    let error = told("MysteryForMaskedLM", nothing).expect_err("an encoder");
+    assert!(error.contains("`MysteryForMaskedLM` is an encoder's class"), "{error}");
 }

@@ -9,6 +9,7 @@
 //! The linear part is exact as far as names tell tables, experts and routers from other matrices. What no
 //! shape tells is named in notes, and what cannot be done without is an error: heads, experts a token.
 
+mod class;
 mod heads;
 mod roles;
 
@@ -50,10 +51,6 @@ const SHOWN_BY_SHAPES: [&str; 22] = [
     "q_lora_rank",
 ];
 
-/// Ends of classes whose tokens see what follows them.
-const ENCODES: [&str; 4] =
-    ["ForMaskedLM", "ForPreTraining", "ForTokenClassification", "ForQuestionAnswering"];
-
 /// Counts the model, if it has weights.
 pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
     if let Some(part) = c.text_part("")? {
@@ -65,11 +62,7 @@ pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
         let fact = "is of no known type, and its weights are packed, so that their shapes do not tell its own";
         return Err(at_type(c, fact).hint("give the weights before quantisation, or as GGUF"));
     }
-    let named = c.texts("architectures")?.unwrap_or_default();
-    if let Some(class) = named.iter().find(|class| ENCODES.iter().any(|end| class.ends_with(end))) {
-        let fact = format!("is of no known type, and `{}` is an encoder's class", shown(class));
-        return Err(at_type(c, &fact).hint("what a token sees of those after it no shape tells"));
-    }
+    class::decodes(c)?;
     let (mut outside, mut layers) = (Vec::new(), BTreeMap::<u64, Vec<Part<'_>>>::new());
     for part in weights.parts() {
         match part.layer {
@@ -282,7 +275,7 @@ impl Shapes {
     fn note(&self, c: &Config, layers: &BTreeMap<u64, Vec<Part<'_>>>) -> Result<()> {
         c.note(format!(
             "counted from the shapes of its weights, for `{}` is no known type: each matrix of a layer is a product \
-             of every token, a table is none",
+             of every token, a table is none, and a token sees those before it alone",
             shown(c.model_type())
         ));
         let idle =
