@@ -124,6 +124,9 @@ impl Model {
                 }
             }
         }
+        if !self.sums.of_distances.is_empty() && convention.rule != Rule::PerParameter {
+            *total = total.checked_add(self.sums.add_of_batch(workload, prefill)?)?;
+        }
         Some(())
     }
 
@@ -243,6 +246,19 @@ impl Sums {
         self.add_common(run, tokens, add)
     }
 
+    /// What a batch does once, whatever its number of sequences; their sum.
+    #[cold] // Few encoders have it.
+    fn add_of_batch(&self, workload: &Workload, counts: &mut Counts) -> Option<u128> {
+        let (_, tokens) = workload.longest();
+        let mut sum = 0_u128;
+        for &(distances, component, flops) in &self.of_distances {
+            let flops = times(flops, if tokens > 0 { distances.rows(tokens) } else { 0 })?;
+            counts[component] = counts[component].checked_add(flops)?;
+            sum = sum.checked_add(flops)?;
+        }
+        Some(sum)
+    }
+
     /// What the run has beside the rest because it has a source.
     pub fn idle_until(&self, run: &Run) -> Option<&Self> {
         self.with_source.as_deref().filter(|_| run.source > 0)
@@ -273,6 +289,11 @@ impl Sums {
     ) -> Option<()> {
         for &(component, flops) in &self.of_pass {
             add(component, times(flops, run.passes.count().into())?)?;
+        }
+        for &(distances, flops) in &self.distance_scores {
+            // An encoder makes one pass, of all its tokens.
+            let rows = distances.rows(u64::try_from(tokens).ok()?);
+            add(Component::AttentionScores, times(times(flops, tokens)?, rows)?)?;
         }
         if run.source == 0 {
             return Some(());

@@ -150,6 +150,7 @@ impl Model {
         for (index, (sequence, source)) in workload.with_sources().enumerate() {
             let named = |title| in_batch(many, index, title);
             let count = sequence.count;
+            let leads = index == workload.longest().0;
             for stack in self.stacks() {
                 if let Some(load) = stack.perceived(workload, rule) {
                     let load = load?;
@@ -159,14 +160,16 @@ impl Model {
                     }
                 } else if let Some(run) = stack.run(sequence, source) {
                     let component = Some(stack.component());
-                    let lines = Lines { run, count, rule, component }.of(stack.groups())?;
+                    let lines =
+                        Lines { run, count, rule, leads: false, component }.of(stack.groups())?;
                     sections.push(Section { title: named(stack.name()), lines });
                 }
             }
             for phase in Phase::ALL {
                 let run = self.run_by(rule, workload.run(sequence, source, phase));
                 if run.passes.count() > 0 {
-                    let lines = Lines { run, count, rule, component: None }.of(self.groups())?;
+                    let lines =
+                        Lines { run, count, rule, leads, component: None }.of(self.groups())?;
                     sections.push(Section { title: named(phase.name()), lines });
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::component::{Component, Counts};
 use crate::model::Group;
-use crate::op::{Experts, Latent, LatentFlops, Linear, Op, RecurrentKind, Rows};
+use crate::op::{Distances, Experts, Latent, LatentFlops, Linear, Op, RecurrentKind, Rows};
 use crate::passes::Mask;
 
 /// Sums over all layers: per row of linear layers, per pair of attention, per position of the cache.
@@ -16,6 +16,10 @@ pub(crate) struct Sums {
     pub by_reference: Vec<(Component, u128)>,
     /// FLOPs of the one row that a pass of a sequence has.
     pub of_pass: Vec<(Component, u128)>,
+    /// FLOPs of one vector of distances, once for a whole batch.
+    pub of_distances: Vec<(Distances, Component, u128)>,
+    /// FLOPs of a token and a distance that it is scored with.
+    pub distance_scores: Vec<(Distances, u128)>,
     /// FLOPs of one position of the source.
     pub of_source: Vec<(Component, u128)>,
     /// What runs only where there is a source.
@@ -98,6 +102,12 @@ impl Sums {
                             add_to(&mut counts[linear.component], flops.checked_mul(repeat)?)
                         };
                         let rows = match linear.rows {
+                            Rows::Distances(distances) => {
+                                let flops = linear.flops_per_row().checked_mul(repeat)?;
+                                sums.of_distances.push((distances, linear.component, flops));
+                                sums.add_weights(linear, repeat)?;
+                                continue;
+                            }
                             Rows::All | Rows::Anew { .. } => &mut all,
                             Rows::Sampled => &mut sampled,
                             Rows::Pass => &mut of_pass,
@@ -111,7 +121,7 @@ impl Sums {
                                 let flops = flops.checked_mul(repeat)?;
                                 sums.anew.push((cache, linear.component, flops));
                             }
-                            Rows::Pass | Rows::Source => {}
+                            Rows::Pass | Rows::Source | Rows::Distances(_) => {}
                         }
                         sums.add_weights(linear, repeat)?;
                     }
@@ -143,6 +153,10 @@ impl Sums {
                         let caches =
                             if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
                         add_cache(caches, op.mask, position)?;
+                    }
+                    Op::DistanceScores(op) => {
+                        let flops = op.flops_per_score().checked_mul(repeat)?;
+                        sums.distance_scores.push((op.distances, flops));
                     }
                     Op::Indexer(op) => {
                         // It scores what it could choose.
@@ -251,7 +265,7 @@ impl Sums {
         match (linear.experts, linear.rows) {
             (None, Rows::Source) => add_to(&mut self.source_bits, bits),
             (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
-            (None, Rows::All | Rows::Pass | Rows::Anew { .. }) => {
+            (None, Rows::All | Rows::Pass | Rows::Distances(_) | Rows::Anew { .. }) => {
                 add_to(&mut self.dense_bits, bits)
             }
             (Some(Experts { active, total, .. }), _) => {

@@ -203,6 +203,12 @@ impl Workload {
         self
     }
 
+    /// Which sequence has the longest prompt, the first of them, and its tokens.
+    pub(crate) fn longest(&self) -> (usize, u64) {
+        let prompts = self.sequences.iter().map(|sequence| sequence.prompt).enumerate();
+        prompts.rev().max_by_key(|(_, prompt)| *prompt).unwrap_or_default()
+    }
+
     /// The tokens that a decoder starts from, if they were said.
     pub fn decoder_prompt(&self) -> Option<u64> {
         self.decoder_prompt

@@ -174,6 +174,7 @@ impl Work<'_> {
             | Op::Indexer(_)
             | Op::Latent(_)
             | Op::Product(_)
+            | Op::DistanceScores(_)
             | Op::Vector(_) => Ok(()),
         }
     }

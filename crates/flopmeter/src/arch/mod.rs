@@ -67,6 +67,7 @@ architectures! {
     ctrl,
     cwm,
     dbrx,
+    deberta,
     deepseek,
     deepseek_sparse,
     deepseek_v4,
@@ -79,6 +80,7 @@ architectures! {
     electra,
     ernie_moe,
     ernie_vl,
+    esm,
     eurobert,
     exaone4,
     exaone_moe,
@@ -421,7 +423,7 @@ mod tests {
         };
         assert_eq!(hint("LLaMA"), "the nearest that is: \"llama\"");
         assert_eq!(hint("qwen3_mo"), "the nearest that is: \"qwen3_moe\"");
-        for far in ["fnet", "esm", "wav2vec", "模型"] {
+        for far in ["fnet", "wav2vec", "模型"] {
             assert_eq!(hint(far), "the reference page `architectures` lists every type that is");
         }
     }

@@ -24,6 +24,10 @@ pub(super) fn linear_factors(
             ("cached and new tokens", run.passes.context(cache)?)
         }
         Rows::All | Rows::Sampled | Rows::Anew { .. } => ("tokens", run.passes.tokens()?),
+        Rows::Distances(distances) => {
+            let tokens = u64::try_from(run.passes.tokens()?).ok()?;
+            ("distances, once for the batch", distances.rows(tokens))
+        }
         Rows::Pass => ("passes", run.passes.count().into()),
         Rows::Source => ("positions of the source, where it is computed", run.source_rows()),
     });

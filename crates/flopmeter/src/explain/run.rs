@@ -6,7 +6,7 @@ use super::tokens::{pairs_line, tokens_line};
 use crate::component::Component;
 use crate::convention::Rule;
 use crate::model::Group;
-use crate::op::{Attention, Form, Op};
+use crate::op::{Attention, Form, Op, Rows};
 use crate::passes::Mask;
 use crate::perception::Load;
 use crate::stack::{Reads, Stack};
@@ -19,6 +19,8 @@ pub(super) struct Lines {
     /// Equal sequences.
     pub count: u64,
     pub rule: Rule,
+    /// Whether it is the longest sequence of its batch, with which stands what a batch does once.
+    pub leads: bool,
     /// What all of it is counted under, if it is one component.
     pub component: Option<Component>,
 }
@@ -67,8 +69,13 @@ impl Lines {
         }
         for group in groups {
             for op in &group.ops {
+                let once = matches!(op, Op::Linear(op) if matches!(op.rows, Rows::Distances(_)));
+                if once && !self.leads {
+                    continue;
+                }
+                let count = if once { 1 } else { self.count };
                 for (component, mut factors) in self.factors(op)? {
-                    for (symbol, times) in [("layers", group.repeat), ("sequences", self.count)] {
+                    for (symbol, times) in [("layers", group.repeat), ("sequences", count)] {
                         if times > 1 {
                             factors.push((symbol, times.into()));
                         }
@@ -113,6 +120,13 @@ impl Lines {
                 op,
                 vec![("tokens", passes.tokens()?), ("positions of the source", source.into())],
             ),
+            Op::DistanceScores(op) => {
+                let tokens = passes.tokens()?;
+                let distances = op.distances.rows(u64::try_from(tokens).ok()?);
+                let widths = [("2", 2), ("heads", op.heads.into()), ("width", op.dim.into())];
+                let scored = [("tokens", tokens), ("distances", distances)];
+                vec![(Component::AttentionScores, [&widths[..], &scored].concat())]
+            }
             Op::Indexer(op) => {
                 let factors = indexer_factors(op, passes, by_reference)?;
                 vec![(Component::AttentionScores, factors.into())]

@@ -289,6 +289,7 @@ impl<'c> Builder<'c> {
             Op::Idle(op) => self.store(op, layer),
             Op::Attention(_)
             | Op::Cross(_)
+            | Op::DistanceScores(_)
             | Op::Indexer(_)
             | Op::Linear(_)
             | Op::Product(_)

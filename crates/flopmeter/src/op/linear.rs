@@ -1,6 +1,6 @@
 //! Matrix products with weights, dense or routed to experts.
 
-use super::{Op, Storage};
+use super::{Distances, Op, Storage};
 use crate::component::Component;
 use crate::dtype::Dtype;
 use crate::passes::Mask;
@@ -50,6 +50,8 @@ pub enum Rows {
     },
     /// One a pass of each sequence (a pooler).
     Pass,
+    /// None: vectors of distances, once for a whole batch, as many as its longest sequence meets.
+    Distances(Distances),
     /// None: the positions of the source that cross-attention attends to, once while a cache keeps what comes out.
     Source,
 }
@@ -121,6 +123,13 @@ impl Linear {
     #[must_use]
     pub const fn of_source(mut self) -> Self {
         self.rows = Rows::Source;
+        self
+    }
+
+    /// Run over vectors of distances instead of the tokens.
+    #[must_use]
+    pub const fn of_distances(mut self, distances: Distances) -> Self {
+        self.rows = Rows::Distances(distances);
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a layer is made of. Each op answers for its parameters, its FLOPs and its bytes.
 
 mod attention;
+mod distances;
 mod indexer;
 mod latent;
 mod linear;
@@ -8,6 +9,7 @@ mod recurrent;
 mod storage;
 
 pub use attention::Attention;
+pub use distances::{DistanceScores, Distances};
 pub use indexer::{HeadSum, Indexer};
 pub use latent::{Form, Latent, LatentFlops};
 pub use linear::{Experts, Linear, Rows};
@@ -27,6 +29,8 @@ pub enum Op {
     /// Scores and values of attention to a source, an encoder's output: every new token sees every position of it.
     /// Keys and values come of products over [`Rows::Source`]; the cache keeps them as they are.
     Cross(Attention),
+    /// Scores of vectors of distances beside those of keys.
+    DistanceScores(DistanceScores),
     /// Scores that choose the keys which sparse attention looks at.
     Indexer(Indexer),
     /// Scores and values of attention over cached latents, and what expands them.
@@ -111,6 +115,7 @@ impl Op {
         match self {
             Self::Linear(op) => op.module,
             Self::Attention(op) | Self::Cross(op) => op.module,
+            Self::DistanceScores(op) => op.module,
             Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
             Self::Product(op) => op.module,
@@ -125,7 +130,11 @@ impl Op {
     pub fn parameters(&self) -> u128 {
         match self {
             Self::Linear(op) => op.parameters(),
-            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => 0,
+            Self::Attention(_)
+            | Self::Cross(_)
+            | Self::DistanceScores(_)
+            | Self::Indexer(_)
+            | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Recurrent(op) => op.parameters(),
             Self::Table(op) => u128::from(op.stored_rows()) * u128::from(op.width),
@@ -147,7 +156,11 @@ impl Op {
     pub fn stored_bits(&self) -> u128 {
         match self {
             Self::Linear(op) => op.stored_bits(),
-            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => 0,
+            Self::Attention(_)
+            | Self::Cross(_)
+            | Self::DistanceScores(_)
+            | Self::Indexer(_)
+            | Self::Product(_) => 0,
             Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
             Self::Recurrent(op) => op.stored_bits(),
@@ -160,7 +173,11 @@ impl Op {
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::Linear(op) => Some(op.storage),
-            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => None,
+            Self::Attention(_)
+            | Self::Cross(_)
+            | Self::DistanceScores(_)
+            | Self::Indexer(_)
+            | Self::Product(_) => None,
             Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
             Self::Recurrent(op) => Some(op.storage),
@@ -177,7 +194,11 @@ impl Op {
             Self::Latent(op) => op.cache = storage,
             Self::Recurrent(op) => op.state = storage,
             Self::Idle(op) => op.cache_in(storage),
-            Self::Linear(_) | Self::Product(_) | Self::Table(_) | Self::Vector(_) => {}
+            Self::DistanceScores(_)
+            | Self::Linear(_)
+            | Self::Product(_)
+            | Self::Table(_)
+            | Self::Vector(_) => {}
         }
     }
 
@@ -185,7 +206,11 @@ impl Op {
     pub(crate) fn store_as(&mut self, storage: Storage) {
         match self {
             Self::Linear(op) => op.storage = storage,
-            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => {}
+            Self::Attention(_)
+            | Self::Cross(_)
+            | Self::DistanceScores(_)
+            | Self::Indexer(_)
+            | Self::Product(_) => {}
             Self::Idle(op) => op.store_as(storage),
             Self::Recurrent(op) => op.storage = storage,
             Self::Latent(op) => op.storage = storage,
@@ -209,7 +234,11 @@ impl Op {
                 op.storage = plain;
                 op.bias_bits = dtype.bits();
             }
-            Self::Attention(_) | Self::Cross(_) | Self::Indexer(_) | Self::Product(_) => {}
+            Self::Attention(_)
+            | Self::Cross(_)
+            | Self::DistanceScores(_)
+            | Self::Indexer(_)
+            | Self::Product(_) => {}
             Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,
             Self::Recurrent(op) => op.storage = plain,

@@ -138,6 +138,7 @@ fn has_weights(op: &Op) -> bool {
         Op::Idle(op) => has_weights(op),
         Op::Attention(_)
         | Op::Cross(_)
+        | Op::DistanceScores(_)
         | Op::Indexer(_)
         | Op::Product(_)
         | Op::Table(_)

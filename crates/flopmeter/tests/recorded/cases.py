@@ -54,18 +54,25 @@ T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3,
       "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 # Encoders that are the whole model, by the names of their classes, and what stands behind them.
 ENCODERS = {"albert": "Albert", "bert": "Bert", "camembert": "Camembert", "data2vec-text": "Data2VecText",
-            "distilbert": "DistilBert", "electra": "Electra", "ernie": "Ernie", "eurobert": "EuroBert", "gte": "Gte",
+            "deberta": "Deberta", "deberta-v2": "DebertaV2", "distilbert": "DistilBert", "electra": "Electra",
+            "ernie": "Ernie", "esm": "Esm", "eurobert": "EuroBert", "gte": "Gte",
             "jina_embeddings_v3": "JinaEmbeddingsV3", "megatron-bert": "MegatronBert", "modernbert": "ModernBert",
             "mpnet": "MPNet", "nomic_bert": "NomicBert", "rembert": "RemBert", "roberta": "Roberta",
             "roberta-prelayernorm": "RobertaPreLayerNorm", "roformer": "RoFormer", "xlm-roberta": "XLMRoberta",
             "xlm-roberta-xl": "XLMRobertaXL"}
 TASKS = {"encoder": "Model", "predicts": "ForMaskedLM", "classifies": "ForSequenceClassification",
          "labels": "ForTokenClassification"}
+# As many distances on either side as a prompt has fewer tokens than, and more.
+DISTANCES = {"relative_attention": True, "max_relative_positions": 17, "pos_att_type": "p2c|c2p",
+             "position_biased_input": False}
 ENCODER_SIZES = {
     "albert": {**SMALL, "embedding_size": 26, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    "deberta": {**SMALL, **DISTANCES},
+    "deberta-v2": {**SMALL, **DISTANCES, "position_buckets": 9},
     "distilbert": {"vocab_size": 131, "dim": 60, "hidden_dim": 92, "n_layers": 3, "n_heads": 6,
                    "max_position_embeddings": 64, "pad_token_id": 0},
     "electra": {**SMALL, "embedding_size": 26},
+    "esm": {**SMALL, "mask_token_id": 3, "position_embedding_type": "rotary", "token_dropout": True},
     "eurobert": GROUPED,
     "modernbert": {**SMALL, "num_hidden_layers": 5, "local_attention": 6, "cls_token_id": 1, "sep_token_id": 2},
     "mpnet": SMALL,
@@ -432,6 +439,16 @@ CASES = {
     **{f"{kind}@pretrains": {**ENCODER_SIZES.get(kind, SMALL), "architectures": [f"{ENCODERS[kind]}ForPreTraining"]}
        for kind in ["albert", "bert", "electra", "ernie", "megatron-bert"]},
     "albert@inner": {**ENCODER_SIZES["albert"], "inner_group_num": 2, "architectures": ["AlbertModel"]},
+    "deberta@positions": {**SMALL, "type_vocab_size": 2, "embedding_size": 26, "relative_attention": True,
+                          "pos_att_type": ["c2p"], "architectures": ["DebertaForMaskedLM"]},
+    "deberta@plain": {**SMALL, "architectures": ["DebertaForQuestionAnswering"]},
+    "deberta-v2@shared": {**SMALL, **DISTANCES, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+                          "conv_kernel_size": 3, "conv_groups": 2, "architectures": ["DebertaV2Model"]},
+    "deberta-v2@positions": {**SMALL, "type_vocab_size": 2, "embedding_size": 26, "relative_attention": True,
+                             "pos_att_type": ["p2c"], "architectures": ["DebertaV2ForMaskedLM"]},
+    "deberta-v2@newer-head": {**SMALL, "legacy": False, "architectures": ["DebertaV2ForMaskedLM"]},
+    "esm@positions": {**SMALL, "emb_layer_norm_before": True, "tie_word_embeddings": False,
+                      "architectures": ["EsmForMaskedLM"]},
     "bert@answers": {**SMALL, "architectures": ["BertForQuestionAnswering"]},
     "bert-generation@encoder": {**SMALL, "architectures": ["BertGenerationEncoder"]},
     "electra@narrow-encoder": {**SMALL, "embedding_size": 60, "architectures": ["ElectraModel"]},

@@ -53,7 +53,7 @@ ALONE = {"rwkv"}
 SOURCES = [5, 23]
 DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "cross_attn",
-             "cross_attention", "SelfAttention", "EncDecAttention"}
+             "cross_attention", "SelfAttention", "EncDecAttention", "disentangled"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
        "linear", "DenseReluDense", "ffn_output"}
 # Those that keep no cache when they generate: every pass is given the whole sequence.
@@ -66,7 +66,7 @@ GIVEN = {"granite4_vision", "recurrent_gemma"}
 # `forward` does not have is swallowed without a word, and every pass would be the first.
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
 # What is told by its class, whatever it is called.
-CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp"}
+CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled"}
 # What a `mixer` is, by its class.
 MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
@@ -76,8 +76,8 @@ HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", 
         "pred_layer", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
         "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
-             "altup_projections", "altup_unembed_projections", "embeddings_project", "embedding_hidden_mapping_in",
-             "map_inputs_layer"}
+             "altup_projections", "altup_unembed_projections", "embed_proj", "embeddings_project",
+             "embedding_hidden_mapping_in", "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent", "conv_qk_depthwise", "conv_qk_grouped",
              "v_proj_delayed", "k_sconv", "v_sconv", "attn_sconv", "mlp_sconv", "sconv",
              "post_attention_convolution", "post_mlp_convolution"}
@@ -185,8 +185,12 @@ def components(operations, encodes=False):
         if encodes and "encoder" in path:
             sums["encoder"] += flops
         elif not is_batched_product_of(path, operation):
-            assert scores is None, f"{operation} in {path} between scores and values"
+            projects = scores is not None and path[:len(scores[0])] == scores[0] and "disentangled" in path
+            assert scores is None or projects, f"{operation} in {path} between scores and values"
             sums[component(path, operation)] += flops
+        elif scores and path[-1] == "disentangled" and shapes[0][-1] != scores[1][1][-1]:
+            # Queries with distances, and keys with them: more scores.
+            sums["attention.scores"] += flops
         elif scores is None:
             scores = (path, shapes)
             sums["attention.scores"] += flops
