@@ -117,6 +117,8 @@ fn active_parameters_are_the_recorded_ones_less_the_experts_not_chosen() {
             9_775_192_080,
             8 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 256 + 176_160_768 + 8192 + 2),
         )])
+        // ESM-2: what would predict contacts, a number for each layer and head and one more, runs in no pass.
+        .chain([(7_512_474, 6 * 20 + 1), (651_043_254, 33 * 20 + 1), (2_839_005_634, 36 * 40 + 1)])
         .collect();
     for row in Builtin::all() {
         let parameters = row.model().expect("a model").parameters();
