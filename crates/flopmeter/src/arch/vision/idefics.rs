@@ -24,16 +24,24 @@ pub(super) fn idefics3(tower: &mut Tower<'_>) -> Result<Processor> {
     tower.once("projector", Seen::features(), [matrix])?;
     let settings = tower.processor("Idefics3ImageProcessor")?;
     let splits = settings.flag("do_image_splitting", true)?;
-    let edge = |key, default| match settings.child(key)? {
-        Some(size) => size.size("longest_edge"),
+    let longest = match settings.child("size")? {
+        Some(size) => size.size("longest_edge")?,
         None => {
-            settings.note_default(key, &format!("a longest edge of {default}"));
-            Ok(default)
+            settings.note_default("size", "a longest edge of 1456");
+            4 * 364
         }
     };
-    let longest = edge("size", 4 * 364)?;
-    // The class has 364, the models' files their tower's.
-    let side = edge("max_image_size", squares.pixels)?;
+    let side = match settings.child("max_image_size")? {
+        Some(size) => size.size("longest_edge")?,
+        // The class has 364, which the tower of no other size could read.
+        None => {
+            settings.note(format!(
+                "`preprocessor_config.max_image_size` is absent; tiles are taken for the tower's, {} pixels a side",
+                squares.pixels
+            ));
+            squares.pixels
+        }
+    };
     if side != squares.pixels {
         let fact = format!("is {side} pixels a tile, and the tower's are {}", squares.pixels);
         return Err(settings.contradiction("max_image_size", &fact));
