@@ -1,5 +1,11 @@
 //! Named rules of counting. Every output names the one it used.
 
+mod published;
+mod shape;
+
+pub(crate) use published::Published;
+pub(crate) use shape::Shape;
+
 use crate::error::{Error, ErrorKind, Result, shown};
 use std::str::FromStr;
 
@@ -21,9 +27,17 @@ pub struct Convention {
     pub counts: &'static str,
     /// Where it comes from.
     pub source: &'static str,
-    pub(crate) rule: Rule,
+    pub(crate) kind: Kind,
 }
 
+/// Whether it walks a model or is a formula over a few of its sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rule(Rule),
+    Published(Published),
+}
+
+/// How the products of a model are counted, one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     Needed,
@@ -38,7 +52,7 @@ impl Convention {
         counts: "Every matrix product that the result depends on: visible pairs only, routed experts only, \
                  the head where a token is sampled, latent attention in its cheaper exact form.",
         source: "flopmeter's DESIGN.md",
-        rule: Rule::Needed,
+        kind: Kind::Rule(Rule::Needed),
     };
 
     /// What PyTorch's counter counts.
@@ -48,7 +62,7 @@ impl Convention {
                  attention: whole score matrices, the head on every position, latents expanded anew in \
                  every pass.",
         source: "PyTorch FlopCounterMode over transformers, versions in tests/recorded",
-        rule: Rule::ByReference,
+        kind: Kind::Rule(Rule::ByReference),
     };
 
     /// Two FLOPs a parameter and token.
@@ -57,11 +71,45 @@ impl Convention {
         counts: "2·P·T: P the size that the model's name states (for a bare config its exact total), T the \
                  tokens of prompt and answer; without a KV cache P·T·(T + 1). No attention, no routing.",
         source: "OpenJarvis, telemetry module `flops`",
-        rule: Rule::PerParameter,
+        kind: Kind::Rule(Rule::PerParameter),
     };
 
     /// Every convention, the default first.
-    pub const ALL: &[Self] = &[Self::MODEL, Self::TORCH, Self::TWO_PT];
+    pub const ALL: &[Self] = &[
+        Self::MODEL,
+        Self::TORCH,
+        Self::TWO_PT,
+        published::PALM,
+        published::KAPLAN,
+        published::CHINCHILLA,
+        published::MEGATRON_2021,
+        published::MEGATRON_2022,
+        published::NANOGPT,
+        published::LLM_FOUNDRY,
+    ];
+
+    /// The rule by which products are counted one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Convention`] for a published formula, which knows none of them.
+    pub(crate) fn rule(&self) -> Result<Rule> {
+        match self.kind {
+            Kind::Rule(rule) => Ok(rule),
+            Kind::Published(_) => Err(self
+                .error("is a formula for a step of training, and counts no product by itself")
+                .hint("`flopmeter train` takes it; `model` and `torch` count requests")),
+        }
+    }
+
+    /// Whether it is a published formula over a few sizes of a model, which counts steps of training.
+    pub fn is_formula(&self) -> bool {
+        matches!(self.kind, Kind::Published(_))
+    }
+
+    pub(crate) fn error(&self, fact: &str) -> Error {
+        Error::new(ErrorKind::Convention, format!("`{}`", self.id), fact)
+    }
 }
 
 impl FromStr for Convention {

@@ -1,7 +1,7 @@
 //! Model × workload × convention → FLOPs, by phase and component.
 
 use crate::component::{Component, Counts};
-use crate::convention::{Convention, Rule};
+use crate::convention::{Convention, Kind, Rule};
 use crate::error::Result;
 use crate::exact::times;
 use crate::model::{Model, too_large};
@@ -69,23 +69,26 @@ impl Model {
     /// ```
     pub fn flops(&self, workload: &Workload, convention: &Convention) -> Result<Flops> {
         workload.numbered().ok_or_else(too_large)?;
-        let requests = self.requests(workload, convention.rule)?;
+        let rule = convention.rule()?;
+        let requests = self.requests(workload, rule)?;
         // A convention that knows parameters alone knows no encoder either: the request is taken as it is. Tokens of
         // images and of sound are tokens to it.
-        let as_it_is = convention.rule == Rule::PerParameter && !workload.is_perceived();
+        let as_it_is = rule == Rule::PerParameter && !workload.is_perceived();
         let workload = if as_it_is { workload } else { &*requests };
         let (prefill, decode) = Default::default();
         let mut flops = Flops { convention: *convention, prefill, decode, total: 0 };
-        self.add_flops(workload, &mut flops).ok_or_else(too_large)?;
+        self.add_flops(workload, rule, &mut flops).ok_or_else(too_large)?;
         Ok(flops)
     }
 
     /// The components that a count of this model has, be they zero: in the order of a pass.
     pub fn components(&self, convention: &Convention) -> Vec<Component> {
-        let by_reference = match convention.rule {
-            Rule::PerParameter => return vec![Component::Parameters],
-            Rule::Needed => false,
-            Rule::ByReference => true,
+        let by_reference = match convention.kind {
+            Kind::Rule(Rule::PerParameter) => return vec![Component::Parameters],
+            Kind::Rule(Rule::Needed) => false,
+            Kind::Rule(Rule::ByReference) => true,
+            // It has those that it names.
+            Kind::Published(_) => return Vec::new(),
         };
         let mut all: Vec<Component> = self.stacks.iter().map(Stack::component).collect();
         all.dedup();
@@ -94,8 +97,8 @@ impl Model {
     }
 
     /// Counts where the result is to be: moving half a kilobyte about takes longer than counting it.
-    fn add_flops(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
-        let Flops { convention, prefill, decode, total } = flops;
+    fn add_flops(&self, workload: &Workload, rule: Rule, flops: &mut Flops) -> Option<()> {
+        let Flops { prefill, decode, total, .. } = flops;
         let runs_stacks =
             !self.stacks.is_empty() && (!self.perceives() || workload.was_perceived());
         for (sequence, source) in workload.with_sources() {
@@ -110,10 +113,10 @@ impl Model {
                     Some(())
                 };
                 if runs_stacks && phase == Phase::Prefill {
-                    self.add_stacks(workload, sequence, source, convention.rule, &mut add)?;
+                    self.add_stacks(workload, sequence, source, rule, &mut add)?;
                 }
-                let run = self.run_by(convention.rule, workload.run(sequence, source, phase));
-                match convention.rule {
+                let run = self.run_by(rule, workload.run(sequence, source, phase));
+                match rule {
                     Rule::Needed => self.sums.add_needed(&run, &mut add)?,
                     Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
                     Rule::PerParameter => {

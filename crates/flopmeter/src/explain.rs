@@ -88,14 +88,15 @@ impl Model {
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits.
     pub fn explain(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Section>> {
         workload.numbered().ok_or_else(too_large)?;
-        let requests = self.requests(workload, convention.rule)?;
+        let rule = convention.rule()?;
+        let requests = self.requests(workload, rule)?;
         let mut sections = vec![self.config_section()];
         sections.extend(self.images_section(workload)?);
         sections.extend(self.audio_section(workload)?);
-        if convention.rule == Rule::PerParameter {
+        if rule == Rule::PerParameter {
             self.per_parameter_sections(workload, &mut sections).ok_or_else(too_large)?;
         } else {
-            self.run_sections(&requests, convention.rule, &mut sections).ok_or_else(too_large)?;
+            self.run_sections(&requests, rule, &mut sections).ok_or_else(too_large)?;
         }
         Ok(sections)
     }

@@ -178,12 +178,13 @@ impl Speculation {
         convention: &Convention,
     ) -> Result<SpeculativeFlops> {
         self.check(target, workload)?;
-        if convention.rule == Rule::PerParameter {
+        let rule = convention.rule()?;
+        if rule == Rule::PerParameter {
             let fact = "knows no passes, and a draft is a matter of them";
             return Err(Error::new(ErrorKind::Convention, format!("`{}`", convention.id), fact)
                 .hint("count a draft with `model` or `torch`"));
         }
-        if convention.rule == Rule::ByReference && self.draft.prediction_layers.is_some() {
+        if rule == Rule::ByReference && self.draft.prediction_layers.is_some() {
             let fact = "the reference implementation runs no layers that predict further tokens";
             return Err(Error::new(ErrorKind::Convention, format!("`{}`", convention.id), fact)
                 .hint("count them with `model`"));
@@ -196,17 +197,17 @@ impl Speculation {
                 draft_prefill = draft_prefill.checked_add(&one).ok_or_else(too_large)?;
             }
         }
-        self.decode_flops(target, workload, useful, draft_prefill).ok_or_else(too_large)
+        self.decode_flops(target, workload, rule, useful, draft_prefill).ok_or_else(too_large)
     }
 
     fn decode_flops(
         &self,
         target: &Model,
         workload: &Workload,
+        rule: Rule,
         useful: Flops,
         draft_prefill: Counts,
     ) -> Option<SpeculativeFlops> {
-        let rule = useful.convention.rule;
         let mut verification = [Expected::default(); Counts::LEN];
         let mut drafting = [Expected::default(); Counts::LEN];
         let [mut steps, mut drafted] = [Expected::default(); 2];

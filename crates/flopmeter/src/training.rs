@@ -14,7 +14,7 @@ mod step;
 pub use step::{Frozen, Recompute, Step};
 
 use crate::component::{Component, Counts};
-use crate::convention::{Convention, Rule};
+use crate::convention::{Convention, Kind, Published, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
 use crate::utilization::Hardware;
@@ -28,7 +28,8 @@ pub struct TrainingFlops {
     pub convention: Convention,
     /// The forward pass, the head on every position.
     pub forward: Counts,
-    /// Gradients of what products multiply that is no weight.
+    /// Gradients of what products multiply that is no weight. A published formula, which has no gradients apart, says
+    /// that either kind costs as much as the forward pass.
     pub input_gradients: Counts,
     /// Gradients of weights that are trained.
     pub weight_gradients: Counts,
@@ -85,9 +86,16 @@ impl TrainingFlops {
 pub struct Training {
     model: Model,
     convention: Convention,
-    parts: Parts,
+    parts: Counted,
     /// The layers that predict further tokens, if they are trained, and how many there are.
     further: Option<(Box<Self>, u64)>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone)]
+enum Counted {
+    Parts(Box<Parts>),
+    Formula(Published),
 }
 
 impl Model {
@@ -134,12 +142,11 @@ impl Model {
                 ));
             }
         };
-        Ok(Training {
-            model: self.clone(),
-            convention: *convention,
-            parts: Parts::of(self, step, convention.rule)?,
-            further,
-        })
+        let parts = match convention.kind {
+            Kind::Rule(rule) => Counted::Parts(Box::new(Parts::of(self, step, rule)?)),
+            Kind::Published(formula) => Counted::Formula(formula),
+        };
+        Ok(Training { model: self.clone(), convention: *convention, parts, further })
     }
 
     fn can_be_trained(&self, step: &Step, convention: &Convention) -> Result<()> {
@@ -159,7 +166,8 @@ impl Model {
             }
             _ => {}
         }
-        if convention.rule == Rule::PerParameter && step.frozen() != Frozen::Nothing {
+        let knows_parts = matches!(convention.kind, Kind::Rule(Rule::Needed | Rule::ByReference));
+        if !knows_parts && step.frozen() != Frozen::Nothing {
             let fact = "knows no parts of a model that could be frozen";
             return wrong(ErrorKind::Convention, convention.id, fact.into());
         }
@@ -167,7 +175,7 @@ impl Model {
         let recomputed = parts::RECOMPUTED_UNLIKE.iter().filter(|_| whole_layers);
         let unlike =
             parts::UNLIKE.iter().chain(recomputed).find(|(kind, _)| *kind == self.model_type());
-        if let (Rule::ByReference, Some((kind, why))) = (convention.rule, unlike) {
+        if let (Kind::Rule(Rule::ByReference), Some((kind, why))) = (convention.kind, unlike) {
             let fact = format!("is not known for the backward pass of `{kind}`: {why}");
             return Err(
                 Error::new(ErrorKind::Convention, convention.id, fact).hint("`model` counts it")
@@ -185,10 +193,7 @@ impl Training {
     /// [`ErrorKind::Overflow`] if a count does not fit 128 bits, [`ErrorKind::Workload`] for what a model with an
     /// encoder cannot do.
     pub fn flops(&self, step: &Step) -> Result<TrainingFlops> {
-        // An implementation that masks one document from another multiplies them all the same.
-        let workload =
-            step.forward(self.convention.rule == Rule::ByReference).ok_or_else(too_large)?;
-        let mut flops = self.of(&workload)?;
+        let mut flops = self.of(step)?;
         if let Some(rollout) = step.rollout() {
             let rollout = counts(&self.model, &rollout, &self.convention)?;
             flops.without_gradient = sum(&flops.without_gradient, &rollout)?;
@@ -196,7 +201,7 @@ impl Training {
         let reference = scaled(&flops.forward, step.reference_forwards())?;
         flops.without_gradient = sum(&flops.without_gradient, &reference)?;
         if let Some((one, count)) = &self.further {
-            let further = one.of(&workload)?;
+            let further = one.of(step)?;
             for (all, more) in flops.parts_mut().into_iter().zip(further.parts()) {
                 *all = sum(all, &scaled(&more, *count)?)?;
             }
@@ -205,13 +210,11 @@ impl Training {
         Ok(flops)
     }
 
-    /// Forward and backward of a workload.
-    fn of(&self, workload: &Workload) -> Result<TrainingFlops> {
-        let count = |part: &Model| counts(part, workload, &self.convention);
-        let forward = count(&self.model)?;
+    /// Forward and backward.
+    fn of(&self, step: &Step) -> Result<TrainingFlops> {
         let mut flops = TrainingFlops {
             convention: self.convention,
-            forward,
+            forward: Counts::default(),
             input_gradients: Counts::default(),
             weight_gradients: Counts::default(),
             without_gradient: Counts::default(),
@@ -219,25 +222,40 @@ impl Training {
             total: 0,
             executed: 0,
         };
-        if self.convention.rule == Rule::PerParameter {
-            [flops.input_gradients, flops.weight_gradients] = [forward; 2];
+        let parts = match &self.parts {
+            Counted::Formula(formula) => {
+                let count = self.convention.step(*formula, &self.model, step)?;
+                flops.forward = count.forward;
+                [flops.input_gradients, flops.weight_gradients] = [count.forward; 2];
+                flops.recomputed = count.recomputed;
+                return Ok(flops);
+            }
+            Counted::Parts(parts) => parts,
+        };
+        let rule = self.convention.rule()?;
+        // An implementation that masks one document from another multiplies them all the same.
+        let workload = &step.forward(rule == Rule::ByReference).ok_or_else(too_large)?;
+        let count = |part: &Model| counts(part, workload, &self.convention);
+        flops.forward = count(&self.model)?;
+        if rule == Rule::PerParameter {
+            [flops.input_gradients, flops.weight_gradients] = [flops.forward; 2];
             return Ok(flops);
         }
-        let both = count(&self.parts.both)?;
-        let inputs = count(&self.parts.inputs)?;
+        let both = count(&parts.both)?;
+        let inputs = count(&parts.inputs)?;
         // Latent attention has products of two inputs beside those of its weights.
         let latent = only(&inputs, &ATTENDED);
         flops.input_gradients = sum(&sum(&inputs, &latent)?, &scaled(&both, 2)?)?;
-        let recurrences = self.parts.recurrences(workload).ok_or_else(too_large)?;
+        let recurrences = parts.recurrences(workload).ok_or_else(too_large)?;
         flops.input_gradients = sum(&flops.input_gradients, &recurrences)?;
-        flops.weight_gradients = without(&count(&self.parts.weights)?, &ATTENDED);
-        if let Some(part) = &self.parts.recomputed {
+        flops.weight_gradients = without(&count(&parts.weights)?, &ATTENDED);
+        if let Some(part) = &parts.recomputed {
             flops.recomputed = count(part)?;
         }
-        if let Some(part) = &self.parts.attention {
+        if let Some(part) = &parts.attention {
             flops.recomputed = without(&count(part)?, &[Component::AttentionProjections]);
         }
-        if let Some(part) = &self.parts.scores {
+        if let Some(part) = &parts.scores {
             let rest = [Component::AttentionProjections, Component::AttentionValues];
             flops.recomputed = sum(&flops.recomputed, &without(&count(part)?, &rest))?;
         }

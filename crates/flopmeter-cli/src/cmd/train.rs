@@ -34,6 +34,11 @@ fn report(args: &TrainArgs) -> Result<TrainingReport> {
         (Some(machine), Some(seconds)) => Some(utilization(&flops, machine, seconds, tokens)?),
         _ => None,
     };
+    let components = if convention.is_formula() {
+        flops.components().present().map(|(component, _)| component).collect()
+    } else {
+        model.components(&convention)
+    };
     let mut notes = source.notes.clone();
     notes.extend_from_slice(model.notes());
     if let Some(machine) = &machine {
@@ -45,7 +50,7 @@ fn report(args: &TrainArgs) -> Result<TrainingReport> {
         adapter,
         step: StepReport::of(&step, args.accumulate, tokens),
         convention: convention.id,
-        flops: StepFlopsReport::of(&flops, &model.components(&convention), tokens),
+        flops: StepFlopsReport::of(&flops, &components, tokens),
         utilization,
         device: machine.map(|machine| machine.device_report(None)),
         notes,

@@ -25,7 +25,7 @@ impl Speculation {
         convention: &Convention,
     ) -> Result<Vec<Section>> {
         let spent = self.flops(target, workload, convention)?;
-        let rule = convention.rule;
+        let rule = convention.rule()?;
         let mut sections = vec![self.steps_section(spent.steps, spent.drafted)];
         let prefill = Section {
             title: "draft · prefill".into(),
