@@ -67,6 +67,11 @@ pub enum Command {
     /// Built-in models, or what is known of one
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
+    /// Conventions: what counts as a FLOP, by whom
+    #[command(
+        after_help = "Examples:\n  flopmeter conventions\n  flopmeter conventions --format json"
+    )]
+    Conventions(ConventionsArgs),
     /// Known devices, or the one that a name means
     #[command(after_help = DEVICES_EXAMPLES)]
     Devices(DevicesArgs),
@@ -259,16 +264,17 @@ pub struct WorkArgs {
     /// Compute all anew for each token
     #[arg(long, help_heading = "Workload")]
     pub no_kv_cache: bool,
-    /// What counts as a FLOP
+    /// What counts as a FLOP: model, torch, 2pt
     ///
     /// `model`: what the work needs. `torch`: what PyTorch's counter counts. `2pt`: two for each
-    /// parameter and token.
+    /// parameter and token. `flopmeter conventions` lists them all.
     #[arg(
         long,
         value_name = "NAME",
         default_value = Convention::MODEL.id,
-        value_parser = PossibleValuesParser::new(Convention::ALL.iter().map(|convention| convention.id)),
-        help_heading = "Counting"
+        value_parser = convention_names(),
+        help_heading = "Counting",
+        hide_possible_values = true
     )]
     pub convention: String,
     /// Dtype of products and weights, if not as stored
@@ -362,6 +368,13 @@ pub struct ModelsArgs {
     pub output: OutputArgs,
 }
 
+/// Options of `conventions`.
+#[derive(Debug, Args)]
+pub struct ConventionsArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// Options of `devices`.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
@@ -389,6 +402,10 @@ fn clip(text: &str) -> std::result::Result<Clip, String> {
 #[allow(clippy::needless_pass_by_value)] // As `map_err` gives it.
 fn fact_and_hints(error: flopmeter::Error) -> String {
     format!("{}; {}", error.fact(), error.hints().join("; "))
+}
+
+fn convention_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Convention::ALL.iter().map(|convention| convention.id))
 }
 
 fn dtype_names() -> PossibleValuesParser {

@@ -1,6 +1,7 @@
 //! The commands, one file each: arguments in, text out.
 
 pub mod completions;
+pub mod conventions;
 pub mod devices;
 pub mod estimate;
 pub mod explain;

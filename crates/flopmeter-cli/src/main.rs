@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Train(args) => cmd::train::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
+        Command::Conventions(args) => cmd::conventions::run(args),
         Command::Devices(args) => cmd::devices::run(args),
         Command::Completions(args) => cmd::completions::run(args),
     };

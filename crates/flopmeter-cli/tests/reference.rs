@@ -19,7 +19,7 @@ use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
     Adapter, Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence,
-    Speculation, Workload,
+    Speculation, Step, Workload,
 };
 use run::{LLAMA, LORA, Place};
 use serde::Deserialize;
@@ -355,21 +355,39 @@ fn conventions() {
         "\n`{}` is the default. The same request in each, 1024 tokens of prompt and 256 of answer, in TFLOP:\n\n",
         Convention::ALL[0].id
     );
+    let requests: Vec<&Convention> = Convention::of_requests().collect();
     let mut names = vec!["model".to_owned()];
-    names.extend(Convention::ALL.iter().map(|convention| code(convention.id)));
+    names.extend(requests.iter().map(|convention| code(convention.id)));
     out += &row(names);
-    out += &row((0..=Convention::ALL.len()).map(|at| if at == 0 { "---" } else { "---:" }.into()));
+    out += &row((0..=requests.len()).map(|at| if at == 0 { "---" } else { "---:" }.into()));
     for name in
         ["meta-llama/Llama-3.1-8B", "mistralai/Mixtral-8x7B-v0.1", "deepseek-ai/DeepSeek-V3"]
     {
         let model = Builtin::find(name).and_then(Builtin::model).expect("a built-in model");
         let mut cells = vec![name.to_owned()];
-        for convention in Convention::ALL {
+        for convention in &requests {
             let flops = model.flops(&Workload::request(1024, 256), convention).expect("a count");
             cells.push(format!("{:.3}", flops.total as f64 / 1e12));
         }
         out += &row(cells);
     }
+    out += "\nA step of training, one row of 8192 tokens of meta-llama/Llama-3.1-8B, nothing recomputed:\n\n";
+    let llama = Builtin::find("meta-llama/Llama-3.1-8B").and_then(Builtin::model).expect("a model");
+    let step = Step::new(8192, 1).expect("a step");
+    let count = |convention: &Convention| {
+        let training = llama.training(&step, convention).expect("a model to train");
+        training.flops(&step).expect("a count")
+    };
+    let exact = count(&Convention::MODEL).total as f64;
+    let steps = Convention::ALL.iter().filter(|convention| convention.counts_steps());
+    out += &table(
+        ["convention", "model FLOPs", "of `model`", "executed"],
+        steps.map(|convention| {
+            let flops = count(convention);
+            let ratio = format!("{:.4}", flops.total as f64 / exact);
+            [code(convention.id), flops.total.to_string(), ratio, flops.executed.to_string()]
+        }),
+    );
     page("conventions.md", &out);
 }
 

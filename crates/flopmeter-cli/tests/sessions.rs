@@ -139,7 +139,17 @@ fn failures() {
 
 #[test]
 fn help() {
-    for command in ["", "estimate", "utilization", "explain", "models", "devices", "completions"] {
+    for command in [
+        "",
+        "estimate",
+        "utilization",
+        "train",
+        "explain",
+        "models",
+        "conventions",
+        "devices",
+        "completions",
+    ] {
         let short = Place::new().run(&format!("{command} -h")).ok();
         let lines = short.lines().count();
         // A terminal of 80 columns and 40 lines, its prompt included.

@@ -88,6 +88,11 @@ impl Convention {
         published::LLM_FOUNDRY,
     ];
 
+    /// Those that count requests of inference.
+    pub fn of_requests() -> impl Iterator<Item = &'static Self> {
+        Self::ALL.iter().filter(|convention| convention.counts_requests())
+    }
+
     /// The rule by which products are counted one by one.
     ///
     /// # Errors
@@ -102,9 +107,19 @@ impl Convention {
         }
     }
 
-    /// Whether it is a published formula over a few sizes of a model, which counts steps of training.
+    /// Whether it is a published formula over a few sizes of a model.
     pub fn is_formula(&self) -> bool {
         matches!(self.kind, Kind::Published(_))
+    }
+
+    /// Whether it counts requests of inference.
+    pub fn counts_requests(&self) -> bool {
+        !self.is_formula()
+    }
+
+    /// Whether it counts steps of training.
+    pub fn counts_steps(&self) -> bool {
+        true
     }
 
     pub(crate) fn error(&self, fact: &str) -> Error {

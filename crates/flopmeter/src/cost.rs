@@ -127,7 +127,7 @@ impl Model {
                 }
             }
         }
-        if !self.sums.of_distances.is_empty() && convention.rule != Rule::PerParameter {
+        if !self.sums.of_distances.is_empty() && rule != Rule::PerParameter {
             *total = total.checked_add(self.sums.add_of_batch(workload, prefill)?)?;
         }
         Some(())

@@ -122,7 +122,7 @@ proptest! {
 
     #[test]
     fn a_batch_is_the_sum_of_its_sequences(batch in prop::collection::vec(sequences(), 1..5)) {
-        for convention in Convention::ALL {
+        for convention in Convention::of_requests() {
             for (name, model) in all_models() {
                 let batch = fitting(&model, batch.clone());
                 let count = |sequences| model.flops(&workload(sequences), convention).expect("it fits").total;
@@ -137,7 +137,7 @@ proptest! {
 
     #[test]
     fn components_and_explained_lines_sum_to_the_total(batch in prop::collection::vec(sequences(), 1..4), kv_cache: bool) {
-        for convention in Convention::ALL {
+        for convention in Convention::of_requests() {
             for (name, model) in all_models() {
                 let mut work = batch.clone();
                 if !kv_cache {
@@ -162,7 +162,7 @@ proptest! {
         for (name, model) in all_models() {
             let work = workload(fitting(&model, vec![sequence]));
             let narrow = model.clone().with_dtype(Dtype::Fp8).with_cache_dtype(Dtype::Fp8);
-            for convention in Convention::ALL {
+            for convention in Convention::of_requests() {
                 prop_assert_eq!(model.flops(&work, convention), narrow.flops(&work, convention));
             }
             let (wide, narrow) = (model.bytes(&work).expect("it fits"), narrow.bytes(&work).expect("it fits"));
@@ -237,7 +237,7 @@ proptest! {
         for (_, model) in all_models() {
             let sequences = vec![Sequence { prompt, cached: 0, generate, count }];
             let work = workload(fitting(&model, sequences));
-            for convention in Convention::ALL {
+            for convention in Convention::of_requests() {
                 let _ = model.flops(&work, convention);
                 let _ = model.explain(&work, convention);
             }

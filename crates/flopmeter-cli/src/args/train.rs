@@ -1,9 +1,8 @@
 //! Options of `train`.
 
 use super::adapter::AdapterArgs;
-use super::{HardwareArgs, OutputArgs, dtype_names, pair, seconds, whole};
+use super::{HardwareArgs, OutputArgs, convention_names, dtype_names, pair, seconds, whole};
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use flopmeter::{Convention, Recompute};
 
 /// What is trained on what.
@@ -56,11 +55,11 @@ pub struct TrainArgs {
         value_parser = whole,
         allow_hyphen_values = true,
         default_value_t = 1,
-        help_heading = "Step"
+        hide_short_help = true, help_heading = "Step"
     )]
     pub accumulate: u64,
     /// Tokens of the decoder beside an encoder
-    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true, help_heading = "Step")]
+    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true, hide_short_help = true, help_heading = "Step")]
     pub target: Option<u64>,
     /// What is computed again: none, selective, full, LAYERS
     ///
@@ -78,7 +77,7 @@ pub struct TrainArgs {
     /// Flash attention: its backward pass computes scores again
     ///
     /// It counts for HFU alone.
-    #[arg(long, help_heading = "Step")]
+    #[arg(long, hide_short_help = true, help_heading = "Step")]
     pub flash: bool,
     /// The embedding and so many of the lowest layers are not trained
     #[arg(
@@ -87,11 +86,11 @@ pub struct TrainArgs {
         value_parser = whole,
         allow_hyphen_values = true,
         conflicts_with = "adapter",
-        help_heading = "Step"
+        hide_short_help = true, help_heading = "Step"
     )]
     pub freeze: Option<u64>,
     /// Train the layers that predict further tokens as well
-    #[arg(long, help_heading = "Step")]
+    #[arg(long, hide_short_help = true, help_heading = "Step")]
     pub mtp: bool,
     /// Forward passes without a gradient: 1 of DPO, 2 of GRPO
     ///
@@ -102,19 +101,20 @@ pub struct TrainArgs {
         value_parser = whole,
         allow_hyphen_values = true,
         default_value_t = 0,
-        help_heading = "Step"
+        hide_short_help = true, help_heading = "Step"
     )]
     pub reference_forwards: u64,
     /// Generate each sequence first, as PROMPT:ANSWER
-    #[arg(long, value_name = "P:G", value_parser = pair, help_heading = "Step")]
+    #[arg(long, value_name = "P:G", value_parser = pair, hide_short_help = true, help_heading = "Step")]
     pub rollout: Option<(u64, u64)>,
-    /// What counts as a FLOP
+    /// What counts as a FLOP (see `flopmeter conventions`)
     #[arg(
         long,
         value_name = "NAME",
         default_value = Convention::MODEL.id,
-        value_parser = PossibleValuesParser::new(Convention::ALL.iter().map(|convention| convention.id)),
-        help_heading = "Counting"
+        value_parser = convention_names(),
+        help_heading = "Counting",
+        hide_possible_values = true
     )]
     pub convention: String,
     /// Dtype of products, whose peak is taken

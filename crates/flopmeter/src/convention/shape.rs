@@ -94,7 +94,11 @@ impl Shape {
                 self.attention.push(attention(op.heads, op.nope + op.rope));
             }
             Op::Recurrent(_) => self.recurs = true,
-            Op::Indexer(_) | Op::Product(_) | Op::Vector(_) | Op::Idle(_) => {}
+            Op::DistanceScores(_)
+            | Op::Indexer(_)
+            | Op::Product(_)
+            | Op::Vector(_)
+            | Op::Idle(_) => {}
         }
         Some(())
     }

@@ -11,8 +11,8 @@ use flopmeter::weights::ollama::Manifest;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Tensor, Weights};
 use flopmeter::{
-    Adapter, Bound, Builtin, Config, Convention, Error, ErrorKind, Hardware, Model, Phase,
-    Sequence, Workload, device, flops,
+    Adapter, Bound, Builtin, Config, Convention, Error, ErrorKind, Frozen, Hardware, Model, Phase,
+    Recompute, Sequence, Step, Workload, device, flops,
 };
 use std::sync::Arc;
 
@@ -194,7 +194,7 @@ pub fn ask(model: &Model) -> usize {
         ),
     };
     for workload in workloads().into_iter().chain(with_images()).chain(with_audio()) {
-        for convention in Convention::ALL {
+        for convention in Convention::of_requests() {
             check(model.flops(&workload, convention).map(|flops| {
                 let parts = flops.prefill.total().zip(flops.decode.total());
                 assert_eq!(parts.map(|(prefill, decode)| prefill + decode), Some(flops.total));
@@ -211,6 +211,41 @@ pub fn ask(model: &Model) -> usize {
                 assert_eq!(ideal.seconds == 0.0, ideal.bound().is_none());
                 assert!(matches!(ideal.bound(), None | Some(Bound::Compute | Bound::Memory)));
             }));
+        }
+    }
+    answers + ask_of_steps(model)
+}
+
+/// Steps of every kind, in every convention; one that does not apply is refused.
+fn ask_of_steps(model: &Model) -> usize {
+    let step = |step: Result<Step, Error>| step.expect("a step");
+    let small = || step(Step::packed(&[7, 5, 7], 3));
+    let steps = [
+        small().recomputing(Recompute::Selective).recomputing_scores(),
+        small().recomputing(Recompute::Layers(1)).freezing(Frozen::Below(1)),
+        small().with_reference_forwards(2).recomputing(Recompute::Full),
+        step(step(Step::new(9, 1)).with_rollout(4, 5)),
+        step(Step::new(1 << 40, 1 << 20)),
+        step(Step::new(u64::MAX, 1)),
+    ];
+    let mut answers = 0;
+    for (step, convention) in steps
+        .iter()
+        .flat_map(|step| Convention::ALL.iter().map(move |convention| (step, convention)))
+    {
+        match model.training(step, convention).and_then(|training| training.flops(step)) {
+            Ok(flops) => {
+                assert_eq!(flops.components().total(), Some(flops.total));
+                assert!(flops.executed >= flops.total);
+                answers += 1;
+            }
+            Err(error) => assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::Overflow | ErrorKind::Convention | ErrorKind::Workload
+                ),
+                "{error}"
+            ),
         }
     }
     answers

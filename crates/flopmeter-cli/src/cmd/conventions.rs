@@ -1,0 +1,53 @@
+//! `flopmeter conventions`: the named rules of counting.
+
+use crate::args::ConventionsArgs;
+use crate::render::{self, Block, Column, Document};
+use flopmeter::{Convention, Result};
+use serde::Serialize;
+
+/// The JSON of `conventions`.
+#[derive(Debug, Serialize)]
+struct List {
+    conventions: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    id: &'static str,
+    requests: bool,
+    steps: bool,
+    counts: &'static str,
+    source: &'static str,
+}
+
+pub fn run(args: &ConventionsArgs) -> Result<String> {
+    let row = |convention: &Convention| Row {
+        id: convention.id,
+        requests: convention.counts_requests(),
+        steps: convention.counts_steps(),
+        counts: convention.counts,
+        source: convention.source,
+    };
+    let list = List { conventions: Convention::ALL.iter().map(row).collect() };
+    let cells = |row: &Row| {
+        let of = match (row.requests, row.steps) {
+            (true, true) => "requests, steps",
+            (true, false) => "requests",
+            (false, _) => "steps",
+        };
+        vec![row.id.to_owned(), of.to_owned(), row.counts.to_owned(), row.source.to_owned()]
+    };
+    let table = Block {
+        title: String::new(),
+        columns: vec![
+            Column::text("name"),
+            Column::text("of"),
+            Column::text("what it counts"),
+            Column::text("source"),
+        ],
+        rows: list.conventions.iter().map(cells).collect(),
+    };
+    let head = vec![format!("{} conventions", list.conventions.len())];
+    let document = Document { head, blocks: vec![table], notes: Vec::new() };
+    render::document(&document, &list, args.output.format)
+}
