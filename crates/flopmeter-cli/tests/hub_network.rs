@@ -667,15 +667,15 @@ fn headers_that_are_none() {
         &with(length(90_000_000), 1 << 40),
         "org/name",
         &format!(
-            "{place}: the header has 90000000 bytes; the longest that is read is 8388608; give the config.json \
+            "{place}: the header has 90000000 bytes; the longest that is read is 5242880; give the config.json \
              alone"
         ),
     );
     fails(
-        &with(length(8_000_000), 1000),
+        &with(length(5_000_000), 1000),
         "org/name",
         &format!(
-            "{place}: the header has 8000000 bytes, the whole file 1000; the file is cut off: fetch it again"
+            "{place}: the header has 5000000 bytes, the whole file 1000; the file is cut off: fetch it again"
         ),
     );
     let zeros = with(length(1000), 1 << 40);

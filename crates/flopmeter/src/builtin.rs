@@ -25,6 +25,12 @@ pub struct Builtin {
     pub nominal_billions: Option<f64>,
     /// The published number of parameters, exact.
     pub parameters: u128,
+    /// The `model_type` of the part that is counted, where the config states that of a whole around it.
+    #[serde(default)]
+    model_type: Option<&'static str>,
+    /// What a token of text passes through, where that is less.
+    #[serde(default)]
+    active_parameters: Option<u128>,
     /// The published number of active parameters, as it is printed.
     #[serde(default)]
     pub active: Option<&'static str>,
@@ -113,6 +119,22 @@ impl Builtin {
         std::iter::once(self.id)
             .chain(self.aliases.iter().copied())
             .chain(self.ollama.iter().copied())
+    }
+
+    /// Parameters that a token of text passes through, without building the model.
+    pub fn active_parameters(&self) -> u128 {
+        self.active_parameters.unwrap_or(self.parameters)
+    }
+
+    /// The `model_type` of its model, without building it.
+    pub fn model_type(&self) -> &'static str {
+        #[derive(Deserialize)]
+        struct Typed {
+            model_type: &'static str,
+        }
+        let stated = || serde_json::from_str(self.config_text()).ok();
+        // A test holds every row to its model.
+        self.model_type.or_else(|| stated().map(|typed: Typed| typed.model_type)).unwrap_or("")
     }
 
     /// Its config as JSON text: the keys that shape it.

@@ -108,8 +108,9 @@ impl Model {
                         1 => flops,
                         count => times(flops, count.into())?,
                     };
-                    sum[component] = sum[component].checked_add(flops)?;
                     *total = total.checked_add(flops)?;
+                    // At most the total, which fits.
+                    sum[component] += flops;
                     Some(())
                 };
                 if runs_stacks && phase == Phase::Prefill {

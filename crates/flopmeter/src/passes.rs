@@ -95,6 +95,8 @@ impl Passes {
             _ => {}
         }
         match self {
+            // Nothing is before the first token.
+            Self::Prefill { past: 0, new: count } => mask.seen_by_first(count.into()),
             Self::Prefill { past, new: count } | Self::Decode { past, count } => {
                 mask.seen_by_first(end(past, count))?.checked_sub(mask.seen_by_first(past.into())?)
             }
@@ -248,9 +250,12 @@ fn end(first: u64, count: u64) -> u128 {
     u128::from(first) + u128::from(count)
 }
 
-/// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
+/// 0 + 1 + … + (n − 1): where two neighbours are too large, the even one is halved before they are multiplied.
 pub(crate) fn sum_to(n: u128) -> Option<u128> {
     let before = n.saturating_sub(1);
+    if n >> 64 == 0 {
+        return Some(n * before / 2);
+    }
     if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
 }
 

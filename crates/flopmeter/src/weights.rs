@@ -13,9 +13,9 @@ use name::Key;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, and as
-/// many scales.
-const MOST_TENSORS: usize = 1 << 19;
+/// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, each with
+/// up to three scales.
+const MOST_TENSORS: usize = 3 << 17;
 /// How many tensors a note names.
 const NAMED: usize = 3;
 
@@ -151,7 +151,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 2^19 tensors.
+    /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 393,216 tensors.
     pub fn new(tensors: Vec<Tensor>) -> Result<Self> {
         Self::of(tensors, None)
     }

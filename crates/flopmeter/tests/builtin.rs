@@ -124,6 +124,7 @@ fn active_parameters_are_the_recorded_ones_less_the_experts_not_chosen() {
         let parameters = row.model().expect("a model").parameters();
         let inactive = inactive.get(&recorded[row.id]).copied().unwrap_or(0);
         assert_eq!(parameters.active, recorded[row.id] - inactive, "{}", row.id);
+        assert_eq!(row.active_parameters(), parameters.active, "{}", row.id);
     }
 }
 
@@ -163,6 +164,14 @@ fn published_active_parameters_are_ours_or_the_note_says_what_they_leave_out() {
         let [from, times, each, left] = numbers[..] else { panic!("{}: {sum}", row.id) };
         assert_eq!((from, left), (active, from - times * each), "{}", row.id);
         assert!(is_printed(left, published), "{}: {left} is not {published}", row.id);
+    }
+}
+
+#[test]
+fn the_type_of_a_row_is_that_of_its_model() {
+    for row in Builtin::all() {
+        let model = row.model().expect("a model");
+        assert_eq!(row.model_type(), model.model_type(), "{}", row.id);
     }
 }
 

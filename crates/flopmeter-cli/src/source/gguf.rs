@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// How much is read first, four times as much then, and so on, but never more than this at once.
 const FIRST: u64 = 256 << 10;
-const MOST_AT_ONCE: u64 = 4 << 20;
+const MOST_AT_ONCE: u64 = 8 << 20;
 /// The most files into which one is split; each needs a header of its own.
 pub const MOST_FILES: u32 = 1000;
 
@@ -56,6 +56,8 @@ pub fn header(
     loop {
         let from = bytes.len() as u64;
         let (more, size) = read(from, wanted)?;
+        // Room that doubles would be most of what a long header costs.
+        bytes.reserve_exact(more.len());
         bytes.extend(&more);
         let parsed = Header::parse(&bytes, size).map_err(|error| error.within(&place))?;
         let bytes_read = bytes.len() as u64;
@@ -66,7 +68,7 @@ pub fn header(
                 return Err(Error::new(ErrorKind::Weights, place, fact));
             }
             Parsed::More(end) => {
-                wanted = end.max(bytes_read + MOST_AT_ONCE.min(3 * bytes_read)).min(size);
+                wanted = end.max(4 * bytes_read).min(bytes_read + MOST_AT_ONCE).min(size);
             }
         }
     }

@@ -124,9 +124,11 @@ impl Key {
                 && !pair[1].is_empty()
                 && pair[1].bytes().all(|b| b.is_ascii_digit())
         });
-        let other_part = |parts: &[&str]| {
-            parts.iter().any(|part| OTHER_PARTS.iter().any(|word| part.contains(word)))
+        let before_layer = match layer {
+            Some(at) => &name[..parts[..at].iter().map(|part| part.len() + 1).sum()],
+            None => name,
         };
+        let of_other_part = OTHER_PARTS.iter().any(|word| before_layer.contains(word));
         // The numbers of an activation: two are parameters, two are not.
         if let Some(at) = parts.iter().position(|part| *part == "act_fn") {
             if parts[at + 1..].iter().any(|part| ["beta", "eps"].contains(part)) {
@@ -135,7 +137,8 @@ impl Key {
             parts.truncate(at + 1);
         }
         match layer {
-            Some(at) if !other_part(&parts[..at]) => {
+            _ if of_other_part => Some((Self { layer: None, module: name.to_owned() }, role)),
+            Some(at) => {
                 let index = parts[at + 1].parse().ok()?;
                 let mut module = Vec::with_capacity(parts.len());
                 for (place, part) in parts.iter().enumerate().skip(at + 2) {
@@ -146,10 +149,6 @@ impl Key {
                     }
                 }
                 Some((Self { layer: Some(index), module: module.join(".") }, role))
-            }
-            Some(_) => Some((Self { layer: None, module: name.to_owned() }, role)),
-            None if other_part(&parts) => {
-                Some((Self { layer: None, module: name.to_owned() }, role))
             }
             None => Some((Self::new(None, &parts.join(".")), role)),
         }

@@ -20,8 +20,8 @@ use crate::op::{Scale, Storage};
 pub const PREFIX: u64 = 8;
 /// The longest header that the format allows.
 const LONGEST_ALLOWED: u64 = 100_000_000;
-/// The longest header that is read: the most tensors of one file, at 110 bytes each, take under 4 MB.
-const LONGEST_READ: u64 = 8 << 20;
+/// The longest header that is read: the most tensors of one file, at 150 bytes each, take 5 MB.
+const LONGEST_READ: u64 = 5 << 20;
 
 /// The length of the header, from a file's first 8 bytes and its length.
 ///

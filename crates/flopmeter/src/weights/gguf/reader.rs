@@ -8,6 +8,8 @@ const LONGEST_LIST: u64 = 4096;
 const LONGEST_TEXT: u64 = 1024;
 /// The most numbers that are kept of all lists.
 const MOST_NUMBERS: u64 = 1 << 17;
+/// The most texts of all lists: a vocabulary and its merges are some hundred thousand.
+const MOST_TEXTS: u64 = 1 << 20;
 const LONGEST_NAME: u64 = 65_535;
 const DEEPEST: u32 = 2;
 
@@ -42,11 +44,14 @@ pub(super) struct Reader<'b> {
     file: u64,
     /// How many more numbers of lists are kept.
     room: u64,
+    /// How many more texts lists may have.
+    texts: u64,
 }
 
 impl<'b> Reader<'b> {
     pub fn new(bytes: &'b [u8], file: u64) -> Self {
-        Self { bytes, at: 0, file: file.max(bytes.len() as u64), room: MOST_NUMBERS }
+        let file = file.max(bytes.len() as u64);
+        Self { bytes, at: 0, file, room: MOST_NUMBERS, texts: MOST_TEXTS }
     }
 
     pub fn at(&self) -> u64 {
@@ -184,7 +189,12 @@ impl<'b> Reader<'b> {
             return Err(self.bad_at(at, fact).into());
         }
         match kind {
+            STRING if count > self.texts => {
+                let fact = format!("has a list of {count} texts; {MOST_TEXTS} in all are the most");
+                Err(self.bad_at(at, fact).into())
+            }
             STRING => {
+                self.texts -= count;
                 for _ in 0..count {
                     self.pass_over_text()?;
                 }

@@ -257,6 +257,12 @@ fn counts_and_lengths_that_no_file_has() {
             "{error}"
         );
     }
+    // Two lists of 600,000 empty texts.
+    let texts = || [list(8, 600_000), vec![0; 8 * 600_000]].concat();
+    File::default()
+        .key("a", 9, texts())
+        .key("b", 9, texts())
+        .fails("key `b`: byte 4800066: has a list of 600000 texts; 1048576 in all are the most");
     let deep = [9_u32; 9].map(|kind| list(kind, 1)).concat();
     File::default()
         .key("a", 9, deep)
