@@ -66,7 +66,7 @@ pub fn of_index(path: &Path) -> Result<Found> {
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
-            let tensor = shortened(index.tensors(name).next().unwrap_or_default());
+            let tensor = shortened(index.tensors(name).min().unwrap_or_default());
             let fact = format!("does not exist, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, file::shown(&shard), fact)
                 .hint("fetch the file, or give the config.json alone"));

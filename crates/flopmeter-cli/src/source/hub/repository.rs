@@ -160,7 +160,7 @@ impl<'c> Repository<'c> {
         let index = Index::parse(text).map_err(within)?;
         let names: Vec<&str> = index.files().collect();
         if let Some(missing) = names.iter().find(|name| !self.files.contains(**name)) {
-            let tensor = shortened(index.tensors(missing).next().unwrap_or_default());
+            let tensor = shortened(index.tensors(missing).min().unwrap_or_default());
             let fact =
                 format!("is not in the repository, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, self.asked(missing).place(), fact));
