@@ -48,7 +48,8 @@ impl Model {
     /// # Errors
     ///
     /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a count does not fit 128 bits,
-    /// [`ErrorKind::Workload`](crate::ErrorKind::Workload) for what a model with an encoder cannot do.
+    /// [`ErrorKind::Workload`](crate::ErrorKind::Workload) for what a model with an encoder cannot do,
+    /// [`ErrorKind::Convention`](crate::ErrorKind::Convention) for `torch` with a DoRA adapter beside the model.
     ///
     /// # Example
     ///

@@ -57,6 +57,8 @@ pub struct Model {
     from_shapes: bool,
     /// One of the layers that predict further tokens, and how many there are.
     prediction: Option<(Box<Model>, u64)>,
+    /// Why what the reference implementation multiplies is not counted, where it is not.
+    uncounted_by_reference: Option<&'static str>,
     pub(crate) sums: Sums,
 }
 
@@ -342,6 +344,22 @@ impl Model {
     /// there is none, or of this type none is counted.
     pub fn prediction_layers(&self) -> Option<(&Self, u64)> {
         self.prediction.as_ref().map(|(one, count)| (&**one, *count))
+    }
+
+    /// The same model where the convention `torch` is an error, for this reason.
+    pub(crate) fn uncounted_by_reference(mut self, why: &'static str) -> Self {
+        self.uncounted_by_reference = Some(why);
+        self
+    }
+
+    /// An error under a rule by which this model is not counted.
+    pub(crate) fn check_rule(&self, rule: Rule) -> Result<()> {
+        match self.uncounted_by_reference {
+            Some(why) if rule == Rule::ByReference => {
+                Err(Error::new(ErrorKind::Convention, "`torch`", why).hint("count it with `model`"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn with_cache(mut self, cache: Storage) -> Self {

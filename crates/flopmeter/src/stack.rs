@@ -160,12 +160,14 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Workload`] for what an encoder cannot do: begin in the middle of its prompt, or generate.
+    /// [`ErrorKind::Workload`] for what an encoder cannot do: begin in the middle of its prompt, or generate;
+    /// [`ErrorKind::Convention`] for a rule by which the model is not counted.
     pub(crate) fn requests<'w>(
         &self,
         workload: &'w Workload,
         rule: Rule,
     ) -> Result<Cow<'w, Workload>> {
+        self.check_rule(rule)?;
         // A tower for which there is nothing has nothing to do, and leaves a decoder alone.
         let decodes_only = !self.encodes_only()
             && (self.stacks.is_empty() || self.perceives())

@@ -166,6 +166,9 @@ impl Model {
             }
             _ => {}
         }
+        if let Kind::Rule(rule) = convention.kind {
+            self.check_rule(rule)?;
+        }
         let knows_parts = matches!(convention.kind, Kind::Rule(Rule::Needed | Rule::ByReference));
         if !knows_parts && step.frozen() != Frozen::Nothing {
             let fact = "knows no parts of a model that could be frozen";

@@ -1,6 +1,6 @@
 //! Adapters equal what PEFT trains, and what PyTorch's counter counts in them, to the integer, on every recording.
 
-use flopmeter::{Adapter, Config, Convention, Counts, Model, Sequence, Workload};
+use flopmeter::{Adapter, Config, Convention, Counts, ErrorKind, Model, Sequence, Step, Workload};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn model(config: serde_json::Value) -> Model {
 
 #[test]
 fn adapters_equal_pefts_count_and_the_counters() {
-    let (mut passes, mut wrong) = (0, Vec::new());
+    let (mut passes, mut wrong, mut refused) = (0, Vec::new(), Vec::new());
     let recordings = recordings();
     assert!(recordings.len() > 20);
     for (name, recording) in recordings {
@@ -56,6 +56,16 @@ fn adapters_equal_pefts_count_and_the_counters() {
         if adapted.parameters != recording.parameters {
             let (ours, theirs) = (adapted.parameters, recording.parameters);
             wrong.push(format!("{name}: {ours} parameters not {theirs}"));
+        }
+        if recording.runs.is_empty() {
+            refused.push(name.clone());
+            let request = Workload::request(5, 2);
+            let error = adapted.unmerged.flops(&request, &Convention::TORCH).expect_err("DoRA");
+            assert_eq!(error.kind(), ErrorKind::Convention);
+            assert!(adapted.unmerged.flops(&request, &Convention::MODEL).is_ok());
+            let step = Step::packed(&[5], 1).expect("a step");
+            assert!(adapted.unmerged.training(&step, &Convention::TORCH).is_err());
+            assert!(adapted.unmerged.training(&step, &Convention::MODEL).is_ok());
         }
         for run in &recording.runs {
             for pass in &run.passes {
@@ -75,6 +85,7 @@ fn adapters_equal_pefts_count_and_the_counters() {
             }
         }
     }
+    assert_eq!(refused, ["dora"]);
     assert!(passes > 100 && wrong.is_empty(), "{passes} passes:\n{}", wrong.join("\n"));
 }
 

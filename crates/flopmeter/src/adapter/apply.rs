@@ -25,6 +25,9 @@ pub struct Adapted {
     pub notes: Vec<String>,
 }
 
+/// Why DoRA is not counted as PEFT runs it.
+const REMADE: &str = "does not count DoRA: PEFT makes whole matrices of the adapter anew in every pass, for their norms";
+
 /// The most work of looking names up: names times the modules of all layers.
 const MOST_LOOKING_UP: usize = 1 << 22;
 
@@ -89,7 +92,8 @@ impl Model {
             );
         }
         let Work { parameters, modules, .. } = work;
-        Ok(Adapted { unmerged: adapted, parameters, modules, notes })
+        let unmerged = if adapter.dora { adapted.uncounted_by_reference(REMADE) } else { adapted };
+        Ok(Adapted { unmerged, parameters, modules, notes })
     }
 }
 

@@ -223,6 +223,7 @@ impl<'c> Builder<'c> {
             nominal: None,
             from_shapes: self.as_stored,
             prediction: None,
+            uncounted_by_reference: None,
             sums,
         })
     }

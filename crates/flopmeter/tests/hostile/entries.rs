@@ -187,9 +187,11 @@ pub fn ask(model: &Model) -> usize {
     let mut check = |result: Result<(), Error>| match result {
         Ok(()) => answers += 1,
         // The config was believed, so only a request may be too large for it, or no request of an encoder
-        // or of a model that sees a prompt whole.
+        // or of a model that sees a prompt whole; and `torch` refuses what DoRA adds.
         Err(error) => assert!(
-            error.kind() == ErrorKind::Overflow || (encodes && error.kind() == ErrorKind::Workload),
+            error.kind() == ErrorKind::Overflow
+                || (encodes && error.kind() == ErrorKind::Workload)
+                || (error.kind() == ErrorKind::Convention && error.place() == "`torch`"),
             "{error}"
         ),
     };

@@ -3,7 +3,8 @@
     python adapters.py            every case again, into adapters/
     python adapters.py --check    compares instead, and fails on any difference
 
-`adapter` is the adapter_config.json that PEFT writes, `parameters` what its `print_trainable_parameters` prints.
+`adapter` is the adapter_config.json that PEFT writes, `parameters` what its `print_trainable_parameters` prints. Of
+DoRA's, which PEFT multiplies into whole matrices in every pass, only these are kept.
 """
 
 import json
@@ -46,44 +47,52 @@ ADAPTERS = {
     "beside-experts": ("qwen3_moe", {"r": 5, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}),
     "latent": ("deepseek_v3", {"r": 5, "target_modules": ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]}),
     "indexer": ("deepseek_v32", {"r": 5, "target_modules": ["wq_b", "wk", "q_b_proj"]}),
+    "dora": ("llama", {"r": 5, "target_modules": ["q_proj", "down_proj"], "use_dora": True}),
     "delta-net": ("qwen3_next", {"r": 5, "target_modules": ["in_proj_qkvz", "out_proj", "q_proj"]}),
 }
 
 
-def component(path, operation, own=record.component):
-    """The component of an operation: what an adapter adds is apart."""
-    adds = {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"} & set(path)
-    return "adapter" if adds or path[-1] == "embed_tokens" else own(path, operation)
+def components(operations, encodes=False, own=record.components):
+    """What an adapter adds is apart from what it is added to."""
+    adds = {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"}
+    added = [operation for operation in operations if adds & set(operation[0]) or operation[0][-1] == "embed_tokens"]
+    parts = own([operation for operation in operations if operation not in added], encodes)
+    return {**parts, "adapter": sum(flops for *_, flops in added)} if added else parts
 
 
 def one(name, case, settings):
     torch.manual_seed(0)
     model_type = case.split("@")[0]
     config, loaded = record.saved(AutoConfig.for_model(model_type, **CASES[case]))
-    base = record.build(loaded)
-    adapted = get_peft_model(base, LoraConfig(**settings)).eval()
+    adapted = get_peft_model(record.build(loaded), LoraConfig(**settings)).eval()
     with tempfile.TemporaryDirectory() as folder:
         adapted.peft_config["default"].save_pretrained(folder)
         adapter = json.loads((Path(folder) / "adapter_config.json").read_text())
-    # Where it lay, and a set whose order changes: neither is the same in another run.
+    # Where it lay, and sets whose order changes: neither is the same in another run.
     adapter["base_model_name_or_path"] = None
     for key in ["target_modules", "exclude_modules"]:
         if isinstance(adapter.get(key), list):
             adapter[key].sort()
     trained, _ = adapted.get_nb_trainable_parameters()
-    inner, vocabulary = adapted.base_model.model, loaded.get_text_config().vocab_size
     counts = {
         "versions": {**record.versions(), "peft": peft.__version__},
         "config": config,
         "adapter": adapter,
         "parameters": trained,
-        "runs": [record.run(inner, batch, lengths, vocabulary) for batch in record.BATCHES for lengths in record.SEQUENCES[:2]],
+        "runs": [] if "use_dora" in settings else runs(adapted.base_model.model, loaded),
     }
     return json.loads(json.dumps(counts, sort_keys=True))
 
 
+def runs(model, config):
+    vocabulary = config.get_text_config().vocab_size
+    if config.is_encoder_decoder or not model.can_generate():
+        return record.runs(model, config.model_type, vocabulary)
+    return [record.run(model, batch, lengths, vocabulary) for batch in record.BATCHES for lengths in record.SEQUENCES[:2]]
+
+
 def main():
-    record.component = component
+    record.components = components
     moved = []
     with torch.no_grad():
         for name, (case, settings) in ADAPTERS.items():
