@@ -112,7 +112,8 @@ pub(super) const RECOMPUTED_UNLIKE: [(&str, &str); 4] = [
 ];
 
 /// Types whose backward pass in the reference implementation is unlike twice their forward pass, and why.
-pub(super) const UNLIKE: [(&str, &str); 5] = [
+pub(super) const UNLIKE: [(&str, &str); 6] = [
+    ("deberta-v2", "the counter takes its grouped convolution's weights for those of one group"),
     ("deepseek_v4", "some of its compressed entries have no gradient"),
     ("hrm_text", "all but the last of its cycles run without a gradient"),
     ("minimax", "the first block of its attention has a state that is no input"),
