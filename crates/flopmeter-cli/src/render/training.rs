@@ -111,7 +111,7 @@ fn passes(report: &TrainingReport) -> Block {
     rows.push(row("executed", flops.executed));
     rows.push(vec![
         "model FLOPs a token".into(),
-        format!("{:.0}", flops.per_token),
+        grouped(flops.total / u128::from(report.step.tokens.max(1))),
         si(Some(flops.per_token), "FLOP"),
     ]);
     Block {
@@ -136,7 +136,12 @@ fn utilization_block(
         ]
     };
     let rate = |name: &str, rate: f64, unit: &str| {
-        vec![name.to_owned(), String::new(), String::new(), si(Some(rate), unit)]
+        vec![
+            name.to_owned(),
+            String::new(),
+            String::new(),
+            si(Some(rate), unit).trim_end().to_owned(),
+        ]
     };
     Block {
         title: format!(
