@@ -288,6 +288,13 @@ fn models() {
             ]
         }),
     );
+    out += "\n## Known, and not built in\n\nWhat models these are is known, and why they have no row:\n\n";
+    out += &table(
+        ["id", "also called", "reason"],
+        Builtin::uncounted().iter().map(|known| {
+            [code(known.id), codes(known.ollama.iter().copied()), known.reason.to_owned()]
+        }),
+    );
     page("models.md", &out);
 }
 

@@ -1,5 +1,7 @@
 //! Well-known models by name: the shape keys of their configs, and what is published of them.
 
+mod uncounted;
+
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::flops::{extends, model_words};
@@ -7,6 +9,8 @@ use crate::model::Model;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::LazyLock;
+
+pub use uncounted::Uncounted;
 
 /// A built-in model. Its config goes the same way as any other: Config → Model.
 #[derive(Debug, Deserialize)]
@@ -61,7 +65,8 @@ impl Builtin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Model`] for a name that nobody has, with the nearest ones.
+    /// [`ErrorKind::Model`] for a name that nobody has, with the nearest ones, or of which it is known why it has no
+    /// row.
     ///
     /// # Example
     ///
@@ -79,14 +84,29 @@ impl Builtin {
             .iter()
             .find(|row| row.names().any(|known| known.eq_ignore_ascii_case(name)))
             .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Model,
-                    format!("`{}`", shown(name)),
-                    "is no model that is built in",
-                )
-                .hint(format!("nearest: {}", nearest(name).join(", ")))
-                .hint("or give the path of its config.json")
+                let place = format!("`{}`", shown(name));
+                let error = Error::new(ErrorKind::Model, place, "is no model that is built in");
+                let hint = match Self::uncounted().iter().find(|known| known.is_called(name)) {
+                    Some(known) => format!("it is known: {}", known.reason),
+                    None => format!("nearest: {}", nearest(name).join(", ")),
+                };
+                error.hint(hint).hint("or give the path of its config.json")
             })
+    }
+
+    /// Models that are known by name and have no row, by id.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::Builtin;
+    /// for known in Builtin::uncounted() {
+    ///     let error = Builtin::find(known.id).unwrap_err();
+    ///     assert!(error.to_string().contains(known.reason));
+    /// }
+    /// ```
+    pub fn uncounted() -> &'static [Uncounted] {
+        uncounted::UNCOUNTED
     }
 
     /// The model of an Ollama tag that says more than a known one: its `latest`, or a variant of the same

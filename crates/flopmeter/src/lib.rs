@@ -91,7 +91,7 @@ mod exact;
 pub mod units;
 
 pub use adapter::{Adapted, Adapter};
-pub use builtin::Builtin;
+pub use builtin::{Builtin, Uncounted};
 pub use bytes::{Bytes, Traffic};
 pub use component::{Component, Counts};
 pub use config::Config;

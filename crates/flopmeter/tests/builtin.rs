@@ -87,11 +87,13 @@ const EXPERTS: &[(&str, u128, u128, u128, u128)] = &[
     ("nvidia/Qwen3.5-397B-A17B-NVFP4", 60, 512, 10, 3 * 4096 * 1024),
     ("openai/gpt-oss-120b", 36, 128, 4, 3 * 2880 * 2880 + 2 * 2880 + 2880),
     ("openai/gpt-oss-20b", 24, 32, 4, 3 * 2880 * 2880 + 2 * 2880 + 2880),
+    ("openbmb/MiniCPM-MoE-8x2B", 40, 8, 2, 3 * 2304 * 5760),
     ("Qwen/Qwen1.5-MoE-A2.7B", 24, 60, 4, 3 * 2048 * 1408),
     ("Qwen/Qwen2-57B-A14B", 28, 64, 8, 3 * 3584 * 2560),
     ("Qwen/Qwen3-30B-A3B", 48, 128, 8, 3 * 2048 * 768),
     ("Qwen/Qwen3-Coder-480B-A35B-Instruct", 62, 160, 8, 3 * 6144 * 2560),
     ("Qwen/Qwen3-Next-80B-A3B-Instruct", 48, 512, 10, 3 * 2048 * 512),
+    ("Qwen/Qwen3.5-122B-A10B", 48, 256, 8, 3 * 3072 * 1024),
     ("Qwen/Qwen3.5-35B-A3B", 40, 256, 8, 3 * 2048 * 512),
     ("tencent/Hunyuan-A13B-Instruct", 32, 64, 8, 3 * 4096 * 3072),
     ("zai-org/GLM-4.5", 89, 160, 8, 3 * 5120 * 1536),
@@ -212,4 +214,18 @@ fn a_name_that_states_a_size_has_it_and_an_unknown_one_has_near_names() {
     let error = Builtin::find("meta-llama/Llama-3.1-9B").expect_err("nobody");
     assert_eq!(error.kind(), ErrorKind::Model);
     assert!(error.to_string().contains("Llama-3.1-8B"), "{error}");
+}
+
+#[test]
+fn what_is_known_and_has_no_row_says_why_under_each_of_its_names() {
+    let all = Builtin::uncounted();
+    assert!(all.is_sorted_by_key(|known| known.id.to_lowercase()));
+    for known in all {
+        for name in std::iter::once(&known.id).chain(known.ollama) {
+            let error = Builtin::find(&name.to_uppercase()).expect_err("no row");
+            assert_eq!(error.kind(), ErrorKind::Model);
+            assert!(error.hints().iter().any(|hint| hint.contains(known.reason)), "{error}");
+        }
+        assert!(Builtin::find_variant(known.id).is_none(), "{}", known.id);
+    }
 }
