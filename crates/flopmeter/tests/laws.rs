@@ -1,6 +1,8 @@
 //! Laws that every count obeys, attacked by a machine.
 
-use flopmeter::{Config, Convention, Counts, Dtype, Model, Phase, Sequence, Workload};
+use flopmeter::{
+    Config, Convention, Counts, Dtype, Frozen, Model, Phase, Sequence, Step, Workload,
+};
 use proptest::prelude::*;
 
 /// One model of each kind of mask and of recurrence, and one with experts.
@@ -230,6 +232,46 @@ proptest! {
         let longer = count(prompt + more).total().expect("it fits") - count(prompt).total().expect("it fits");
         // Scores and values of 2 layers, 6 heads of 10, for each pass after the first.
         prop_assert_eq!(longer, u128::from(more * (generate - 1)) * 2 * 2 * 2 * 6 * 10);
+    }
+
+    #[test]
+    fn a_step_is_three_forward_passes_of_each_document(lengths in prop::collection::vec(1u64..60, 1..4), rows in 1u64..4) {
+        for (name, model) in all_models() {
+            // A choice has no gradient.
+            if model.ops().any(|(op, _)| matches!(op, flopmeter::op::Op::Indexer(_))) {
+                continue;
+            }
+            let decodes = model.decoder_prompt(&Workload::request(1, 1)).is_some();
+            let count = |lengths: &[u64], rows| {
+                let step = Step::packed(lengths, rows).expect("a step");
+                let step = if decodes { step.with_target(5) } else { step };
+                let training = model.training(&step, &Convention::MODEL).expect("it can be trained");
+                training.flops(&step).expect("it fits")
+            };
+            let flops = count(&lengths, rows);
+            let forward = flops.forward.total().expect("it fits");
+            prop_assert_eq!(flops.total, 3 * forward, "{}", name);
+            let apart: u128 = lengths.iter().map(|length| count(&[*length], 1).total).sum();
+            prop_assert_eq!(flops.total, apart * u128::from(rows), "{}", name);
+        }
+    }
+
+    #[test]
+    fn less_that_is_trained_never_costs_more(length in 1u64..60, layers in 0u64..4) {
+        for (name, model) in all_models() {
+            if !model.stacks().is_empty() {
+                continue;
+            }
+            let count = |frozen| {
+                let step = Step::new(length, 1).expect("a step").freezing(frozen);
+                let training = model.training(&step, &Convention::MODEL).expect("it can be trained");
+                training.flops(&step).expect("it fits")
+            };
+            let [all, less, least] =
+                [Frozen::Nothing, Frozen::Below(layers), Frozen::Below(layers + 1)].map(count);
+            prop_assert!(all.total >= less.total && less.total >= least.total, "{}", name);
+            prop_assert_eq!(all.forward, least.forward, "{}", name);
+        }
     }
 
     #[test]
