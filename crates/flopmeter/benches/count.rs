@@ -3,7 +3,7 @@
 use divan::{Bencher, black_box};
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
-use flopmeter::{Builtin, Config, Convention, Hardware, Model, Phase, Workload};
+use flopmeter::{Builtin, Config, Convention, Hardware, Model, Phase, Recompute, Step, Workload};
 
 fn main() {
     divan::main();
@@ -53,6 +53,22 @@ fn roofline(bencher: Bencher<'_, '_>, name: &str) {
     let hardware = Hardware::new(FlopsPerSecond(989.5e12), Some(BytesPerSecond(3.35e12)), 1)
         .expect("hardware");
     bencher.bench(|| model.ideal(black_box(&request), Phase::Decode, &hardware));
+}
+
+/// A step of training, the model being ready for it.
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+fn step(bencher: Bencher<'_, '_>, name: &str) {
+    let step = Step::new(4096, 15_360).expect("a step").recomputing(Recompute::Selective);
+    let training = model(name).training(&step, &Convention::MODEL).expect("it can be trained");
+    bencher.bench(|| training.flops(black_box(&step)));
+}
+
+/// What makes a model ready for it.
+#[divan::bench(sample_size = 10, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+fn ready_for_a_step(bencher: Bencher<'_, '_>, name: &str) {
+    let model = model(name);
+    let step = Step::new(4096, 15_360).expect("a step").recomputing(Recompute::Selective);
+    bencher.bench(|| model.training(black_box(&step), &Convention::MODEL));
 }
 
 /// Config text → model.
