@@ -1,9 +1,14 @@
 //! A model: groups of equal layers, each a list of ops.
 
 mod builder;
+mod group;
+mod parameters;
 
 pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
+pub use group::Group;
+use group::{add_layer, name_layers, ops, with_ops};
+pub use parameters::Parameters;
 
 use crate::audio::Extractor;
 use crate::component::Component;
@@ -60,49 +65,6 @@ pub struct Model {
     /// Why what the reference implementation multiplies is not counted, where it is not.
     uncounted_by_reference: Option<&'static str>,
     pub(crate) sums: Sums,
-}
-
-/// Equal layers, or what stands before or after all of them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Group {
-    /// `embedding`, `layers 0–2`, `layers 3, 7, 11`, `head`.
-    pub name: String,
-    /// How many there are.
-    pub repeat: u64,
-    /// Which layers they are, counted from 0; empty for what stands outside them.
-    pub layers: Vec<u64>,
-    /// What one of them does, in order.
-    pub ops: Vec<Op>,
-}
-
-/// Numbers of parameters. Weights that two ops share count once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parameters {
-    /// All of them.
-    pub total: u128,
-    /// Those that take part in one token's pass: of the experts, the routed ones only.
-    pub active: u128,
-    /// Those of look-up tables (token and position embeddings).
-    pub embedding: u128,
-}
-
-impl Parameters {
-    /// All but those of look-up tables.
-    ///
-    /// A tied head is its table, which is left out; a head of its own is a matrix product and stays in. Kaplan et
-    /// al. (arXiv:2001.08361, section 2.1), whose heads are tied, leave out the same; Qwen's cards take an untied
-    /// head out as well, and Hoffmann et al. (arXiv:2203.15556) leave nothing out, which is `total`.
-    ///
-    /// ```
-    /// use flopmeter::Builtin;
-    /// // A table and a head of 152,064 · 3584 each, of which the head stays.
-    /// let qwen = Builtin::find("Qwen/Qwen2.5-7B")?.model()?.parameters();
-    /// assert_eq!(qwen.non_embedding(), 7_615_616_512 - 152_064 * 3584);
-    /// # Ok::<(), flopmeter::Error>(())
-    /// ```
-    pub fn non_embedding(&self) -> u128 {
-        self.total - self.embedding
-    }
 }
 
 impl Model {
@@ -382,87 +344,9 @@ fn new_to<T: PartialEq>(known: &[T], more: Vec<T>) -> Vec<T> {
     more.into_iter().filter(|one| !known.contains(one)).collect()
 }
 
-/// Every op of some groups with how often it occurs.
-fn ops<'g>(groups: impl Iterator<Item = &'g Group>) -> impl Iterator<Item = (&'g Op, u64)> {
-    groups.flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
-}
-
 impl From<Dtype> for Storage {
     fn from(dtype: Dtype) -> Self {
         Self::plain(dtype)
-    }
-}
-
-impl Parameters {
-    fn of<'g>(groups: impl Iterator<Item = &'g Group>) -> Option<Self> {
-        let mut sum = Self { total: 0, active: 0, embedding: 0 };
-        for (op, repeat) in ops(groups) {
-            let times = |count: u128| count.checked_mul(repeat.into());
-            sum.total = sum.total.checked_add(times(op.parameters())?)?;
-            sum.active = sum.active.checked_add(times(op.active_parameters())?)?;
-            if let Op::Table(_) = op {
-                sum.embedding = sum.embedding.checked_add(times(op.parameters())?)?;
-            }
-        }
-        Some(sum)
-    }
-}
-
-/// Groups with other ops in each layer and in what stands outside; layers that are equal then are one group.
-fn with_ops(
-    groups: &[Group],
-    other: &mut impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
-) -> Result<Vec<Group>> {
-    let mut with: Vec<Group> = Vec::new();
-    for group in groups {
-        if group.layers.is_empty() {
-            with.push(Group { ops: other(None, &group.ops)?, ..group.clone() });
-        }
-        let from = with.len();
-        for index in &group.layers {
-            add_layer(&mut with, from, *index, other(Some(*index), &group.ops)?);
-        }
-    }
-    name_layers(&mut with);
-    Ok(with)
-}
-
-/// Adds a layer to the groups from `from` on; equal ones are kept once.
-fn add_layer(groups: &mut Vec<Group>, from: usize, index: u64, ops: Vec<Op>) {
-    match groups[from..].iter_mut().find(|group| group.ops == ops) {
-        Some(group) => {
-            group.repeat += 1;
-            group.layers.push(index);
-        }
-        None => groups.push(Group { name: String::new(), repeat: 1, layers: vec![index], ops }),
-    }
-}
-
-/// Names groups of layers by which they are.
-fn name_layers(groups: &mut [Group]) {
-    for group in groups.iter_mut().filter(|group| !group.layers.is_empty()) {
-        group.name = layer_names(&group.layers);
-    }
-}
-
-/// `layers 0–2, 5` for [0, 1, 2, 5]; of many runs the first few, and how many layers there are.
-fn layer_names(members: &[u64]) -> String {
-    const SHOWN: usize = 3;
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for &index in members {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == index => *last = index,
-            _ => runs.push((index, index)),
-        }
-    }
-    let run = |(first, last): &(u64, u64)| {
-        if first == last { first.to_string() } else { format!("{first}–{last}") }
-    };
-    let named: Vec<String> = runs.iter().take(SHOWN).map(run).collect();
-    match (members, runs.len()) {
-        ([only], _) => format!("layer {only}"),
-        (_, count) if count <= SHOWN => format!("layers {}", named.join(", ")),
-        _ => format!("{} layers {}, …", members.len(), named.join(", ")),
     }
 }
 

@@ -1,0 +1,82 @@
+//! Groups of equal layers.
+
+use crate::error::Result;
+use crate::op::Op;
+
+/// Equal layers, or what stands before or after all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// `embedding`, `layers 0–2`, `layers 3, 7, 11`, `head`.
+    pub name: String,
+    /// How many there are.
+    pub repeat: u64,
+    /// Which layers they are, counted from 0; empty for what stands outside them.
+    pub layers: Vec<u64>,
+    /// What one of them does, in order.
+    pub ops: Vec<Op>,
+}
+
+/// Every op of some groups with how often it occurs.
+pub(super) fn ops<'g>(
+    groups: impl Iterator<Item = &'g Group>,
+) -> impl Iterator<Item = (&'g Op, u64)> {
+    groups.flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
+}
+
+/// Groups with other ops in each layer and in what stands outside; layers that are equal then are one group.
+pub(super) fn with_ops(
+    groups: &[Group],
+    other: &mut impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+) -> Result<Vec<Group>> {
+    let mut with: Vec<Group> = Vec::new();
+    for group in groups {
+        if group.layers.is_empty() {
+            with.push(Group { ops: other(None, &group.ops)?, ..group.clone() });
+        }
+        let from = with.len();
+        for index in &group.layers {
+            add_layer(&mut with, from, *index, other(Some(*index), &group.ops)?);
+        }
+    }
+    name_layers(&mut with);
+    Ok(with)
+}
+
+/// Adds a layer to the groups from `from` on; equal ones are kept once.
+pub(super) fn add_layer(groups: &mut Vec<Group>, from: usize, index: u64, ops: Vec<Op>) {
+    match groups[from..].iter_mut().find(|group| group.ops == ops) {
+        Some(group) => {
+            group.repeat += 1;
+            group.layers.push(index);
+        }
+        None => groups.push(Group { name: String::new(), repeat: 1, layers: vec![index], ops }),
+    }
+}
+
+/// Names groups of layers by which they are.
+pub(super) fn name_layers(groups: &mut [Group]) {
+    for group in groups.iter_mut().filter(|group| !group.layers.is_empty()) {
+        group.name = layer_names(&group.layers);
+    }
+}
+
+/// `layers 0–2, 5` for [0, 1, 2, 5]; of many runs the first few, and how many layers there are.
+fn layer_names(members: &[u64]) -> String {
+    const SHOWN: usize = 3;
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &index in members {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == index => *last = index,
+            _ => runs.push((index, index)),
+        }
+    }
+    let run = |(first, last): &(u64, u64)| {
+        if first == last { first.to_string() } else { format!("{first}–{last}") }
+    };
+    let named: Vec<String> = runs.iter().take(SHOWN).map(run).collect();
+    match (members, runs.len()) {
+        ([only], _) => format!("layer {only}"),
+        (_, count) if count <= SHOWN => format!("layers {}", named.join(", ")),
+        _ => format!("{} layers {}, …", members.len(), named.join(", ")),
+    }
+}
