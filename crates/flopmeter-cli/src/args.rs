@@ -5,8 +5,12 @@
 mod adapter;
 #[path = "args/draft.rs"]
 mod draft;
+#[path = "args/sweep.rs"]
+mod sweep;
 #[path = "args/train.rs"]
 mod train;
+#[path = "args/values.rs"]
+mod values;
 
 pub use adapter::AdapterArgs;
 use anstyle::{AnsiColor, Style};
@@ -17,7 +21,9 @@ use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use std::fmt::Display;
+pub use sweep::{Goal, SweepArgs};
 pub use train::TrainArgs;
+pub use values::Values;
 
 /// A style that can be put around a word; a terminal that shows no colour shows the word alone.
 pub struct Paint(Style);
@@ -61,6 +67,9 @@ pub enum Command {
     /// FLOPs of a step of training, MFU and HFU
     #[command(after_help = TRAIN_EXAMPLE, after_long_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
+    /// Every combination of lengths, batches and devices, a row each
+    #[command(after_help = SWEEP_EXAMPLE, after_long_help = SWEEP_EXAMPLES)]
+    Sweep(SweepArgs),
     /// The arithmetic of an estimate, formula by formula
     #[command(after_help = EXPLAIN_EXAMPLE, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -106,6 +115,14 @@ const TRAIN_EXAMPLES: &str = "Examples:
   flopmeter train meta-llama/Llama-3.1-8B --sequence 8192 --batch 128
   flopmeter train mixtral-8x7b -s 4096 --time 2s --device \"NVIDIA H200\"
   flopmeter train llama3:8b --packed 812,4096,3284 --adapter ./lora --flash";
+const SWEEP_EXAMPLE: &str = "Example (more with --help):
+  flopmeter sweep llama3:8b -p 1024 -g 256 --batch 1..256x2 --device L40S";
+const SWEEP_EXAMPLES: &str = "Examples:
+  flopmeter sweep llama3:8b -p 1024 -g 256 --batch 1..256x2 --device L40S
+  flopmeter sweep llama3:8b -p 1024..65536x2 --device L4,L40S --dtype bf16,fp8
+  flopmeter sweep llama3:8b -p 512 -g 256 -b 1..999 --device L4 --format csv
+  flopmeter sweep llama3:8b -p 512 -b 1..99 --device L4 --best mfu --limit ttft=1s
+  flopmeter sweep llama3:8b -s 4096 --recompute none,full -b 1..9+2 --device L4";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models
   flopmeter models qwen3:8b

@@ -6,5 +6,6 @@ pub mod devices;
 pub mod estimate;
 pub mod explain;
 pub mod models;
+pub mod sweep;
 pub mod train;
 pub mod utilization;

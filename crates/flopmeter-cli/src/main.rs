@@ -8,6 +8,7 @@ mod render;
 mod report;
 mod request;
 mod source;
+mod sweep;
 mod visible;
 
 use args::{Cli, Command};
@@ -16,6 +17,7 @@ use flopmeter::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use sweep::Stop;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -26,6 +28,13 @@ fn main() -> ExitCode {
         Command::Estimate(args) => cmd::estimate::run(args),
         Command::Utilization(args) => cmd::utilization::run(args),
         Command::Train(args) => cmd::train::run(args),
+        Command::Sweep(args) => {
+            return match cmd::sweep::run(args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(Stop::Count(error)) => failure(&error),
+                Err(Stop::Output(error)) => unwritten(&error),
+            };
+        }
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
         Command::Conventions(args) => cmd::conventions::run(args),
@@ -38,17 +47,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints data. A reader that went away (`| head`) is no failure.
+/// Prints data.
 fn print(text: &str) -> ExitCode {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("{}: standard output: {error}", args::ERROR.apply("error")));
-            ExitCode::from(1)
-        }
+        Err(error) => unwritten(&error),
     }
+}
+
+/// Standard output is closed, or full. A reader that went away (`| head`) is no failure.
+fn unwritten(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    say(format_args!("{}: standard output: {error}", args::ERROR.apply("error")));
+    ExitCode::from(1)
 }
 
 /// An error on one line, and the candidates that it has, one a line.

@@ -84,6 +84,7 @@ pub fn document(document: &Document, value: &impl Serialize, format: Format) -> 
     }
 }
 
+pub use summary::{percent, si};
 pub use training::of as training;
 
 /// Renders an estimate or a utilisation.

@@ -5,7 +5,7 @@
 //! UPDATE=1 cargo test -p flopmeter-cli --test reference
 //! ```
 
-#[allow(dead_code, reason = "the reference needs the options, not their values")]
+#[allow(dead_code, unused_imports, reason = "the reference needs the options, not their values")]
 #[path = "../src/args.rs"]
 mod args;
 mod run;
@@ -718,6 +718,63 @@ fn train_json(place: &Place) -> String {
     )
 }
 
+/// What a line of `sweep` says. Those of requests and of steps together.
+const SWEEP_KEYS: &[(&str, &str)] = &[
+    ("model, convention", "as above"),
+    ("device, devices", "id and number of the devices; null without any"),
+    ("dtype", "of the products"),
+    ("prompt, generate, batch", "of a request"),
+    ("prefill_flops, decode_flops, flops", "by phase, and both"),
+    ("prefill_bytes, decode_bytes, bytes", "read and written, by phase, and both"),
+    (
+        "prefill_seconds, decode_seconds, seconds",
+        "the shortest time that the hardware allows, by phase, and both; of a step `seconds` alone, its products' at the \
+         peak",
+    ),
+    ("prefill_bound, decode_bound", "`compute` or `memory`"),
+    ("seconds_per_token", "`decode_seconds` ÷ (`generate` − 1)"),
+    (
+        "tokens_per_second, tokens_per_second_per_device",
+        "generated, in all sequences together, in `seconds`; of a step those that are trained on",
+    ),
+    ("mfu, mbu", "of a run that takes `seconds`; of a step `flops` ÷ `executed_flops`"),
+    ("weights_bytes, kv_cache_bytes, memory_bytes", "what is held: weights, KV cache, both"),
+    (
+        "memory_bytes_per_device, fits",
+        "the same in equal parts; whether a device's memory is as large",
+    ),
+    ("sequence, recompute, executed_flops, tokens", "of a step"),
+    ("within_limits", "with `--limit` alone: whether all are kept"),
+    ("best", "with `--best` alone: of one row true"),
+];
+
+/// The section of `sweep`.
+fn sweep_json(place: &Place) -> String {
+    let hardware = "--peak bf16=1e12 --bandwidth 1e11 --format json";
+    let line = format!("sweep llama.json -p 10 -g 3 -b 1,2 {hardware}");
+    let example = place.run(&line).ok();
+    let mut keys = BTreeSet::new();
+    for line in [
+        format!("{line} --best throughput --limit latency=1s"),
+        format!("sweep llama.json -s 10 {hardware}"),
+    ] {
+        let out = place.run(&line).ok();
+        let row = out.lines().next().expect("a row");
+        leaves("", &serde_json::from_str(row).expect("JSON"), &mut keys);
+    }
+    let described: BTreeSet<String> =
+        SWEEP_KEYS.iter().flat_map(|(keys, _)| keys.split(", ").map(str::to_owned)).collect();
+    assert_eq!(keys, described, "the keys of a row, and those that SWEEP_KEYS describes");
+    let keys = table(
+        ["key", "meaning"],
+        SWEEP_KEYS.iter().map(|(keys, meaning)| [codes(keys.split(", ")), (*meaning).to_owned()]),
+    );
+    format!(
+        "\n## sweep\n\nAn object a line, for each point; CSV has the same columns. Null is what is not known (a peak, a \
+         bandwidth) or is not there.\n\n{keys}\n```json\n{example}```\n"
+    )
+}
+
 #[test]
 fn json() {
     let place = Place::with_llama();
@@ -787,6 +844,7 @@ fn json() {
         DRAFT_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
     );
     out += &train_json(&place);
+    out += &sweep_json(&place);
     out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
             without a peak is absent.\n\n";
     let devices = place.run_args(["devices", "NVIDIA H100 80GB HBM3", "--format", "json"]).ok();

@@ -144,6 +144,7 @@ fn help() {
         "estimate",
         "utilization",
         "train",
+        "sweep",
         "explain",
         "models",
         "conventions",

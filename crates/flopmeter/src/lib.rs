@@ -80,6 +80,8 @@ pub mod device;
 
 mod utilization;
 
+mod sweep;
+
 mod explain;
 
 pub mod flops;
@@ -104,6 +106,7 @@ pub use model::{Builder, Group, Model, Parameters};
 pub use quantization::Quantization;
 pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};
 pub use stack::{Reads, Stack};
+pub use sweep::{Point, StepPoint};
 pub use training::{Frozen, Recompute, Step, Training, TrainingFlops};
 pub use utilization::{Bound, Hardware, Ideal, Utilization};
 pub use workload::{Phase, Sequence, Workload};

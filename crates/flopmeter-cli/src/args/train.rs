@@ -138,7 +138,7 @@ pub struct TrainArgs {
     pub output: OutputArgs,
 }
 
-fn recompute(text: &str) -> Result<Recompute, String> {
+pub fn recompute(text: &str) -> Result<Recompute, String> {
     match text {
         "none" => Ok(Recompute::Nothing),
         "selective" => Ok(Recompute::Selective),

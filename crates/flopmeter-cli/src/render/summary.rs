@@ -26,12 +26,7 @@ pub fn of(report: &Report) -> Document {
 impl ModelReport {
     /// What a document begins with: the model, its size, what adapts it.
     pub(super) fn head(&self, adapter: Option<&AdapterReport>) -> Vec<String> {
-        let parameters = &self.parameters;
-        let mut size = format!("{} parameters", grouped(parameters.total));
-        if parameters.active != parameters.total {
-            let _ = write!(size, ", {} active", grouped(parameters.active));
-        }
-        let mut head = vec![format!("{} ({}), {size}", self.id, self.model_type)];
+        let mut head = vec![self.title()];
         head.extend(adapter.map(|adapter| {
             format!(
                 "adapter {}, {}: {} parameters in {} modules",
@@ -42,6 +37,16 @@ impl ModelReport {
             )
         }));
         head
+    }
+
+    /// The model and its size.
+    pub fn title(&self) -> String {
+        let parameters = &self.parameters;
+        let mut size = format!("{} parameters", grouped(parameters.total));
+        if parameters.active != parameters.total {
+            let _ = write!(size, ", {} active", grouped(parameters.active));
+        }
+        format!("{} ({}), {size}", self.id, self.model_type)
     }
 }
 
@@ -245,7 +250,7 @@ fn utilization_block(
 }
 
 /// A dash stands for what is not known; zero is a measurement.
-pub(super) fn si(value: Option<f64>, unit: &str) -> String {
+pub fn si(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{}{unit}", Si(value)))
 }
 
@@ -253,7 +258,7 @@ fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "–".into(), percent)
 }
 
-pub(super) fn percent(ratio: f64) -> String {
+pub fn percent(ratio: f64) -> String {
     format!("{:.1} %", ratio * 100.0)
 }
 

@@ -100,12 +100,7 @@ impl StepReport {
                 Frozen::Base => "base".into(),
                 Frozen::Below(layers) => format!("embedding and {layers} layers"),
             },
-            recompute: match step.recompute() {
-                Recompute::Nothing => "none".into(),
-                Recompute::Selective => "selective".into(),
-                Recompute::Full => "full".into(),
-                Recompute::Layers(layers) => layers.to_string(),
-            },
+            recompute: recomputed(step.recompute()),
             flash: step.recomputes_scores(),
             mtp: step.predicts_further(),
             reference_forwards: step.reference_forwards(),
@@ -113,6 +108,16 @@ impl StepReport {
                 .rollout_lengths()
                 .map(|(prompt, generate)| RolloutReport { prompt, generate }),
         }
+    }
+}
+
+/// What is computed again, as `--recompute` takes it.
+pub fn recomputed(recompute: Recompute) -> String {
+    match recompute {
+        Recompute::Nothing => "none".into(),
+        Recompute::Selective => "selective".into(),
+        Recompute::Full => "full".into(),
+        Recompute::Layers(layers) => layers.to_string(),
     }
 }
 
