@@ -46,7 +46,7 @@ impl Adapter {
         let adapted = base
             .with_adapter(&self.found.adapter)
             .map_err(|error| error.within(&shortened(&self.id)))?;
-        let mut notes: Vec<String> = self.found.note.iter().cloned().collect();
+        let mut notes = if self.merged { Vec::new() } else { self.found.notes.clone() };
         notes.extend(adapted.notes);
         if let Some(stored) = self.found.stored.filter(|stored| *stored != adapted.parameters) {
             notes.push(format!(

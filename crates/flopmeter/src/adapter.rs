@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! y = x · Wᵀ + x · Aᵀ · Bᵀ     A is r × from, B is to × r (Hu et al., arXiv:2106.09685, section 4.1)
-//! unmerged  2·r·(from + to) FLOPs a row more, r·(from + to) parameters more
+//! unmerged  2·r·(from + to) FLOPs a row more, r·(from + to) parameters more; of experts as often as a row runs through one
 //! merged    W + B·A takes the place of W: nothing more
 //! ```
 //!
 //! An adapter is read from PEFT's `adapter_config.json`; which matrices it means, [`targets`] says as PEFT does.
 
 mod apply;
+mod parameters;
 mod targets;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
+use crate::op::Storage;
 use targets::{Layers, Names, Ranks};
 
 /// An adapter as its `adapter_config.json` describes it.
@@ -36,19 +38,21 @@ use targets::{Layers, Names, Ranks};
 pub struct Adapter {
     ranks: Ranks,
     targets: Names,
+    /// Ends of the paths of parameters that are adapted without being modules.
+    parameters: Vec<String>,
     excluded: Option<Names>,
     layers: Option<Layers>,
     saved: Vec<String>,
     dora: bool,
     lora_bias: bool,
     biases: bool,
+    storage: Option<Storage>,
     base: Option<String>,
 }
 
 /// Settings that change what an adapter is made of, and that are not counted.
-const NOT_COUNTED: [&str; 9] = [
+const NOT_COUNTED: [&str; 8] = [
     "layer_replication",
-    "target_parameters",
     "trainable_token_indices",
     "alora_invocation_tokens",
     "use_qalora",
@@ -86,9 +90,15 @@ impl Adapter {
                 return Err(error(key, "is set, and such an adapter is not counted"));
             }
         }
-        let targets = Names::read(&c, "target_modules")?.ok_or_else(|| {
-            error("target_modules", "is missing").hint("it says which matrices are adapted")
-        })?;
+        let parameters = parameters::read(&c)?;
+        let targets = match Names::read(&c, "target_modules")? {
+            Some(targets) => targets,
+            None if !parameters.is_empty() => Names::none(),
+            None => {
+                return Err(error("target_modules", "is missing")
+                    .hint("it says which matrices are adapted"));
+            }
+        };
         let layers = Layers::read(&c)?;
         if layers.is_some() && !targets.is_list() {
             let fact = "chooses among layers, which only a list of `target_modules` allows";
@@ -97,6 +107,7 @@ impl Adapter {
         Ok(Self {
             ranks: Ranks::read(&c)?,
             targets,
+            parameters,
             excluded: Names::read(&c, "exclude_modules")?,
             layers,
             saved: c
@@ -116,8 +127,34 @@ impl Adapter {
                     return Err(error("bias", &fact));
                 }
             },
+            storage: None,
             base: c.text("base_model_name_or_path")?.map(str::to_owned),
         })
+    }
+
+    /// The same adapter whose weights are stored so; without this they are taken to be as the model's plain ones.
+    ///
+    /// PEFT keeps an adapter in fp32 beside a model in 16 bits unless it is told otherwise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::op::Storage;
+    /// use flopmeter::{Adapter, Builtin, Dtype, Workload};
+    ///
+    /// let text = r#"{"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"]}"#;
+    /// let adapter = Adapter::parse(text)?.stored_as(Storage::plain(Dtype::Fp32));
+    /// let base = Builtin::find("meta-llama/Llama-3.1-8B")?.model()?;
+    /// let adapted = base.clone().with_adapter(&adapter)?;
+    /// let request = Workload::request(10, 1);
+    /// let more = adapted.unmerged.bytes(&request)?.weights - base.bytes(&request)?.weights;
+    /// assert_eq!(more, 4 * adapted.parameters);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stored_as(mut self, storage: Storage) -> Self {
+        self.storage = Some(storage);
+        self
     }
 
     /// The model that it was made for, if it says so.

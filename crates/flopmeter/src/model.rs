@@ -258,12 +258,22 @@ impl Model {
         self.with_cache(dtype.into())
     }
 
-    /// The same model with more ops in each layer and in what stands outside, which `more` makes of those there.
+    /// The same model with more ops in each layer and in what stands outside, which `more` makes of those there. Its
+    /// first argument is whether they are an encoder's that a decoder attends to; towers stay as they are.
     pub(crate) fn with_more(
-        self,
-        mut more: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+        mut self,
+        mut more: impl FnMut(bool, Option<u64>, &[Op]) -> Result<Vec<Op>>,
     ) -> Result<Self> {
-        self.with_ops(|layer, ops| Ok(ops.iter().cloned().chain(more(layer, ops)?).collect()))
+        let mut with = |encodes, layer, ops: &[Op]| {
+            Ok(ops.iter().cloned().chain(more(encodes, layer, ops)?).collect())
+        };
+        if !self.perceives() {
+            for stack in &mut self.stacks {
+                let groups = with_ops(stack.groups(), &mut |layer, ops| with(true, layer, ops))?;
+                *stack = stack.with_groups(groups).ok_or_else(too_large)?;
+            }
+        }
+        self.with_ops(|layer, ops| with(false, layer, ops))
     }
 
     /// The same model with other ops in each layer and in what stands outside, which `other` makes of those there.

@@ -208,6 +208,11 @@ impl Weights {
     }
 
     /// The bytes that they take.
+    /// How all tensors are stored, `None` if they are not all stored alike.
+    pub fn storage(&self) -> Option<Storage> {
+        self.common
+    }
+
     pub(crate) fn tower_bytes(&self) -> u128 {
         self.towers().map(|module| module.bytes).sum()
     }

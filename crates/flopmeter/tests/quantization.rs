@@ -63,6 +63,9 @@ fn four_bit_floats_keep_a_scale_for_32_or_16() {
     // NVFP4: 8 bits for 16 elements and 32 for each of the seven matrices.
     let nvfp4 = r#"{"quant_algo": "NVFP4", "producer": {"name": "modelopt"}}"#;
     assert_eq!(weights(nvfp4), LINEAR / 2 + LINEAR / 16 + 7 * 4 + REST);
+    // What is left out of the layers that predict further tokens is none of the model's: their layer 0 is not its.
+    let ignoring = nvfp4.replace("\"producer\"", "\"ignore\": [\"mtp.layers.0*\"], \"producer\"");
+    assert_eq!(weights(&ignoring), LINEAR / 2 + LINEAR / 16 + 7 * 4 + REST);
 }
 
 #[test]

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
+/// What its weights are taken to be stored as, where their own width is not known.
+const AS_MODEL: &str = "the model's plain weights";
+
 /// An adapter and what its files hold.
 pub struct Found {
     pub adapter: Adapter,
     /// Parameters in the file of weights, if it is at hand.
     pub stored: Option<u128>,
-    pub note: Option<String>,
+    pub notes: Vec<String>,
 }
 
 /// Reads an adapter by the path of its config or of the folder that holds it.
@@ -29,7 +32,22 @@ pub fn read(name: &str) -> Result<Found> {
     let beside = config.with_file_name(WEIGHTS);
     let found = if beside.exists() { Some(weights::of_file(&beside)?) } else { None };
     let stored = found.as_ref().map(|found| found.weights.elements());
-    Ok(Found { adapter, stored, note: found.map(|found| found.note) })
+    let storage = found.as_ref().and_then(|found| found.weights.storage());
+    let notes = match (&found, storage) {
+        (None, _) => vec![format!("no {WEIGHTS} is beside it: its bytes are those of {AS_MODEL}")],
+        (Some(found), None) => {
+            vec![
+                found.note.clone(),
+                format!("its file has several widths: its bytes are those of {AS_MODEL}"),
+            ]
+        }
+        (Some(found), Some(_)) => vec![found.note.clone()],
+    };
+    let adapter = match storage {
+        Some(storage) => adapter.stored_as(storage),
+        None => adapter,
+    };
+    Ok(Found { adapter, stored, notes })
 }
 
 /// Whether a MODEL is an adapter's folder: one without a model's config.

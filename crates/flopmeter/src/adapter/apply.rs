@@ -1,6 +1,7 @@
 //! Adapter × model → the model with what the adapter adds.
 
-use super::targets::{Names, Path};
+use super::parameters;
+use super::targets::{Lists, Names, Path, lists};
 use super::{Adapter, error};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -40,39 +41,48 @@ impl Model {
     /// is not counted; [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a sum does not fit.
     pub fn with_adapter(self, adapter: &Adapter) -> Result<Adapted> {
         // Modules of a tower are called as the text part's often are, and a name means both.
-        let tower = self.stacks().iter().flat_map(Stack::groups).flat_map(|group| &group.ops);
-        let mut linear = tower.filter(|op| matches!(op, Op::Linear(_)));
+        let of_stacks = || self.stacks().iter().flat_map(Stack::groups);
+        let mut linear =
+            of_stacks().flat_map(|group| &group.ops).filter(|op| matches!(op, Op::Linear(_)));
         let meant = |op: &Op| {
-            let path = Path::new(None, op.module());
+            let path = Path::new(&[], None, op.module());
             matches!(adapter.targets, Names::AllLinear) || adapter.targets.mean(&path)
         };
-        let fact = match self.perceives() {
-            false if !self.stacks().is_empty() => Some("is not counted with an encoder"),
-            true if linear.any(meant) => {
-                Some("means modules of a tower too, where it is not counted")
-            }
-            _ => None,
-        };
-        if let Some(fact) = fact {
+        if self.perceives() && linear.any(meant) {
+            let fact = "means modules of a tower too, where it is not counted";
             return Err(Error::new(ErrorKind::Adapter, "adapter", fact));
         }
-        let modules: usize =
-            self.groups().iter().map(|group| group.ops.len() * group.layers.len().max(1)).sum();
-        let names =
-            1 + adapter.targets.list().len() + adapter.ranks.patterns() + adapter.saved.len();
+        let modules: usize = of_stacks()
+            .chain(self.groups())
+            .map(|group| group.ops.len() * group.layers.len().max(1))
+            .sum();
+        let names = 1
+            + adapter.targets.list().len()
+            + adapter.parameters.len()
+            + adapter.ranks.patterns()
+            + adapter.saved.len();
         if names.saturating_mul(modules) > MOST_LOOKING_UP {
             let fact = format!("has {names} names for {modules} modules, too many to look up");
             return Err(error("target_modules", &fact));
         }
-        let mut work = Work { adapter, parameters: 0, modules: 0, met: BTreeSet::new() };
+        let mut work =
+            Work { adapter, lists: &[], parameters: 0, modules: 0, met: BTreeSet::new() };
         let dtype = self.quantization().dtype;
-        let adapted = self.with_more(|layer, ops| {
+        let [of_decoder, of_encoder] = [false, true].map(|encodes| lists(&self, encodes));
+        let adapted = self.with_more(|encodes, layer, ops| {
+            work.lists = if encodes { of_encoder } else { of_decoder };
             let mut more = Vec::new();
             for op in ops {
-                let at = more.len();
                 work.adapt(op, layer, &mut more)?;
-                more[at..].iter_mut().for_each(|op| op.store(dtype));
+                work.adapt_parameter(op, layer, ops, &mut more)?;
             }
+            more.iter_mut().for_each(|op| match adapter.storage {
+                Some(storage) => {
+                    op.store_as(storage);
+                    op.store_bias_as(storage);
+                }
+                None => op.store(dtype),
+            });
             Ok(more)
         })?;
         if work.modules == 0 && work.parameters == 0 {
@@ -81,35 +91,49 @@ impl Model {
                 .hint(format!("linear ones are {}", linear_modules(&adapted).join(", "))));
         }
         let mut notes = Vec::new();
-        let missed = adapter.targets.list().iter().filter(|name| !work.met.contains(*name));
-        let missed: Vec<String> = missed.take(5).map(|name| format!("`{}`", shown(name))).collect();
-        if !missed.is_empty() {
-            notes.push(format!("`target_modules` has names of no module: {}", missed.join(", ")));
+        for (key, names) in
+            [("target_modules", adapter.targets.list()), ("target_parameters", &adapter.parameters)]
+        {
+            let missed = names.iter().filter(|name| !work.met.contains(*name));
+            let missed: Vec<String> =
+                missed.take(5).map(|name| format!("`{}`", shown(name))).collect();
+            if !missed.is_empty() {
+                let what = key.trim_start_matches("target_").trim_end_matches('s');
+                notes.push(format!("`{key}` has names of no {what}: {}", missed.join(", ")));
+            }
         }
+        let of_parameters = adapter.parameters.iter().any(|name| work.met.contains(name));
         if adapter.dora {
             notes.push(
                 "DoRA: the norms of adapted matrices are taken as kept, not made anew in every pass".into(),
             );
         }
         let Work { parameters, modules, .. } = work;
-        let unmerged = if adapter.dora { adapted.uncounted_by_reference(REMADE) } else { adapted };
+        let remade = adapter.dora.then_some(REMADE);
+        let remade = remade.or(of_parameters.then_some(parameters::REMADE));
+        let unmerged = match remade {
+            Some(why) => adapted.uncounted_by_reference(why),
+            None => adapted,
+        };
         Ok(Adapted { unmerged, parameters, modules, notes })
     }
 }
 
 /// What was found so far.
-struct Work<'a> {
-    adapter: &'a Adapter,
+pub(super) struct Work<'a> {
+    pub adapter: &'a Adapter,
+    /// In which lists the layers are.
+    pub lists: Lists,
     parameters: u128,
-    modules: u64,
-    /// Names of the list of targets that mean some module.
-    met: BTreeSet<&'a String>,
+    pub modules: u64,
+    /// Names of the lists of targets that mean something.
+    pub met: BTreeSet<&'a String>,
 }
 
 impl Work<'_> {
     /// Adds to `more` what an adapter adds to an op of a layer.
     fn adapt(&mut self, op: &Op, layer: Option<u64>, more: &mut Vec<Op>) -> Result<()> {
-        let path = Path::new(layer, op.module());
+        let path = Path::new(self.lists, layer, op.module());
         if self.adapter.saved.iter().any(|name| path.is_in(name)) {
             let copy = whole_copy(op);
             self.add(copy.parameters())?;
@@ -123,7 +147,7 @@ impl Work<'_> {
         }
         // A projection of a latent cache is a module of its own, which the op has in it.
         if let Op::Latent(latent) = op {
-            let path = Path::new(layer, &format!("{}.kv_b_proj", latent.module));
+            let path = Path::new(self.lists, layer, &format!("{}.kv_b_proj", latent.module));
             if self.means(&path) || self.all_linear() {
                 return Err(not_counted(
                     &path_of(layer, latent.module),
@@ -197,11 +221,11 @@ impl Work<'_> {
         ops
     }
 
-    fn means(&mut self, path: &Path) -> bool {
+    pub fn means(&mut self, path: &Path) -> bool {
         let list = self.adapter.targets.list();
         let named = list.iter().filter(|name| path.ends_with(name));
         self.met.extend(named);
-        let in_layer = self.adapter.layers.as_ref().is_none_or(|layers| layers.have(path.layer));
+        let in_layer = self.adapter.layers.as_ref().is_none_or(|layers| layers.have(path));
         in_layer && self.adapter.targets.mean(path)
     }
 
@@ -209,7 +233,7 @@ impl Work<'_> {
         matches!(self.adapter.targets, super::Names::AllLinear)
     }
 
-    fn add(&mut self, parameters: u128) -> Result<()> {
+    pub fn add(&mut self, parameters: u128) -> Result<()> {
         self.parameters = self.parameters.checked_add(parameters).ok_or_else(too_large)?;
         Ok(())
     }
@@ -236,7 +260,7 @@ fn whole_copy(op: &Op) -> Op {
     }
 }
 
-fn path_of(layer: Option<u64>, module: &str) -> String {
+pub(super) fn path_of(layer: Option<u64>, module: &str) -> String {
     layer.map_or_else(|| module.to_owned(), |layer| format!("layers.{layer}.{module}"))
 }
 

@@ -3,6 +3,7 @@
 use super::error;
 use crate::config::Config;
 use crate::error::{Result, shown};
+use crate::model::Model;
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ const MOST_NAMES: usize = 4096;
 /// The longest expression. Real ones stay under 500 bytes.
 const LONGEST: usize = 4096;
 
-/// A module of a model, by the paths that a name may mean it by.
+/// A module of a model or a parameter of one, by the paths that a name may mean it by.
 #[derive(Debug)]
 pub(super) struct Path {
     /// From the layers on where it is in one, with what stands before them in files.
@@ -20,7 +21,10 @@ pub(super) struct Path {
 }
 
 /// What stands before the number of a layer in the reference implementations' paths.
-const LISTS: [&str; 9] = [
+pub(super) type Lists = &'static [&'static str];
+
+/// Of a decoder alone.
+const DECODERS: Lists = &[
     "model.layers",
     "model.language_model.layers",
     "language_model.model.layers",
@@ -31,14 +35,48 @@ const LISTS: [&str; 9] = [
     "gpt_neox.layers",
     "backbone.layers",
 ];
+/// Of a decoder that attends to an encoder.
+const BESIDE_ENCODERS: Lists =
+    &["model.decoder.layers", "decoder.layers", "decoder.block", "model.decoder.block"];
+/// Of an encoder.
+const ENCODERS: Lists = &[
+    "model.encoder.layers",
+    "encoder.layers",
+    "encoder.block",
+    "encoder.layer",
+    "bert.encoder.layer",
+    "roberta.encoder.layer",
+    "distilbert.transformer.layer",
+    "model.layers",
+];
+
+/// The lists in which a model's layers may be; `encodes` is for those of an encoder beside a decoder.
+pub(super) fn lists(model: &Model, encodes: bool) -> Lists {
+    match encodes || model.encodes_only() {
+        true => ENCODERS,
+        false if model.perceives() || model.stacks().is_empty() => DECODERS,
+        false => BESIDE_ENCODERS,
+    }
+}
 
 impl Path {
-    pub fn new(layer: Option<u64>, module: &str) -> Self {
+    pub fn new(lists: Lists, layer: Option<u64>, name: &str) -> Self {
         let spellings = match layer {
-            Some(index) => LISTS.iter().map(|list| format!("{list}.{index}.{module}")).collect(),
-            None => vec![module.to_owned()],
+            Some(index) => lists.iter().map(|list| format!("{list}.{index}.{name}")).collect(),
+            None => vec![name.to_owned()],
         };
         Self { spellings, layer }
+    }
+
+    /// The same, which another name means too.
+    pub fn or(mut self, lists: Lists, name: &str) -> Self {
+        self.spellings.extend(Self::new(lists, self.layer, name).spellings);
+        self
+    }
+
+    /// How it is shown.
+    pub fn shown(&self) -> &str {
+        self.spellings.first().map_or("", String::as_str)
     }
 
     /// Whether it is a name, or ends with one after a dot.
@@ -90,6 +128,11 @@ impl Names {
         Ok(Some(names))
     }
 
+    /// Those of an adapter of parameters alone.
+    pub const fn none() -> Self {
+        Self::List(Vec::new())
+    }
+
     pub fn is_list(&self) -> bool {
         matches!(self, Self::List(_))
     }
@@ -114,24 +157,64 @@ impl Names {
 
 /// `layers_to_transform`: the only layers in which modules are adapted.
 #[derive(Debug)]
-pub(super) struct Layers(Vec<u64>);
+pub(super) struct Layers {
+    numbers: Vec<u64>,
+    /// `layers_pattern`: what the lists of layers that are meant are called; any, if it is empty.
+    lists: Vec<String>,
+}
 
 impl Layers {
     pub fn read(c: &Config) -> Result<Option<Self>> {
-        // Which list of layers is meant: there is one.
-        c.raw("layers_pattern");
+        let pattern = "layers_pattern";
+        let lists: Vec<String> = match c.raw(pattern) {
+            None => Vec::new(),
+            Some(Value::String(name)) => vec![name.clone()],
+            Some(_) => {
+                c.texts(pattern)?.unwrap_or_default().into_iter().map(str::to_owned).collect()
+            }
+        };
+        let lists: Vec<String> = lists.into_iter().filter(|name| !name.is_empty()).collect();
+        if let Some(name) = lists.iter().find(|name| !is_plain(name)) {
+            let fact = format!("is the expression \"{}\"; a plain name is counted", shown(name));
+            return Err(error(pattern, &fact));
+        }
+        if lists.len() > MOST_NAMES {
+            let fact = format!("has {} names; {MOST_NAMES} are the most", lists.len());
+            return Err(error(pattern, &fact));
+        }
         let key = "layers_to_transform";
-        let layers = match c.raw(key) {
+        let numbers = match c.raw(key) {
             None => return Ok(None),
             Some(Value::Number(_)) => vec![c.count(key)?.unwrap_or_default()],
             Some(_) => c.counts(key)?.unwrap_or_default(),
         };
-        Ok((!layers.is_empty()).then_some(Self(layers)))
+        Ok((!numbers.is_empty()).then_some(Self { numbers, lists }))
     }
 
-    pub fn have(&self, layer: Option<u64>) -> bool {
-        layer.is_some_and(|layer| self.0.contains(&layer))
+    /// Whether a module is in one of them: its number is the first one, or the first one after a list that is meant.
+    pub fn have(&self, path: &Path) -> bool {
+        let has = |number: Option<u64>| number.is_some_and(|it| self.numbers.contains(&it));
+        match self.lists.is_empty() {
+            true => has(path.layer),
+            false => path
+                .spellings
+                .iter()
+                .any(|path| has(self.lists.iter().find_map(|list| number_after(path, list)))),
+        }
     }
+}
+
+/// The first number that stands after a name in a path, as in `….name.5.…`.
+fn number_after(path: &str, name: &str) -> Option<u64> {
+    path.match_indices(name).find_map(|(at, _)| {
+        let begins = at == 0 || path[..at].ends_with('.');
+        let (number, _) = path[at + name.len()..].strip_prefix('.')?.split_once('.')?;
+        begins.then(|| number.parse().ok())?
+    })
+}
+
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
 }
 
 /// `r`, and `rank_pattern` for modules of another rank.
@@ -159,8 +242,7 @@ impl Ranks {
                 return Err(error("rank_pattern", &fact));
             }
             for (key, rank) in patterns {
-                let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c));
-                let pattern = if plain {
+                let pattern = if is_plain(&key) {
                     Pattern::End(key)
                 } else {
                     Pattern::Expression(expression("rank_pattern", &key, |it| {
@@ -187,9 +269,9 @@ impl Ranks {
         match own.find(|(_, other)| other != rank) {
             None => Ok(*rank),
             Some((_, other)) => {
-                let path = path.spellings.first().map_or("", String::as_str);
                 let fact = format!(
-                    "has ranks {rank} and {other} for `{path}`, and no order says which holds"
+                    "has ranks {rank} and {other} for `{}`, and no order says which holds",
+                    path.shown()
                 );
                 Err(error("rank_pattern", &fact))
             }

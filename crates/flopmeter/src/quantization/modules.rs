@@ -160,10 +160,11 @@ const TOWERS: [&str; 3] = ["vision", "visual", "image"];
 
 /// A module's name from `layers.` on: checkpoints put different prefixes before it.
 ///
-/// A name in another tower keeps its prefix and so never means a layer of the text part.
+/// A name of another tower, or of layers that predict further tokens (`mtp.layers.0*`), keeps its prefix and so never
+/// means a layer of the text part.
 fn below_model(name: &str) -> &str {
     match name.find("layers.") {
-        Some(at) if !OTHER_TOWERS.iter().any(|tower| name[..at].contains(tower)) => &name[at..],
+        Some(at) if !is_elsewhere(&name[..at]) => &name[at..],
         _ => name,
     }
 }

@@ -4,7 +4,7 @@
     python adapters.py --check    compares instead, and fails on any difference
 
 `adapter` is the adapter_config.json that PEFT writes, `parameters` what its `print_trainable_parameters` prints. Of
-DoRA's, which PEFT multiplies into whole matrices in every pass, only these are kept.
+adapters that PEFT multiplies into whole matrices in every pass (DoRA's, those of parameters) only these are kept.
 """
 
 import json
@@ -47,15 +47,32 @@ ADAPTERS = {
     "beside-experts": ("qwen3_moe", {"r": 5, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}),
     "latent": ("deepseek_v3", {"r": 5, "target_modules": ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]}),
     "indexer": ("deepseek_v32", {"r": 5, "target_modules": ["wq_b", "wk", "q_b_proj"]}),
+    "layers-of-a-list": ("gpt2", {"r": 6, "target_modules": ["c_attn"], "layers_to_transform": [1], "layers_pattern": ["h"],
+                                  "fan_in_fan_out": True}),
+    "encoder": ("bert@encoder", {"r": 5, "target_modules": ["query", "value"]}),
+    "encoder-all-linear": ("bert@classifies", {"r": 5, "target_modules": "all-linear"}),
+    "encoder-decoder": ("t5", {"r": 5, "target_modules": ["q", "v", "wo"]}),
+    "encoder-decoder-all-linear": ("t5@gated", {"r": 5, "target_modules": "all-linear"}),
+    "encoder-decoder-one-layer": ("bart@whole", {"r": 5, "target_modules": ["q_proj", "fc1"], "layers_to_transform": [1]}),
+    "decoder-by-expression": ("t5", {"r": 5, "target_modules": r"decoder\..*\.(q|v)"}),
     "dora": ("llama", {"r": 5, "target_modules": ["q_proj", "down_proj"], "use_dora": True}),
+    "experts": ("mixtral", {"r": 5, "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]}),
+    "experts-all-linear": ("qwen3_moe", {"r": 5, "target_modules": "all-linear"}),
+    "experts-and-modules": ("qwen3_moe", {"r": 5, "target_modules": ["q_proj"], "target_parameters": ["gate_up_proj"],
+                                          "rank_pattern": {"experts.gate_up_proj": 3}}),
+    "experts-transposed": ("gpt_oss", {"r": 5, "target_modules": ["q_proj"],
+                                       "target_parameters": ["mlp.experts.gate_up_proj", "1.mlp.experts.down_proj"]}),
+    "router": ("qwen3_moe", {"r": 5, "target_modules": ["q_proj"],
+                             "target_parameters": ["mlp.gate.weight", "self_attn.o_proj.weight"]}),
     "delta-net": ("qwen3_next", {"r": 5, "target_modules": ["in_proj_qkvz", "out_proj", "q_proj"]}),
 }
 
 
 def components(operations, encodes=False, own=record.components):
-    """What an adapter adds is apart from what it is added to."""
+    """What an adapter adds is apart from what it is added to, but in an encoder, all of which is one component."""
     adds = {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"}
-    added = [operation for operation in operations if adds & set(operation[0]) or operation[0][-1] == "embed_tokens"]
+    added = [operation for operation in operations if not (encodes and "encoder" in operation[0])
+             and (adds & set(operation[0]) or operation[0][-1] == "embed_tokens")]
     parts = own([operation for operation in operations if operation not in added], encodes)
     return {**parts, "adapter": sum(flops for *_, flops in added)} if added else parts
 
@@ -70,7 +87,7 @@ def one(name, case, settings):
         adapter = json.loads((Path(folder) / "adapter_config.json").read_text())
     # Where it lay, and sets whose order changes: neither is the same in another run.
     adapter["base_model_name_or_path"] = None
-    for key in ["target_modules", "exclude_modules"]:
+    for key in ["target_modules", "target_parameters", "exclude_modules"]:
         if isinstance(adapter.get(key), list):
             adapter[key].sort()
     trained, _ = adapted.get_nb_trainable_parameters()
@@ -79,7 +96,7 @@ def one(name, case, settings):
         "config": config,
         "adapter": adapter,
         "parameters": trained,
-        "runs": [] if "use_dora" in settings else runs(adapted.base_model.model, loaded),
+        "runs": [] if adapter["use_dora"] or adapter["target_parameters"] else runs(adapted.base_model.model, loaded),
     }
     return json.loads(json.dumps(counts, sort_keys=True))
 
