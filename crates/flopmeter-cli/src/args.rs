@@ -5,6 +5,8 @@
 mod adapter;
 #[path = "args/draft.rs"]
 mod draft;
+#[path = "args/parallel.rs"]
+mod parallel;
 #[path = "args/sweep.rs"]
 mod sweep;
 #[path = "args/train.rs"]
@@ -20,6 +22,7 @@ use draft::DraftArgs;
 use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
+use parallel::ParallelArgs;
 use std::fmt::Display;
 pub use sweep::{Goal, SweepArgs};
 pub use train::TrainArgs;
@@ -137,6 +140,8 @@ pub struct EstimateArgs {
     #[command(flatten)]
     pub work: WorkArgs,
     #[command(flatten)]
+    pub parallel: ParallelArgs,
+    #[command(flatten)]
     pub hardware: HardwareArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -148,6 +153,8 @@ pub struct EstimateArgs {
 pub struct UtilizationArgs {
     #[command(flatten)]
     pub work: WorkArgs,
+    #[command(flatten)]
+    pub parallel: ParallelArgs,
     #[command(flatten)]
     pub hardware: HardwareArgs,
     /// Measured wall time of it all, e.g. `2.1s`, `350ms`
@@ -319,16 +326,17 @@ pub struct HardwareArgs {
     #[arg(long, value_name = "NAME", help_heading = "Hardware")]
     pub device: Option<String>,
     /// Number of devices
+    ///
+    /// 1 if left out, or as many as the parallel sizes make.
     #[arg(
         long,
         value_name = "N",
         value_parser = whole,
         allow_hyphen_values = true,
-        default_value_t = 1,
         requires = "hardware",
         help_heading = "Hardware"
     )]
-    pub devices: u64,
+    pub devices: Option<u64>,
     /// Dense peak, e.g. `bf16=989.5e12`
     ///
     /// In FLOP/s, without sparsity, by dtype: for a device that is not in the table, or to overrule it.

@@ -4,6 +4,7 @@ mod adapter;
 mod args;
 mod cmd;
 mod draft;
+mod ranks;
 mod render;
 mod report;
 mod request;

@@ -4,6 +4,7 @@
 mod csv;
 mod json;
 mod markdown;
+mod parallel;
 mod summary;
 mod table;
 mod training;

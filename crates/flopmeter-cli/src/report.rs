@@ -1,11 +1,13 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
+pub mod parallel;
 pub mod training;
 
 use crate::source::Source;
 use flopmeter::{
     Bytes, Component, Counts, Flops, Ideal, Model, Result, Sequence, Traffic, Workload,
 };
+use parallel::{ParallelismReport, RankReport};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The JSON of `estimate` and `utilization`.
@@ -24,6 +26,10 @@ pub struct Report {
     pub utilization: Option<UtilizationReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<ParallelismReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankReport>,
     pub notes: Vec<String>,
 }
 

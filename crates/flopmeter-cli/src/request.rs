@@ -3,6 +3,7 @@
 use crate::adapter::Adapter;
 use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
 use crate::draft::Draft;
+use crate::ranks::{self, Ranks};
 use crate::report::{
     AdapterReport, BytesReport, DeviceReport, FlopsReport, IdealReport, ModelReport, Report,
     UtilizationReport, WorkloadReport,
@@ -12,8 +13,8 @@ use crate::visible::shortened;
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Bytes, Component, Convention, Dtype, Flops, Hardware, Ideal, Model, Phase, Result, Sequence,
-    SpeculativeFlops, Utilization, Workload,
+    Bytes, Component, Convention, Dtype, Flops, Hardware, Ideal, Model, Parallelism, Phase, Result,
+    Sequence, SpeculativeFlops, Utilization, Workload,
 };
 use std::fmt::Write;
 
@@ -25,6 +26,7 @@ pub struct Request {
     pub workload: Workload,
     pub convention: Convention,
     pub hardware: Option<Machine>,
+    pub ranks: Option<Ranks>,
     pub notes: Vec<String>,
 }
 
@@ -70,7 +72,11 @@ impl Base {
 
 impl Request {
     /// Reads the arguments.
-    pub fn read(work: &WorkArgs, hardware: &HardwareArgs) -> Result<Self> {
+    pub fn read(
+        work: &WorkArgs,
+        hardware: &HardwareArgs,
+        plan: Option<Parallelism>,
+    ) -> Result<Self> {
         let Base { source, adapter } =
             Base::read_in(&work.model, &work.adapter, |model| in_dtypes(model, work))?;
         let draft = Draft::read(work, &source)?;
@@ -80,12 +86,19 @@ impl Request {
             notes.extend(draft.notes(&source.model));
         }
         let dtype = source.model.quantization().compute;
-        let hardware = Machine::read(hardware, dtype)?;
+        let hardware = Machine::read(hardware, plan.as_ref(), dtype)?;
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
         let convention = work.convention.parse()?;
-        Ok(Self { source, adapter, draft, workload, convention, hardware, notes })
+        let ranks = match plan {
+            Some(plan) => Some(Ranks::of(&source.model, &plan, draft.is_some())?),
+            None => None,
+        };
+        if let Some(ranks) = &ranks {
+            notes.extend(ranks.notes());
+        }
+        Ok(Self { source, adapter, draft, workload, convention, hardware, ranks, notes })
     }
 
     /// What the count has; a tower only where there is something for it.
@@ -134,6 +147,17 @@ impl Request {
         if let Some(report) = &utilization {
             notes.extend(report.above_one());
         }
+        let mut device = self.hardware.as_ref().map(|machine| machine.device_report(Some(&moved)));
+        let (mut parallelism, mut ranks) = (None, Vec::new());
+        if let Some(all) = &self.ranks {
+            let machine = self.hardware.as_ref().map(|machine| &machine.device);
+            let (plan, each) = all.report(&self.workload, &self.convention, machine)?;
+            if let Some(device) = &mut device {
+                device.fits =
+                    each.iter().map(|rank| rank.fits).reduce(|a, b| Some(a? && b?)).flatten();
+            }
+            (parallelism, ranks) = (Some(plan), each);
+        }
         Ok(Report {
             model: ModelReport::of(&self.source),
             adapter: self.adapter.clone(),
@@ -143,7 +167,9 @@ impl Request {
             bytes: BytesReport::of(&bytes),
             speculation,
             utilization,
-            device: self.hardware.as_ref().map(|machine| machine.device_report(Some(&moved))),
+            device,
+            parallelism,
+            ranks,
             notes,
         })
     }
@@ -241,7 +267,12 @@ fn keys(keys: &[String]) -> String {
 
 impl Machine {
     /// The devices of the arguments, if there are any, and their peak in a dtype.
-    pub fn read(args: &HardwareArgs, dtype: Dtype) -> Result<Option<Self>> {
+    pub fn read(
+        args: &HardwareArgs,
+        plan: Option<&Parallelism>,
+        dtype: Dtype,
+    ) -> Result<Option<Self>> {
+        let devices = ranks::devices(plan, args.devices)?;
         let device = match &args.device {
             Some(name) => device::find(name)?,
             None if args.peak.is_empty() && args.bandwidth.is_none() => return Ok(None),
@@ -263,7 +294,7 @@ impl Machine {
             Some(bandwidth) => Some(BytesPerSecond(bandwidth)),
             None => device.bandwidth().ok(),
         };
-        let hardware = Hardware::new(peak, bandwidth, args.devices)?;
+        let hardware = Hardware::new(peak, bandwidth, devices)?;
         let mut notes = Vec::new();
         if args.device.is_some() {
             if given.is_some() {

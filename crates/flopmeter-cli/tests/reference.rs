@@ -18,8 +18,8 @@ use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
-    Adapter, Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Sequence,
-    Speculation, Step, Workload,
+    Adapter, Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Parallelism,
+    Purpose, Sequence, Speculation, Step, Workload,
 };
 use run::{LLAMA, LORA, Place};
 use serde::Deserialize;
@@ -444,6 +444,11 @@ fn provoked(kind: ErrorKind) -> Error {
             config(LLAMA).and_then(|draft| Speculation::new(draft, 4, 1.5)).err()
         }
         ErrorKind::Adapter => Adapter::parse(&LORA.replace("LORA", "IA3")).err(),
+        ErrorKind::Parallelism => {
+            let model = Builtin::find("llama3.1:8b").and_then(Builtin::model).expect("a model");
+            let plan = Parallelism { tensor: 5, ..Parallelism::NONE };
+            model.split(&plan, Purpose::Inference).err()
+        }
         ErrorKind::Convention => "6nd".parse::<Convention>().err(),
         ErrorKind::Dtype => "bf17".parse::<Dtype>().err(),
         ErrorKind::Device => device::find("NVIDIA H1000").err(),
@@ -646,6 +651,35 @@ const DRAFT_PATHS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What parallel sizes add.
+const PARALLEL_PATHS: &[(&str, &str)] = &[
+    ("parallelism.data", "replicas, which share the sequences"),
+    ("parallelism.tensor", "ranks that share every layer"),
+    ("parallelism.sequence", "whether they share the tokens between their products as well"),
+    ("parallelism.pipeline", "stages"),
+    ("parallelism.virtual_stages", "stretches of layers of each stage"),
+    ("parallelism.expert", "groups of ranks that share the experts out"),
+    ("parallelism.expert_tensor", "ranks that share an expert"),
+    ("parallelism.devices", "`data` × `tensor` × `pipeline`"),
+    ("parallelism.vocabulary_padding", "rows that the vocabulary is padded by, to be cut"),
+    (
+        "parallelism.replicated",
+        "a list of modules that tensor ranks have whole, or several of them the same of",
+    ),
+    ("parallelism.flops", "of all ranks: `flops.total`, what several compute and what is padding"),
+    (
+        "parallelism.largest_batch",
+        "the most sequences whose weights and cache all ranks hold; null without a known memory, or for different sequences",
+    ),
+    (
+        "ranks",
+        "a list, one for each kind of rank: `name`, `count` of them; of one `parameters`, `flops` (`total`, `prefill`, \
+         `decode`), `bytes` as above, `fits`, and `sent`, a list of bytes that it sends in `prefill` and `decode` by a \
+         `collective` among so many `ranks`, what it is `of`, and the `seconds` that they take over the device's links in \
+         one direction, null where their rate is not known",
+    ),
+];
+
 /// What `train` has that `estimate` has not. Device and model are the same.
 const TRAIN_PATHS: &[(&str, &str)] = &[
     ("step.sequence", "tokens of a sequence; null where rows are packed"),
@@ -837,6 +871,17 @@ fn json() {
     out += &table(
         ["path", "meaning"],
         ADAPTER_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+    );
+    let cut: Value = place.run(&format!("{line} --tp 2")).json();
+    let mut more = BTreeSet::new();
+    leaves("", &cut, &mut more);
+    let more: BTreeSet<String> = more.into_iter().filter(|path| !paths.contains(path)).collect();
+    let described = PARALLEL_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(more, described, "the paths of ranks, and those that PARALLEL_PATHS describes");
+    out += "\nWith `--tp`, `--pp`, `--dp` or `--ep`, where `device.fits` is of every rank:\n\n";
+    out += &table(
+        ["path", "meaning"],
+        PARALLEL_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
     );
     out += "\nWith `--draft`, where `flops`, `bytes` and `utilization.mfu` stay those of the work without one:\n\n";
     out += &table(

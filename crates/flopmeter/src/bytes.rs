@@ -6,9 +6,9 @@ use crate::convention::Rule;
 use crate::error::Result;
 use crate::exact::{divide, times};
 use crate::model::{Model, too_large};
+use crate::op::Experts;
 use crate::passes::{Mask, Passes};
 use crate::stack::Stack;
-use crate::sums::RoutedBits;
 use crate::workload::{Phase, Run, Sequence, Workload};
 
 /// Bytes of a workload.
@@ -228,7 +228,7 @@ impl Model {
         }
         visit(exact("rows looked up", tokens, self.sums.looked_up_bits))?;
         for routed in &self.sums.experts {
-            let distinct = distinct_experts(routed, passes, first, growth);
+            let distinct = distinct_experts(&routed.experts, passes, first, growth);
             visit(Read { what: "experts", times: Times::Expected(distinct), bits: routed.bits })?;
         }
         Some(())
@@ -261,7 +261,7 @@ impl Model {
             visit(stack, exact("layers", 1, stack.sums.dense_bits))?;
             visit(stack, exact("rows looked up", rows, stack.sums.looked_up_bits))?;
             for routed in &stack.sums.experts {
-                let times = Times::Expected(distinct_experts(routed, 1, rows, 0));
+                let times = Times::Expected(distinct_experts(&routed.experts, 1, rows, 0));
                 visit(stack, Read { what: "experts", times, bits: routed.bits })?;
             }
         }
@@ -405,17 +405,15 @@ fn kept(mask: Mask, tokens: u128) -> u128 {
 /// ```text
 /// Σ_j E·(1 − r^(first + j·growth)),  r = 1 − k/E;  the powers are a geometric series
 /// ```
-fn distinct_experts(routed: &RoutedBits, passes: u64, first: u128, growth: u128) -> f64 {
-    let experts = routed.total as f64;
-    let missed_by_one = 1.0 - routed.active as f64 / experts;
-    let missed_by_first = missed_by_one.powf(first as f64);
-    let ratio = missed_by_one.powf(growth as f64);
+fn distinct_experts(routed: &Experts, passes: u64, first: u128, growth: u128) -> f64 {
+    let missed_by_first = routed.missed_by(first as f64);
+    let ratio = routed.missed_by(growth as f64);
     let missed = if ratio == 1.0 {
         missed_by_first * passes as f64
     } else {
         missed_by_first * (1.0 - ratio.powf(passes as f64)) / (1.0 - ratio)
     };
-    experts * (passes as f64 - missed)
+    routed.spread.held as f64 * (passes as f64 - missed)
 }
 
 /// A sum of bits: exact ones, and the expected ones of routed experts.

@@ -132,6 +132,8 @@ pub enum ErrorKind {
     Workload,
     /// A draft of no token or of too many, or an acceptance that is no probability.
     Speculation,
+    /// A size that the work cannot be cut by, or work of which it is not known how ranks share it.
+    Parallelism,
     /// No convention has this name, or it does not apply.
     Convention,
     /// No dtype has this name.
@@ -187,6 +189,10 @@ impl ErrorKind {
         (
             Self::Speculation,
             "A draft of no token or of too many, or an acceptance that is no probability.",
+        ),
+        (
+            Self::Parallelism,
+            "A size that the work cannot be cut by, or work of which it is not known how ranks share it.",
         ),
         (Self::Convention, "No convention has this name, or it does not apply."),
         (Self::Dtype, "No dtype has this name."),

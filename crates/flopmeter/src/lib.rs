@@ -76,6 +76,8 @@ mod speculation;
 
 mod training;
 
+mod parallelism;
+
 pub mod device;
 
 mod utilization;
@@ -103,6 +105,7 @@ pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};
 pub use model::{Builder, Group, Model, Parameters};
+pub use parallelism::{Collective, Parallelism, Purpose, Rank, Split, Transfer};
 pub use quantization::Quantization;
 pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};
 pub use stack::{Reads, Stack};

@@ -7,6 +7,7 @@ mod parameters;
 pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
 pub use group::Group;
+pub(crate) use group::layer_names;
 use group::{add_layer, name_layers, ops, with_ops};
 pub use parameters::Parameters;
 
@@ -277,7 +278,7 @@ impl Model {
     }
 
     /// The same model with other ops in each layer and in what stands outside, which `other` makes of those there.
-    fn with_ops(
+    pub(crate) fn with_ops(
         mut self,
         mut other: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
     ) -> Result<Self> {
@@ -298,12 +299,20 @@ impl Model {
     pub(crate) fn part(&self, keep: impl Fn(Option<u64>, &Op) -> Option<Op>) -> Result<Self> {
         let mut kept =
             |layer, ops: &[Op]| Ok(ops.iter().filter_map(|op| keep(layer, op)).collect());
-        let mut part = self.clone();
-        for stack in &mut part.stacks {
+        self.with_stacks(&mut kept)?.with_ops(kept)
+    }
+
+    /// The same model with other ops in its stacks.
+    pub(crate) fn with_stacks(
+        &self,
+        mut other: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+    ) -> Result<Self> {
+        let mut with = self.clone();
+        for stack in &mut with.stacks {
             *stack =
-                stack.with_groups(with_ops(stack.groups(), &mut kept)?).ok_or_else(too_large)?;
+                stack.with_groups(with_ops(stack.groups(), &mut other)?).ok_or_else(too_large)?;
         }
-        part.with_ops(kept)
+        Ok(with)
     }
 
     /// The same model with layers that predict further tokens, all as this one.

@@ -70,18 +70,9 @@ pub(crate) struct PairFlops {
 /// Experts of all layers that route alike.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoutedBits {
-    pub active: u64,
-    pub total: u64,
+    pub experts: Experts,
     /// Bits of one expert, summed over the layers.
     pub bits: u128,
-}
-
-impl RoutedBits {
-    /// Distinct experts that some tokens of one pass are routed to, expected: E·(1 − (1 − k/E)^t).
-    pub fn distinct(&self, tokens: f64) -> f64 {
-        let experts = self.total as f64;
-        experts * (1.0 - (1.0 - self.active as f64 / experts).powf(tokens))
-    }
 }
 
 impl Sums {
@@ -268,13 +259,12 @@ impl Sums {
             (None, Rows::All | Rows::Pass | Rows::Distances(_) | Rows::Anew { .. }) => {
                 add_to(&mut self.dense_bits, bits)
             }
-            (Some(Experts { active, total, .. }), _) => {
-                let alike =
-                    |known: &&mut RoutedBits| (known.active, known.total) == (active, total);
+            (Some(experts), _) => {
+                let alike = |known: &&mut RoutedBits| known.experts == experts;
                 match self.experts.iter_mut().find(alike) {
                     Some(known) => add_to(&mut known.bits, bits),
                     None => {
-                        self.experts.push(RoutedBits { active, total, bits });
+                        self.experts.push(RoutedBits { experts, bits });
                         Some(())
                     }
                 }

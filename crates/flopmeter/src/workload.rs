@@ -203,6 +203,32 @@ impl Workload {
         self
     }
 
+    /// What one of some replicas has of them: each kind of sequence is shared out evenly.
+    pub(crate) fn share(&self, replicas: u64) -> Result<Self> {
+        let mut share = self.clone();
+        for sequence in &mut share.sequences {
+            if !sequence.count.is_multiple_of(replicas) {
+                let fact =
+                    format!("{} sequences cannot be shared evenly by {replicas}", sequence.count);
+                let nearest = sequence.count.div_ceil(replicas).saturating_mul(replicas);
+                return Err(Error::new(ErrorKind::Parallelism, "data", fact)
+                    .hint(format!("a batch of {nearest} can")));
+            }
+            sequence.count /= replicas;
+        }
+        Ok(share)
+    }
+
+    /// As many of each kind of sequence, whatever their number was; `None` if they are of several kinds.
+    pub(crate) fn alone_times(&self, count: u64) -> Option<Self> {
+        let mut many = self.clone();
+        match many.sequences.as_mut_slice() {
+            [sequence] => sequence.count = count,
+            _ => return None,
+        }
+        Some(many)
+    }
+
     /// Which sequence has the longest prompt, the first of them, and its tokens.
     pub(crate) fn longest(&self) -> (usize, u64) {
         let prompts = self.sequences.iter().map(|sequence| sequence.prompt).enumerate();

@@ -6,6 +6,6 @@ use crate::request::Request;
 use flopmeter::Result;
 
 pub fn run(args: &EstimateArgs) -> Result<String> {
-    let report = Request::read(&args.work, &args.hardware)?.report(None)?;
+    let report = Request::read(&args.work, &args.hardware, args.parallel.plan())?.report(None)?;
     render::report(&report, args.output.format)
 }

@@ -35,7 +35,7 @@ struct LineReport<'a> {
 }
 
 pub fn run(args: &ExplainArgs) -> Result<String> {
-    let request = Request::read(&args.work, &args.hardware)?;
+    let request = Request::read(&args.work, &args.hardware, None)?;
     let report = request.report(args.time)?;
     let model = &request.source.model;
     let (workload, convention) = (&request.workload, &request.convention);

@@ -29,7 +29,7 @@ fn report(args: &TrainArgs) -> Result<TrainingReport> {
     let convention: Convention = args.convention.parse()?;
     let model = &source.model;
     let flops = model.training(&step, &convention)?.flops(&step)?;
-    let machine = Machine::read(&args.hardware, model.quantization().compute)?;
+    let machine = Machine::read(&args.hardware, None, model.quantization().compute)?;
     let utilization = match (&machine, args.time) {
         (Some(machine), Some(seconds)) => Some(utilization(&flops, machine, seconds, tokens)?),
         _ => None,

@@ -7,6 +7,7 @@ use flopmeter::Result;
 
 pub fn run(args: &UtilizationArgs) -> Result<String> {
     // The arguments cannot be without a device or a peak.
-    let report = Request::read(&args.work, &args.hardware)?.report(Some(args.time))?;
+    let request = Request::read(&args.work, &args.hardware, args.parallel.plan())?;
+    let report = request.report(Some(args.time))?;
     render::report(&report, args.output.format)
 }

@@ -415,7 +415,7 @@ fn places(args: &SweepArgs, models: &[(Dtype, Model)]) -> Result<Vec<Place>> {
     for name in names {
         let hardware = HardwareArgs {
             device: name.cloned(),
-            devices: 1,
+            devices: Some(1),
             peak: args.peak.clone(),
             bandwidth: args.bandwidth,
         };
@@ -424,7 +424,7 @@ fn places(args: &SweepArgs, models: &[(Dtype, Model)]) -> Result<Vec<Place>> {
             machines: Vec::new(),
         };
         for (dtype, _) in models {
-            let machine = match Machine::read(&hardware, *dtype) {
+            let machine = match Machine::read(&hardware, None, *dtype) {
                 Err(error) if error.kind() == ErrorKind::Peak => {
                     missing.get_or_insert(error);
                     None

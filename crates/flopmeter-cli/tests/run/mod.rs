@@ -160,7 +160,58 @@ pub struct Report {
     pub speculation: Option<SpeculationJson>,
     pub utilization: Option<UtilizationJson>,
     pub device: Option<DeviceJson>,
+    pub parallelism: Option<ParallelismJson>,
+    #[serde(default)]
+    pub ranks: Vec<RankJson>,
     pub notes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParallelismJson {
+    pub data: u64,
+    pub tensor: u64,
+    pub sequence: bool,
+    pub pipeline: u64,
+    pub virtual_stages: u64,
+    pub expert: u64,
+    pub expert_tensor: u64,
+    pub devices: u64,
+    pub vocabulary_padding: u64,
+    pub replicated: Vec<String>,
+    pub flops: u128,
+    pub largest_batch: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankJson {
+    pub name: String,
+    pub count: u64,
+    pub parameters: u128,
+    pub flops: RankFlopsJson,
+    pub bytes: BytesJson,
+    pub sent: Vec<SentJson>,
+    pub fits: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankFlopsJson {
+    pub total: u128,
+    pub prefill: u128,
+    pub decode: u128,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentJson {
+    pub collective: String,
+    pub of: String,
+    pub ranks: u64,
+    pub prefill: u128,
+    pub decode: u128,
+    pub seconds: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

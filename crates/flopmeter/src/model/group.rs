@@ -61,7 +61,7 @@ pub(super) fn name_layers(groups: &mut [Group]) {
 }
 
 /// `layers 0–2, 5` for [0, 1, 2, 5]; of many runs the first few, and how many layers there are.
-fn layer_names(members: &[u64]) -> String {
+pub(crate) fn layer_names(members: &[u64]) -> String {
     const SHOWN: usize = 3;
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for &index in members {

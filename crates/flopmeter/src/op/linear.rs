@@ -65,12 +65,38 @@ pub struct Experts {
     pub active: u64,
     /// Those that the reference implementation runs for each token.
     pub run_by_reference: u64,
+    /// Which of them are here, and whose tokens run through them.
+    pub spread: Spread,
+}
+
+/// How the experts of a layer are spread over ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Spread {
+    /// Experts that are held here.
+    pub held: u64,
+    /// Ranks that share the rows of a replica's tokens evenly: routing is taken to be balanced.
+    pub shared_by: u64,
+    /// Tokens that are routed to the experts here, for each token of the replica: a numerator and a denominator.
+    pub meets: [u64; 2],
 }
 
 impl Experts {
-    /// `active` of `total`, and the reference implementation runs no others.
+    /// `active` of `total`, all of them here, and the reference implementation runs no others.
     pub const fn routed(active: u64, total: u64) -> Self {
-        Self { total, active, run_by_reference: active }
+        let spread = Spread { held: total, shared_by: 1, meets: [1, 1] };
+        Self { total, active, run_by_reference: active, spread }
+    }
+
+    /// Distinct experts of those here that so many tokens of the replica are routed to, expected:
+    /// held · (1 − (1 − k/E)^t).
+    pub(crate) fn distinct(&self, tokens: f64) -> f64 {
+        self.spread.held as f64 * (1.0 - self.missed_by(tokens))
+    }
+
+    /// The probability that so many tokens of the replica are all routed past an expert.
+    pub(crate) fn missed_by(&self, tokens: f64) -> f64 {
+        let [meet, of] = self.spread.meets.map(|count| count as f64);
+        (1.0 - self.active as f64 / self.total as f64).powf(tokens * meet / of)
     }
 }
 
@@ -152,17 +178,22 @@ impl Linear {
 
     /// Sizes are at most 2^24 and widths products of two of them, so it fits.
     fn flops_of(&self, copies: u64) -> u128 {
-        2 * u128::from(self.from) * u128::from(self.to) * u128::from(copies)
+        let shared_by = self.experts.map_or(1, |experts| experts.spread.shared_by);
+        2 * u128::from(self.from) * u128::from(self.to) * u128::from(copies) / u128::from(shared_by)
     }
 
     /// Parameters, all experts included.
     pub fn parameters(&self) -> u128 {
-        self.per_copy() * u128::from(self.experts.map_or(1, |experts| experts.total))
+        self.per_copy() * self.copies()
     }
 
     /// Parameters that one token's pass uses.
     pub fn active_parameters(&self) -> u128 {
         self.per_copy() * u128::from(self.experts.map_or(1, |experts| experts.active))
+    }
+
+    fn copies(&self) -> u128 {
+        u128::from(self.experts.map_or(1, |experts| experts.spread.held))
     }
 
     fn per_copy(&self) -> u128 {
@@ -180,7 +211,7 @@ impl Linear {
 
     /// Bits that all copies are stored in.
     pub fn stored_bits(&self) -> u128 {
-        self.stored_bits_per_copy() * u128::from(self.experts.map_or(1, |experts| experts.total))
+        self.stored_bits_per_copy() * self.copies()
     }
 }
 

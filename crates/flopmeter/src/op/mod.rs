@@ -12,7 +12,7 @@ pub use attention::Attention;
 pub use distances::{DistanceScores, Distances};
 pub use indexer::{HeadSum, Indexer};
 pub use latent::{Form, Latent, LatentFlops};
-pub use linear::{Experts, Linear, Rows};
+pub use linear::{Experts, Linear, Rows, Spread};
 pub use recurrent::{Convolution, Factors, Kind as RecurrentKind, Padding, Recurrent};
 pub use storage::{Scale, Storage};
 

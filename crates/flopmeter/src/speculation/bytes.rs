@@ -107,8 +107,9 @@ impl Speculation {
                 read.add_times(passes, whole)?;
                 read.add_times(tokens, model.sums.looked_up_bits)?;
                 let each = if passes.value() > 0.0 { tokens.value() / passes.value() } else { 0.0 };
-                for experts in &model.sums.experts {
-                    read.rest += passes.value() * experts.distinct(each) * experts.bits as f64;
+                for routed in &model.sums.experts {
+                    let distinct = routed.experts.distinct(each);
+                    read.rest += passes.value() * distinct * routed.bits as f64;
                 }
             }
         }

@@ -75,8 +75,8 @@ impl Speculation {
             }
             // The tokens of a pass are the same within a piece, but for the last steps of an answer.
             let each = if passes > 0.0 { tokens / passes } else { 0.0 };
-            for experts in &model.sums.experts {
-                let bits = passes * experts.distinct(each) * experts.bits as f64;
+            for routed in &model.sums.experts {
+                let bits = passes * routed.experts.distinct(each) * routed.bits as f64;
                 memory.first += bits / (8.0 * bytes_per_second);
             }
             let length = piece.to - piece.from;

@@ -1,0 +1,86 @@
+//! `--tp`, `--pp`, `--dp`, `--ep` → what each kind of rank does.
+
+use crate::report::parallel::{ParallelismReport, RankReport};
+use flopmeter::device::Device;
+use flopmeter::{
+    Convention, Error, ErrorKind, Model, Parallelism, Purpose, Result, Split, Workload,
+};
+
+/// A model that is cut for a plan.
+pub struct Ranks {
+    split: Split,
+    devices: u64,
+}
+
+impl Ranks {
+    /// Cuts a model.
+    pub fn of(model: &Model, plan: &Parallelism, drafted: bool) -> Result<Self> {
+        if drafted {
+            let fact = "is not counted by ranks";
+            return Err(Error::new(ErrorKind::Parallelism, "--draft", fact)
+                .hint("leave the parallel sizes out, or the draft"));
+        }
+        Ok(Self {
+            split: model.split(plan, Purpose::Inference)?,
+            devices: devices(Some(plan), None)?,
+        })
+    }
+
+    /// What a reader should know of them.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let padding = self.split.vocabulary_padding();
+        if padding > 0 {
+            notes.push(format!(
+                "the vocabulary is padded by {padding} rows to a multiple of 64, as vLLM pads it; ranks compute them"
+            ));
+        }
+        let replicated: Vec<String> = self.split.replicated().map(|it| format!("`{it}`")).collect();
+        if !replicated.is_empty() {
+            notes.push(format!(
+                "tensor ranks have these whole, or several have the same of them: {}",
+                replicated.join(", ")
+            ));
+        }
+        if self.split.parallelism().expert > 1 {
+            notes.push("tokens are taken to be routed evenly among the experts".into());
+        }
+        notes
+    }
+
+    /// Counts them, the device being what each is.
+    pub fn report(
+        &self,
+        workload: &Workload,
+        convention: &Convention,
+        device: Option<&Device>,
+    ) -> Result<(ParallelismReport, Vec<RankReport>)> {
+        let ranks = self.split.ranks(workload, convention)?;
+        let ranks: Vec<RankReport> =
+            ranks.iter().map(|rank| RankReport::of(rank, device)).collect();
+        let largest = match device.and_then(Device::memory_bytes) {
+            Some(memory) => self.split.largest_batch(workload, memory.into())?,
+            None => None,
+        };
+        Ok((ParallelismReport::of(&self.split, self.devices, &ranks, largest), ranks))
+    }
+}
+
+/// The number of devices of a plan, or the one that is given; both have to be the same.
+pub fn devices(plan: Option<&Parallelism>, given: Option<u64>) -> Result<u64> {
+    let Some(plan) = plan else { return Ok(given.unwrap_or(1)) };
+    let product = plan.devices().ok_or_else(|| {
+        Error::new(ErrorKind::Parallelism, "devices", "are more than 64 bits can number")
+    })?;
+    match given {
+        Some(given) if given != product => {
+            let fact = format!(
+                "is {given}, and the plan takes {product}: {} data × {} tensor × {} pipeline",
+                plan.data, plan.tensor, plan.pipeline
+            );
+            Err(Error::new(ErrorKind::Parallelism, "--devices", fact)
+                .hint("leave it out: it is the product"))
+        }
+        _ => Ok(product),
+    }
+}
