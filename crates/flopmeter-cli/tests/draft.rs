@@ -123,7 +123,7 @@ fn a_models_own_layers_draft() {
         .run(&format!("estimate {WORK} --draft mtp --draft-tokens 1 --acceptance 0.5"));
     let (message, _) = none.failure();
     assert!(
-        message.starts_with("draft: the model has no layers that predict further tokens"),
+        message.starts_with("draft: `llama` has no layers that predict further tokens"),
         "{message}"
     );
 }

@@ -23,7 +23,7 @@ mod starts;
 use crate::component::Counts;
 use crate::convention::{Convention, Rule};
 use crate::cost::Flops;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Model, too_large};
 use crate::utilization::Hardware;
 use crate::workload::{Phase, Sequence, Workload};
@@ -105,8 +105,10 @@ impl Speculation {
     /// As [`new`](Self::new), and [`ErrorKind::Speculation`] for a model that has none which are counted.
     pub fn with_prediction_layers(target: &Model, tokens: u64, acceptance: f64) -> Result<Self> {
         let (one, count) = target.prediction_layers().ok_or_else(|| {
-            let fact =
-                "the model has no layers that predict further tokens, or none that are counted";
+            let fact = format!(
+                "`{}` has no layers that predict further tokens, or none that are counted",
+                shown(target.model_type())
+            );
             Error::new(ErrorKind::Speculation, "draft", fact).hint("draft with a model of its own")
         })?;
         let draft = Draft { model: one.clone(), prediction_layers: Some(count) };

@@ -15,7 +15,7 @@ pub use step::{Frozen, Recompute, Step};
 
 use crate::component::{Component, Counts};
 use crate::convention::{Convention, Kind, Published, Rule};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Model, too_large};
 use crate::utilization::Hardware;
 use crate::workload::Workload;
@@ -138,7 +138,10 @@ impl Model {
                 return Err(Error::new(
                     ErrorKind::Workload,
                     "mtp",
-                    "is asked for, and no layer that predicts further tokens is counted for this model",
+                    format!(
+                        "is asked for, and no layer that predicts further tokens is counted for `{}`",
+                        shown(self.model_type())
+                    ),
                 ));
             }
         };

@@ -65,14 +65,15 @@ fn listed(c: &Config) -> Result<Model> {
         (1, 1)
     };
     let sparse = sparse_layers(c, |layer| layer >= first && layer.is_multiple_of(every))?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let sparse = sparse(layer);
+    let layer = |sparse: bool| {
         let mut ffn = ffn.layer(sparse, d, false);
         if axk1 && sparse {
             ffn.push(rms_norm("post_mlp_layernorm", d));
         }
-        Ok(pre_normed(d, attention.ops(), ffn))
-    })
+        pre_normed(d, attention.ops(), ffn)
+    };
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| Ok(layer(sparse(at))))?;
+    if axk1 { Ok(model) } else { with_prediction_layers(c, model, d, layer(true)) }
 }
 
 /// The widths that a class takes where its configs have none.

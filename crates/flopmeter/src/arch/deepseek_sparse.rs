@@ -15,6 +15,7 @@ use super::deepseek::{DEEPSEEK, LatentAttention, LatentDefaults};
 use super::feed_forward::{CORRECTION, FeedForward, dense_first, sparse_layers};
 use super::parts::{decoder, layer_norm, note_prediction_layers, pre_normed, projection, rms_norm};
 use super::parts::tied;
+use super::prediction::with_prediction_layers;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::Model;
@@ -41,11 +42,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     let dense = dense_first(c, 3)?;
     let sparse = sparse_layers(c, |layer| layer >= dense)?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mut ops = if indexes(layer) { index.to_vec() } else { Vec::new() };
+    let layer = |indexes: bool, sparse: bool| {
+        let mut ops = if indexes { index.to_vec() } else { Vec::new() };
         ops.extend(attention.ops());
-        Ok(pre_normed(d, ops, ffn.layer(sparse(layer), d, false)))
-    })
+        pre_normed(d, ops, ffn.layer(sparse, d, false))
+    };
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| {
+        Ok(layer(indexes(at), sparse(at)))
+    })?;
+    // Where layers share an indexer, nothing says whose one after them uses.
+    match (0..c.size("num_hidden_layers")?).all(indexes) {
+        true => with_prediction_layers(c, model, d, layer(true, true)),
+        false => Ok(model),
+    }
 }
 
 /// An indexer, with `heads` where the config has no number of them; attention sees what it chooses.

@@ -12,6 +12,7 @@ use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::parts::{
     Heads, decoder_of, gated_mlp, head, note_prediction_layers, pre_normed, rms_norm, tied, vector,
 };
+use super::prediction::{ERNIE, with_layers};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -34,8 +35,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let first = c.count_or("moe_layer_start_index", 1)?;
     let last = last_layer_of_experts(c)?;
     let interval = c.size_or("moe_layer_interval", 1)?;
-    decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
-        let attention = heads.attention(d, bias, bias, Mask::Causal);
+    let attention = || heads.attention(d, bias, bias, Mask::Causal);
+    let model = decoder_of(c, vocab, d, head, rms_norm("model.norm", d), |layer| {
+        let attention = attention();
         if !(layer + 1).is_multiple_of(interval) || layer < first || layer > last {
             return Ok(pre_normed(d, attention, gated_mlp(d, f, bias)));
         }
@@ -45,7 +47,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             mlp.extend(experts::shared(SHARED_IN_MLP, d, shared * expert, bias));
         }
         Ok(pre_normed(d, attention, mlp))
-    })
+    })?;
+    let count = c.count("num_nextn_predict_layers")?;
+    let further = pre_normed(d, attention(), gated_mlp(d, f, bias));
+    with_layers(c, model, d, count, &ERNIE, further)
 }
 
 /// `moe_layer_end_index`; −1, the class's default, means the last layer.

@@ -10,6 +10,7 @@
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
 use super::parts::{Heads, decoder, layer_masks, note_prediction_layers, pre_normed, projection};
 use super::parts::{rms_norm, tied, vector};
+use super::prediction::with_prediction_layers;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -46,17 +47,21 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let masks = layer_masks(c, window(c)?, slides)?;
     same_as(c, "hybrid_layer_pattern", |layer| masks(layer) != Mask::Causal)?;
     same_as(c, "moe_layer_freq", &sparse)?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mask = masks(layer);
-        let attention = if mask == Mask::Causal {
-            attention(d, whole, value, bias, mask)
-        } else {
-            let mut ops = attention(d, sliding, value, bias, mask);
-            ops.push(vector("self_attn.sinks", sliding.query));
-            ops
+    let sliding = |mask| {
+        let mut ops = attention(d, sliding, value, bias, mask);
+        ops.push(vector("self_attn.sinks", sliding.query));
+        ops
+    };
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+        let attention = match masks(layer) {
+            Mask::Causal => attention(d, whole, value, bias, Mask::Causal),
+            mask => sliding(mask),
         };
         Ok(pre_normed(d, attention, ffn.layer(sparse(layer), d, false)))
-    })
+    })?;
+    // Dense and sliding, each with its own: the model card's 0.33B.
+    let mask = window(c)?.map_or(Mask::Causal, |window| Mask::Sliding { window });
+    with_prediction_layers(c, model, d, pre_normed(d, sliding(mask), ffn.layer(false, d, false)))
 }
 
 fn attention(hidden: u64, heads: Heads, value: u64, bias: bool, mask: Mask) -> Vec<Op> {

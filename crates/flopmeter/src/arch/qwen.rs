@@ -6,18 +6,20 @@
 //! ```
 
 use super::parts::{
-    Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms,
+    Heads, decoder, gated_mlp, head_norms, layer_masks, note_prediction_layers, pre_normed, rms_norm, tied, with_norms,
 };
+use super::prediction::{MIMO, with_layers};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["hunyuan_v1_dense", "hunyuan_vl_text", "qwen2", "qwen3"];
+pub(super) const MODEL_TYPES: &[&str] = &["hunyuan_v1_dense", "hunyuan_vl_text", "mimo", "qwen2", "qwen3"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
+        "mimo" => mimo(c),
         "qwen2" => qwen2(c),
         "qwen3" => qwen3(c),
         _ => hunyuan(c),
@@ -29,6 +31,17 @@ fn qwen2(c: &Config) -> Result<Model> {
     let heads = Heads::read_or(c, d, 32, None)?;
     let masks = qwen_masks(c)?;
     model(c, d, |layer| heads.attention(d, true, false, masks(layer)))
+}
+
+/// MiMo-7B: Qwen2, and a layer like its own that predicts further tokens.
+fn mimo(c: &Config) -> Result<Model> {
+    note_prediction_layers(c)?;
+    let d = c.size("hidden_size")?;
+    let heads = Heads::read_or(c, d, 32, None)?;
+    let count = c.count("num_nextn_predict_layers")?;
+    let attention = heads.attention(d, true, false, Mask::Causal);
+    let layer = pre_normed(d, attention, gated_mlp(d, c.size("intermediate_size")?, false));
+    with_layers(c, qwen2(c)?, d, count, &MIMO, layer)
 }
 
 fn qwen3(c: &Config) -> Result<Model> {

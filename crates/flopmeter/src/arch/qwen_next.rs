@@ -16,6 +16,7 @@ use super::parts::{
     Heads, decoder, gated_mlp, head_norms, note_prediction_layers, pre_normed, projection,
     rms_norm, text_part, tied,
 };
+use super::prediction::with_qwens_layer;
 use super::qwen_moe::{FeedForward, SHARED, shared_gate};
 use super::recurrent::{self, Delta, Layer, mixers};
 use crate::config::Config;
@@ -99,13 +100,16 @@ fn alternating(
         ));
     }
     let net = net(&delta);
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mixer = match mixers(layer) {
             Layer::Attention => gated_attention(d, &heads, bias),
             _ => net.clone(),
         };
         Ok(pre_normed(d, mixer, mlp(layer)))
-    })
+    })?;
+    // Its feed-forward part is that of the last layer.
+    let further = pre_normed(d, gated_attention(d, &heads, bias), mlp(layers - 1));
+    with_qwens_layer(c, model, d, further)
 }
 
 /// Attention whose output is scaled by a gate, which the projection of the queries makes, too.

@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).parent
 MODELS = HERE / "../../data/models.jsonl"
 
 # Types that transformers knows under another name: the shapes are read in the same way.
-SAME_AS = {"kimi_k2": "deepseek_v3", "minimax_m3": "minimax_m3_vl_text"}
+SAME_AS = {"kimi_k2": "deepseek_v3", "mimo": "qwen2", "minimax_m3": "minimax_m3_vl_text"}
 # Settings of how a model was stored or is run, which have no effect on its parameters.
 NOT_SHAPE = {"quantization_config", "torch_dtype", "dtype", "preprocessor_config"}
 # What the towers of a multimodal model, and what joins them to its text part, are called.
