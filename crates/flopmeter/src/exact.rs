@@ -2,7 +2,10 @@
 
 /// `a · b`, `None` if it does not fit; where both fit 64 bits, without the cost of a 128-bit check.
 pub(crate) fn times(a: u128, b: u128) -> Option<u128> {
-    if (a | b) >> 64 == 0 { Some(a * b) } else { a.checked_mul(b) }
+    match (u64::try_from(a), u64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(u128::from(a) * u128::from(b)),
+        _ => a.checked_mul(b),
+    }
 }
 
 /// `n ÷ d` and what remains, by 64-bit division where both fit: the 128-bit one costs ten times as much.

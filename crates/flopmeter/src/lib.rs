@@ -92,6 +92,7 @@ pub mod flops;
 mod dtype;
 mod error;
 mod exact;
+mod few;
 pub mod units;
 
 pub use adapter::{Adapted, Adapter};

@@ -177,13 +177,17 @@ impl Passes {
     ///
     /// Of a prefill whose tokens choose their keys, the most that they can choose together.
     pub fn visible(self, mask: Mask) -> Option<u128> {
+        self.visible_among(|| self.pairs(mask), mask)
+    }
+
+    fn visible_among(self, pairs: impl FnOnce() -> Option<u128>, mask: Mask) -> Option<u128> {
         match self {
             Self::Prefill { new: 0, .. } => Some(0),
             Self::Prefill { past, new } => {
                 let seen_before = match mask {
                     Mask::Selected { .. } | Mask::Blocks { .. } | Mask::Compressed { .. } => {
                         let all = divide(end(past, new), mask.positions_an_entry()).0;
-                        return Some(all.min(self.pairs(mask)?));
+                        return Some(all.min(pairs()?));
                     }
                     Mask::Causal | Mask::Full => past,
                     Mask::Sliding { window } => past.min(window - 1),
@@ -192,7 +196,8 @@ impl Passes {
                 };
                 Some(u128::from(seen_before) + u128::from(new))
             }
-            Self::Decode { .. } => self.pairs(mask),
+            // A pass of one token reads what that sees.
+            Self::Decode { .. } => pairs(),
             // Without a cache nothing is read from one.
             Self::Recompute { .. } => Some(0),
         }
@@ -213,8 +218,17 @@ impl Passes {
 
     /// Positions whose latents are expanded: all in sight, anew in every pass.
     pub fn context(self, mask: Mask) -> Option<u128> {
+        self.context_among(|| self.pairs(mask), mask)
+    }
+
+    /// The same where the pairs of the mask are known, of which it may be made.
+    pub(crate) fn context_among(
+        self,
+        pairs: impl FnOnce() -> Option<u128>,
+        mask: Mask,
+    ) -> Option<u128> {
         match self {
-            Self::Prefill { .. } | Self::Decode { .. } => self.visible(mask),
+            Self::Prefill { .. } | Self::Decode { .. } => self.visible_among(pairs, mask),
             Self::Recompute { .. } => self.tokens(),
         }
     }
@@ -252,10 +266,10 @@ fn end(first: u64, count: u64) -> u128 {
 
 /// 0 + 1 + … + (n − 1): where two neighbours are too large, the even one is halved before they are multiplied.
 pub(crate) fn sum_to(n: u128) -> Option<u128> {
-    let before = n.saturating_sub(1);
-    if n >> 64 == 0 {
-        return Some(n * before / 2);
+    if let Ok(n) = u64::try_from(n) {
+        return Some(u128::from(n) * u128::from(n.saturating_sub(1)) / 2);
     }
+    let before = n - 1;
     if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
 }
 

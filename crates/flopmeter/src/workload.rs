@@ -2,6 +2,7 @@
 
 use crate::audio::{Clip, Heard};
 use crate::error::{Error, ErrorKind, Result};
+use crate::few::Few;
 use crate::image::{Ahead, Cut, Image};
 use crate::passes::{Mask, Passes};
 
@@ -47,13 +48,13 @@ impl Sequence {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    sequences: Vec<Sequence>,
+    sequences: Few<Sequence>,
     kv_cache: bool,
     /// Whether the head runs for every token of the prompt.
     scored: bool,
     decoder_prompt: Option<u64>,
     /// Positions that each sequence attends to beside its own, where a model has an encoder.
-    sources: Vec<u64>,
+    sources: Few<u64>,
     /// The images of each prompt.
     images: Vec<Image>,
     /// What a model makes of them, equal ones together with their number.
@@ -137,7 +138,7 @@ impl Phase {
 impl Workload {
     /// One request with a KV cache, nothing of it cached before.
     pub fn request(prompt: u64, generate: u64) -> Self {
-        Self::of(vec![Sequence::new(prompt, generate)])
+        Self::of(Few::One(Sequence::new(prompt, generate)))
     }
 
     /// Requests that run together.
@@ -167,16 +168,16 @@ impl Workload {
                 .hint("the prompt counts every token, cached ones included"));
             }
         }
-        Ok(Self::of(sequences))
+        Ok(Self::of(Few::Any(sequences)))
     }
 
-    fn of(sequences: Vec<Sequence>) -> Self {
+    fn of(sequences: Few<Sequence>) -> Self {
         Self {
             sequences,
             kv_cache: true,
             scored: false,
             decoder_prompt: None,
-            sources: Vec::new(),
+            sources: Few::NONE,
             images: Vec::new(),
             cuts: Vec::new(),
             audio: Vec::new(),
@@ -206,7 +207,7 @@ impl Workload {
     /// What one of some replicas has of them: each kind of sequence is shared out evenly.
     pub(crate) fn share(&self, replicas: u64) -> Result<Self> {
         let mut share = self.clone();
-        for sequence in &mut share.sequences {
+        for sequence in &mut *share.sequences {
             if !sequence.count.is_multiple_of(replicas) {
                 let fact =
                     format!("{} sequences cannot be shared evenly by {replicas}", sequence.count);
@@ -222,7 +223,7 @@ impl Workload {
     /// As many of each kind of sequence, whatever their number was; `None` if they are of several kinds.
     pub(crate) fn alone_times(&self, count: u64) -> Option<Self> {
         let mut many = self.clone();
-        match many.sequences.as_mut_slice() {
+        match &mut *many.sequences {
             [sequence] => sequence.count = count,
             _ => return None,
         }
@@ -360,10 +361,10 @@ impl Workload {
             tokens = tokens.checked_add(heard.tokens.checked_mul(*count)?)?;
         }
         let mut sequences = self.sequences.clone();
-        for sequence in &mut sequences {
+        for sequence in &mut *sequences {
             sequence.prompt = sequence.prompt.checked_add(tokens)?;
         }
-        let sources = vec![source; sequences.len()];
+        let sources = sequences.iter().map(|_| source).collect();
         let (images, audio) = (Vec::new(), Vec::new());
         let perceiving = Self { sequences, sources, images, cuts, audio, heard, ahead, ..*self };
         perceiving.numbered().map(|()| perceiving)

@@ -66,8 +66,18 @@ impl Form {
 
     /// Tokens that are taken between the latent and the heads.
     pub fn expanded_tokens(self, passes: Passes, mask: Mask) -> Option<u128> {
+        self.expanded_tokens_among(|| passes.pairs(mask), passes, mask)
+    }
+
+    /// The same where the pairs of the mask are known, of which it may be made.
+    fn expanded_tokens_among(
+        self,
+        pairs: impl FnOnce() -> Option<u128>,
+        passes: Passes,
+        mask: Mask,
+    ) -> Option<u128> {
         match self {
-            Self::Expanded => passes.context(mask),
+            Self::Expanded => passes.context_among(pairs, mask),
             Self::Absorbed => passes.tokens(),
         }
     }
@@ -183,13 +193,14 @@ impl LatentFlops {
     /// FLOPs of (expansion, scores, values) as the reference implementation runs some passes: all latents
     /// expanded, whole score matrices.
     pub fn by_reference(&self, passes: Passes) -> Option<[u128; 3]> {
-        self.over(passes.squares(self.cache_mask)?, Form::Expanded, passes, self.cache_mask)
+        let expanded = Form::Expanded.expanded_tokens(passes, self.cache_mask)?;
+        self.over(Form::Expanded, expanded, passes.squares(self.cache_mask)?)
     }
 
-    /// FLOPs of (expansion, scores, values) over some pairs, in a form.
-    fn over(&self, pairs: u128, form: Form, passes: Passes, mask: Mask) -> Option<[u128; 3]> {
+    /// FLOPs of (expansion, scores, values) in a form, of so many tokens that are expanded and so many pairs.
+    fn over(&self, form: Form, expanded: u128, pairs: u128) -> Option<[u128; 3]> {
         Some([
-            times(self.expansion, form.expanded_tokens(passes, mask)?)?,
+            times(self.expansion, expanded)?,
             times(self.scores[form as usize], pairs)?,
             times(self.values[form as usize], pairs)?,
         ])
@@ -198,8 +209,10 @@ impl LatentFlops {
     /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
     pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
         let pairs = passes.pairs(self.mask)?;
-        let expanded = self.over(pairs, Form::Expanded, passes, self.mask)?;
-        let absorbed = self.over(pairs, Form::Absorbed, passes, self.mask)?;
+        let over = |form: Form| {
+            self.over(form, form.expanded_tokens_among(|| Some(pairs), passes, self.mask)?, pairs)
+        };
+        let (expanded, absorbed) = (over(Form::Expanded)?, over(Form::Absorbed)?);
         let sum = |[a, b, c]: [u128; 3]| a.checked_add(b)?.checked_add(c);
         Some(if sum(absorbed)? < sum(expanded)? {
             (Form::Absorbed, absorbed)
