@@ -81,7 +81,9 @@ impl Run {
             let Mask::Chunked { chunk } = mask else { continue };
             let mut end = chunk - self.prompt % chunk;
             for _ in 0..MOST_ENDS {
-                cuts.at.push(end);
+                // A step that begins shortly before it has tokens on both sides, and so may the token before a step.
+                let before = end.saturating_sub(self.starts.step - 1);
+                cuts.at.extend([before, end, end.saturating_add(1)]);
                 end = end.saturating_add(chunk);
             }
             if end < end_is_near && cuts.mean.is_none_or(|mean| end < mean.from) {
