@@ -32,6 +32,16 @@ const BUFFERS: [&str; 8] = [
 /// Words in the names of what sees or hears, and of what makes tokens of that.
 const OTHER_PARTS: [&str; 8] =
     ["vision", "visual", "image", "audio", "speech", "multi_modal", "mm_", "embed_tokens_extend"];
+/// The bytes that these begin with: few of a name need a second look.
+const BEGINS_OTHER_PART: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut at = 0;
+    while at < OTHER_PARTS.len() {
+        begins[OTHER_PARTS[at].as_bytes()[0] as usize] = true;
+        at += 1;
+    }
+    begins
+};
 /// Modules of a layer, and what published files call them that were written by other code. The rest of
 /// a name stays.
 const ALIASES: &[(&str, &str)] = &[
@@ -97,12 +107,12 @@ impl Key {
 
     /// Whether it belongs to what sees or hears.
     pub fn is_other_part(&self) -> bool {
-        self.layer.is_none() && OTHER_PARTS.iter().any(|word| self.module.contains(word))
+        self.layer.is_none() && has_other_part(&self.module)
     }
 
     /// The module of a tensor; `None` for a buffer.
     pub fn of(name: &str) -> Option<(Self, Role)> {
-        let mut parts: Vec<&str> = name.split('.').collect();
+        let mut parts = parts(name);
         let buffer = parts.iter().any(|part| BUFFERS.contains(part));
         // GPT-2 keeps its mask as `attn.bias`, which is no bias of a projection.
         if buffer || matches!(parts[..], [.., "attn" | "attention", "bias"]) {
@@ -128,7 +138,7 @@ impl Key {
             Some(at) => &name[..parts[..at].iter().map(|part| part.len() + 1).sum()],
             None => name,
         };
-        let of_other_part = OTHER_PARTS.iter().any(|word| before_layer.contains(word));
+        let of_other_part = has_other_part(before_layer);
         // The numbers of an activation: two are parameters, two are not.
         if let Some(at) = parts.iter().position(|part| *part == "act_fn") {
             if parts[at + 1..].iter().any(|part| ["beta", "eps"].contains(part)) {
@@ -150,9 +160,33 @@ impl Key {
                 }
                 Some((Self { layer: Some(index), module: module.join(".") }, role))
             }
-            None => Some((Self::new(None, &parts.join(".")), role)),
+            None => Some((Self::new(None, parts.last().unwrap_or(&"")), role)),
         }
     }
+}
+
+/// What lies between the dots of a name. A header may have thousands of names of hundreds of dots, for which
+/// `str::split` takes five times as long.
+fn parts(name: &str) -> Vec<&str> {
+    let mut parts = Vec::with_capacity(16);
+    let mut from = 0;
+    for (at, byte) in name.bytes().enumerate() {
+        if byte == b'.' {
+            parts.push(&name[from..at]);
+            from = at + 1;
+        }
+    }
+    parts.push(&name[from..]);
+    parts
+}
+
+/// Whether a name has a word of what sees or hears, in one walk over it.
+fn has_other_part(name: &str) -> bool {
+    let name = name.as_bytes();
+    name.iter().enumerate().any(|(at, byte)| {
+        BEGINS_OTHER_PART[usize::from(*byte)]
+            && OTHER_PARTS.iter().any(|word| name[at..].starts_with(word.as_bytes()))
+    })
 }
 
 impl fmt::Display for Key {
@@ -167,6 +201,26 @@ impl fmt::Display for Key {
 #[cfg(test)]
 mod tests {
     use super::{Key, Role};
+
+    #[test]
+    fn names_of_hostile_headers_lead_to_modules() {
+        let (dots, letters, below) = (".".repeat(1000), "v".repeat(1000), ["c"; 400].join("."));
+        let of = |name: &str| Key::of(name).map(|(key, _)| key);
+        let outside = |module: &str| Some(Key { layer: None, module: module.to_owned() });
+        assert_eq!(of(&format!("{dots}0")), outside("0"));
+        assert_eq!(of(&format!("{below}.weight")), outside("c"));
+        assert_eq!(of(&letters), outside(&letters));
+        assert_eq!(of("weight"), outside(""));
+        let inside = Some(Key { layer: Some(7), module: below.clone() });
+        assert_eq!(of(&format!("{dots}layers.7.{below}")), inside);
+        // Begun over and over, and there once.
+        for name in [format!("{letters}ision.0"), format!("x{dots}mm_multi_moda")] {
+            let key = of(&name).expect("a module");
+            assert!(key.is_other_part(), "{name}");
+            assert_eq!(key.module(), name);
+        }
+        assert!(!of(&format!("{letters}_multi_moda")).expect("a module").is_other_part());
+    }
 
     #[test]
     fn names_lead_to_modules() {

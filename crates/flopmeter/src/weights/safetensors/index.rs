@@ -5,7 +5,7 @@ use crate::weights::{MOST_TENSORS, Tensor, at_tensor};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 /// The most files of a model.
@@ -111,13 +111,13 @@ struct WeightMap<'t>(BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>);
 
 impl<'de: 't, 't> Deserialize<'de> for WeightMap<'t> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        from.deserialize_map(Entries(BTreeMap::new()))
+        from.deserialize_map(Entries)
     }
 }
 
-struct Entries<'t>(BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>);
+struct Entries;
 
-impl<'de> Visitor<'de> for Entries<'de> {
+impl<'de> Visitor<'de> for Entries {
     type Value = WeightMap<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,7 +128,9 @@ impl<'de> Visitor<'de> for Entries<'de> {
         self,
         mut map: A,
     ) -> std::result::Result<Self::Value, A::Error> {
-        let (mut files, mut tensors) = (self.0, 0);
+        // Looked up for each tensor, and put in order once.
+        let mut files: HashMap<Cow<'de, str>, Vec<Cow<'de, str>>> = HashMap::new();
+        let mut tensors = 0;
         while let Some(name) = map.next_key_seed(Text)? {
             let file = map.next_value_seed(Text)?;
             tensors += 1;
@@ -143,7 +145,7 @@ impl<'de> Visitor<'de> for Entries<'de> {
                 return Err(A::Error::custom(format_args!("names more than {MOST_FILES} files")));
             }
         }
-        Ok(WeightMap(files))
+        Ok(WeightMap(files.into_iter().collect()))
     }
 }
 

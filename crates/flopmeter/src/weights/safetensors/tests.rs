@@ -111,6 +111,21 @@ fn lengths_that_no_header_has() {
 }
 
 #[test]
+fn an_index_of_the_most_files_is_in_their_order_and_one_of_more_is_refused() {
+    // Each file comes up again after all others have.
+    let parse = |files: usize| {
+        let map: Vec<String> =
+            (0..2 * files).map(|at| format!(r#""{at}": "{:04}""#, at % files)).collect();
+        let text = format!(r#"{{"weight_map": {{{}}}}}"#, map.join(","));
+        let index = Index::parse(&text).map_err(|error| error.to_string())?;
+        let names: Vec<String> = index.tensors("0007").map(str::to_owned).collect();
+        Ok((names, index.files().is_sorted(), index.files().count()))
+    };
+    assert_eq!(parse(1024), Ok((vec!["7".to_owned(), "1031".to_owned()], true, 1024)));
+    assert!(parse(1025).is_err_and(|error: String| error.contains("names more than 1024 files")));
+}
+
+#[test]
 fn an_index_and_its_files_agree() {
     let index =
         Index::parse(r#"{"metadata": {"total_size": 4}, "weight_map": {"a": "1", "b": "2"}}"#);
