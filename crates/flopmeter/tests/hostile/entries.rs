@@ -27,6 +27,7 @@ pub const ALL: &[(&str, Entry)] = &[
     ("gguf", gguf),
     ("index", index),
     ("ollama", ollama),
+    ("request", request),
     ("safetensors", safetensors),
 ];
 
@@ -126,6 +127,72 @@ pub fn ollama(bytes: &[u8]) -> bool {
     }
 }
 
+/// What is asked of a model: a line of figures, a `preprocessor_config.json` on one line, and a config.json.
+///
+/// Of the figures `640x480` is an image, `2.5s` a clip, and the others are, in this order: tokens of the prompt,
+/// cached, generated, requests, tokens of the decoder, and the documents of a step's row.
+pub fn request(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).ok();
+    let Some((figures, files)) = text.and_then(|text| text.split_once('\n')) else { return false };
+    let Some((preprocessor, config)) = files.split_once('\n') else { return false };
+    let model = Config::parse(preprocessor).and_then(|preprocessor| {
+        Model::from_config(&Config::parse(config)?.with_preprocessor(preprocessor))
+    });
+    match model.and_then(|model| figured(figures, &model)) {
+        Ok(answers) => answers > 0,
+        Err(error) => refused(&error),
+    }
+}
+
+/// Answers to a line of figures.
+fn figured(figures: &str, model: &Model) -> Result<usize, Error> {
+    let (mut images, mut audio, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for figure in figures.split_whitespace() {
+        let size = figure.split_once('x').and_then(|(width, height)| {
+            Some((width.parse::<u64>().ok()?, height.parse::<u64>().ok()?))
+        });
+        let seconds = figure.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok());
+        match (size, seconds, figure.parse::<u64>()) {
+            (Some((width, height)), _, _) => images.push(Image::new(width, height)?),
+            (_, Some(seconds), _) => audio.push(Clip::new(seconds)?),
+            (_, _, Ok(number)) => numbers.push(number),
+            _ => {}
+        }
+    }
+    let [prompt, cached, generate, count, decoder, ref documents @ ..] = numbers[..] else {
+        return Ok(0);
+    };
+    let mut answers = 0;
+    let mut check = |result: Result<(), Error>| match result {
+        Ok(()) => answers += 1,
+        Err(error) => is_readable(&error),
+    };
+    let batch = vec![Sequence { prompt, cached, generate, count }];
+    let workload = Workload::batch(batch)?.with_images(images)?.with_audio(audio)?;
+    let workload = if decoder > 0 { workload.with_decoder_prompt(decoder) } else { workload };
+    ask_request(model, &workload, &mut check);
+    if let Ok(uncached) = workload.without_kv_cache() {
+        ask_request(model, &uncached, &mut check);
+    }
+    if !documents.is_empty() {
+        let kinds =
+            [Recompute::Nothing, Recompute::Selective, Recompute::Full, Recompute::Layers(cached)];
+        for recompute in kinds {
+            let step = Step::packed(documents, count)?
+                .recomputing(recompute)
+                .freezing(Frozen::Below(cached))
+                .with_reference_forwards(generate)
+                .with_target(decoder);
+            for convention in Convention::ALL {
+                check(ask_step(model, &step, convention));
+            }
+            let rollout = step.predicting_further().with_rollout(prompt, generate);
+            check(rollout.and_then(|step| ask_step(model, &step, &Convention::MODEL)));
+        }
+    }
+    Ok(answers)
+}
+
 /// A safetensors file, its tensors held against a small model.
 pub fn safetensors(bytes: &[u8]) -> bool {
     match safetensors_tensors(bytes).and_then(Weights::new) {
@@ -176,8 +243,6 @@ fn refused(error: &Error) -> bool {
 
 /// Everything that can be asked of a model; the number of answers, or an error that is fit to read.
 pub fn ask(model: &Model) -> usize {
-    let rates = (FlopsPerSecond(1e12), Some(BytesPerSecond(1e10)));
-    let hardware = Hardware::new(rates.0, rates.1, 2).expect("hardware");
     let mut answers = 0;
     // No image for those that see none and no clip for those that hear nothing; and towers refuse images that are too
     // thin, and clips of no frame.
@@ -196,26 +261,41 @@ pub fn ask(model: &Model) -> usize {
         ),
     };
     for workload in workloads().into_iter().chain(with_images()).chain(with_audio()) {
-        for convention in Convention::of_requests() {
-            check(model.flops(&workload, convention).map(|flops| {
-                let parts = flops.prefill.total().zip(flops.decode.total());
-                assert_eq!(parts.map(|(prefill, decode)| prefill + decode), Some(flops.total));
-                assert_eq!(flops.components().total(), Some(flops.total));
-            }));
-            check(model.explain(&workload, convention).map(drop));
-        }
-        check(model.bytes(&workload).map(drop));
-        check(model.explain_bytes(&workload).map(drop));
-        for phase in Phase::ALL {
-            check(model.ideal(&workload, phase, &hardware).map(|ideal| {
-                let ideal = ideal.expect("the bandwidth is known");
-                assert!(ideal.seconds.is_finite() && ideal.seconds >= ideal.compute_seconds);
-                assert_eq!(ideal.seconds == 0.0, ideal.bound().is_none());
-                assert!(matches!(ideal.bound(), None | Some(Bound::Compute | Bound::Memory)));
-            }));
-        }
+        ask_request(model, &workload, &mut check);
     }
     answers + ask_of_steps(model)
+}
+
+/// Everything that can be asked of a request.
+fn ask_request(model: &Model, workload: &Workload, check: &mut impl FnMut(Result<(), Error>)) {
+    let rates = (FlopsPerSecond(1e12), Some(BytesPerSecond(1e10)));
+    let hardware = Hardware::new(rates.0, rates.1, 2).expect("hardware");
+    for convention in Convention::of_requests() {
+        check(model.flops(workload, convention).map(|flops| {
+            let parts = flops.prefill.total().zip(flops.decode.total());
+            assert_eq!(parts.map(|(prefill, decode)| prefill + decode), Some(flops.total));
+            assert_eq!(flops.components().total(), Some(flops.total));
+        }));
+        check(model.explain(workload, convention).map(drop));
+    }
+    check(model.bytes(workload).map(drop));
+    check(model.explain_bytes(workload).map(drop));
+    for phase in Phase::ALL {
+        check(model.ideal(workload, phase, &hardware).map(|ideal| {
+            let ideal = ideal.expect("the bandwidth is known");
+            assert!(ideal.seconds.is_finite() && ideal.seconds >= ideal.compute_seconds);
+            assert_eq!(ideal.seconds == 0.0, ideal.bound().is_none());
+            assert!(matches!(ideal.bound(), None | Some(Bound::Compute | Bound::Memory)));
+        }));
+    }
+}
+
+/// One step in one convention.
+fn ask_step(model: &Model, step: &Step, convention: &Convention) -> Result<(), Error> {
+    let flops = model.training(step, convention)?.flops(step)?;
+    assert_eq!(flops.components().total(), Some(flops.total));
+    assert!(flops.executed >= flops.total);
+    Ok(())
 }
 
 /// Steps of every kind, in every convention; one that does not apply is refused.
@@ -235,12 +315,8 @@ fn ask_of_steps(model: &Model) -> usize {
         .iter()
         .flat_map(|step| Convention::ALL.iter().map(move |convention| (step, convention)))
     {
-        match model.training(step, convention).and_then(|training| training.flops(step)) {
-            Ok(flops) => {
-                assert_eq!(flops.components().total(), Some(flops.total));
-                assert!(flops.executed >= flops.total);
-                answers += 1;
-            }
+        match ask_step(model, step, convention) {
+            Ok(()) => answers += 1,
             Err(error) => assert!(
                 matches!(
                     error.kind(),
