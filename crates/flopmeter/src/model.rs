@@ -8,7 +8,7 @@ pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
 pub use group::Group;
 pub(crate) use group::layer_names;
-use group::{add_layer, name_layers, ops, with_ops};
+use group::{add_layers, name_layers, ops, with_ops, with_ops_of_alike};
 pub use parameters::Parameters;
 
 use crate::audio::Extractor;
@@ -279,10 +279,14 @@ impl Model {
 
     /// The same model with other ops in each layer and in what stands outside, which `other` makes of those there.
     pub(crate) fn with_ops(
-        mut self,
+        self,
         mut other: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
     ) -> Result<Self> {
         let groups = with_ops(&self.groups, &mut other)?;
+        self.with_groups(groups)
+    }
+
+    fn with_groups(mut self, groups: Vec<Group>) -> Result<Self> {
         let all = self.stacks.iter().flat_map(Stack::groups).chain(&groups);
         self.parameters = Parameters::of(all).ok_or_else(too_large)?;
         if self.perceives() {
@@ -295,11 +299,20 @@ impl Model {
         Ok(self)
     }
 
-    /// A part of the model: of its ops, stacks' included, what `keep` makes of them. A layer has a number.
-    pub(crate) fn part(&self, keep: impl Fn(Option<u64>, &Op) -> Option<Op>) -> Result<Self> {
-        let mut kept =
-            |layer, ops: &[Op]| Ok(ops.iter().filter_map(|op| keep(layer, op)).collect());
-        self.with_stacks(&mut kept)?.with_ops(kept)
+    /// A part of the model: of its ops, stacks' included, what `keep` makes of them. A layer has a number, and what is
+    /// made of equal layers changes only at those of `bounds`.
+    pub(crate) fn part(
+        &self,
+        bounds: &[u64],
+        keep: impl Fn(Option<u64>, &Op) -> Option<Op>,
+    ) -> Result<Self> {
+        let alike = |one, next| !bounds.iter().any(|bound| one < *bound && *bound <= next);
+        let kept = |groups: &[Group]| {
+            with_ops_of_alike(groups, alike, &mut |layer, ops| {
+                Ok(ops.iter().filter_map(|op| keep(layer, op)).collect())
+            })
+        };
+        self.with_stack_groups(kept)?.with_groups(kept(&self.groups)?)
     }
 
     /// The same model with other ops in its stacks.
@@ -307,10 +320,16 @@ impl Model {
         &self,
         mut other: impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
     ) -> Result<Self> {
+        self.with_stack_groups(|groups| with_ops(groups, &mut other))
+    }
+
+    fn with_stack_groups(
+        &self,
+        mut groups: impl FnMut(&[Group]) -> Result<Vec<Group>>,
+    ) -> Result<Self> {
         let mut with = self.clone();
         for stack in &mut with.stacks {
-            *stack =
-                stack.with_groups(with_ops(stack.groups(), &mut other)?).ok_or_else(too_large)?;
+            *stack = stack.with_groups(groups(stack.groups())?).ok_or_else(too_large)?;
         }
         Ok(with)
     }

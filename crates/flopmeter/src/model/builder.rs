@@ -1,6 +1,6 @@
 //! What puts a model together and assigns to each weight how it is stored.
 
-use super::{Group, Model, Parameters, add_layer, name_layers, ops, too_large};
+use super::{Group, Model, Parameters, add_layers, name_layers, ops, too_large};
 use crate::audio::Extractor;
 use crate::component::Component;
 use crate::config::Config;
@@ -161,7 +161,7 @@ impl<'c> Builder<'c> {
         for index in 0..count {
             let mut ops = layer(index)?;
             ops.iter_mut().for_each(|op| self.store(op, Some(index)));
-            add_layer(&mut self.groups, from, index, ops);
+            add_layers(&mut self.groups, from, &[index], ops);
         }
         name_layers(&mut self.groups[from..]);
         Ok(())
@@ -188,7 +188,7 @@ impl<'c> Builder<'c> {
     pub(crate) fn layer(&mut self, index: u64, mut ops: Vec<Op>) {
         ops.iter_mut().for_each(|op| self.store(op, Some(index)));
         let from = self.groups.len();
-        add_layer(&mut self.groups, from, index, ops);
+        add_layers(&mut self.groups, from, &[index], ops);
         name_layers(&mut self.groups[from..]);
     }
 

@@ -28,28 +28,41 @@ pub(super) fn with_ops(
     groups: &[Group],
     other: &mut impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
 ) -> Result<Vec<Group>> {
+    with_ops_of_alike(groups, |_, _| false, other)
+}
+
+/// The same where `other` makes the same of equal layers that are `alike`, each and the next of its group: it is asked
+/// of the first of them only, so that what this costs does not grow with layers.
+pub(super) fn with_ops_of_alike(
+    groups: &[Group],
+    alike: impl Fn(u64, u64) -> bool,
+    other: &mut impl FnMut(Option<u64>, &[Op]) -> Result<Vec<Op>>,
+) -> Result<Vec<Group>> {
     let mut with: Vec<Group> = Vec::new();
     for group in groups {
         if group.layers.is_empty() {
             with.push(Group { ops: other(None, &group.ops)?, ..group.clone() });
         }
         let from = with.len();
-        for index in &group.layers {
-            add_layer(&mut with, from, *index, other(Some(*index), &group.ops)?);
+        for layers in group.layers.chunk_by(|one, next| alike(*one, *next)) {
+            add_layers(&mut with, from, layers, other(layers.first().copied(), &group.ops)?);
         }
     }
     name_layers(&mut with);
     Ok(with)
 }
 
-/// Adds a layer to the groups from `from` on; equal ones are kept once.
-pub(super) fn add_layer(groups: &mut Vec<Group>, from: usize, index: u64, ops: Vec<Op>) {
+/// Adds layers of the same ops to the groups from `from` on; equal ones are kept once.
+pub(super) fn add_layers(groups: &mut Vec<Group>, from: usize, layers: &[u64], ops: Vec<Op>) {
+    let repeat = layers.len() as u64;
     match groups[from..].iter_mut().find(|group| group.ops == ops) {
         Some(group) => {
-            group.repeat += 1;
-            group.layers.push(index);
+            group.repeat += repeat;
+            group.layers.extend(layers);
         }
-        None => groups.push(Group { name: String::new(), repeat: 1, layers: vec![index], ops }),
+        None => {
+            groups.push(Group { name: String::new(), repeat, layers: layers.to_vec(), ops });
+        }
     }
 }
 

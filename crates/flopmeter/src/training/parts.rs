@@ -51,33 +51,43 @@ impl Parts {
                 layer > lowest || (layer == lowest && !first.contains(op.module()))
             }),
         };
+        let lowest = match step.frozen() {
+            Frozen::Below(lowest) => lowest,
+            Frozen::Nothing | Frozen::Base => 0,
+        };
+        let recomputed_below = match step.recompute() {
+            Recompute::Layers(count) => count,
+            _ => 0,
+        };
+        let bounds = [lowest, lowest.saturating_add(1), recomputed_below];
+        let part = |keep: &dyn Fn(Option<u64>, &Op) -> Option<Op>| model.part(&bounds, keep);
         let when = |condition: bool, op: &Op| condition.then(|| op.clone());
         let recomputed = match step.recompute() {
             Recompute::Nothing | Recompute::Selective => None,
-            Recompute::Full => Some(model.part(|layer, op| when(layer.is_some(), op))?),
+            Recompute::Full => Some(part(&|layer, op| when(layer.is_some(), op))?),
             Recompute::Layers(count) => {
-                Some(model.part(|layer, op| when(layer.is_some_and(|layer| layer < count), op))?)
+                Some(part(&|layer, op| when(layer.is_some_and(|layer| layer < count), op))?)
             }
         };
-        let both = model.part(|layer, op| when(!has_weights(op) && passes_on(layer, op), op))?;
+        let both = part(&|layer, op| when(!has_weights(op) && passes_on(layer, op), op))?;
         Ok(Self {
-            inputs: model.part(|layer, op| {
+            inputs: part(&|layer, op| {
                 let op = when(has_weights(op) && passes_on(layer, op), op)?;
                 Some(if by_reference { without_nothing_before(op) } else { op })
             })?,
             recurrences: if by_reference { both.sums.recurrences.clone() } else { Vec::new() },
-            both: if by_reference { both.part(|_, op| when(!recurs(op), op))? } else { both },
-            weights: model.part(|layer, op| {
+            both: if by_reference { both.part(&[], |_, op| when(!recurs(op), op))? } else { both },
+            weights: part(&|layer, op| {
                 let op = when(has_weights(op) && learns(layer, op), op)?;
                 Some(if by_reference { with_groups_as_one(op) } else { op })
             })?,
             recomputed,
             attention: match step.recompute() {
-                Recompute::Selective => Some(model.part(|_, op| when(attends(op), op))?),
+                Recompute::Selective => Some(part(&|_, op| when(attends(op), op))?),
                 _ => None,
             },
             scores: match step.recomputes_scores() {
-                true => Some(model.part(|_, op| when(attends(op), op).map(without_values))?),
+                true => Some(part(&|_, op| when(attends(op), op).map(without_values))?),
                 false => None,
             },
         })
