@@ -17,12 +17,13 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Architecture`] for a file that states no architecture, [`ErrorKind::Config`] for a size
+    /// [`ErrorKind::Architecture`] for a file that states no architecture, or an encoder's, [`ErrorKind::Config`] for a size
     /// that is missing or a list, [`ErrorKind::Weights`] for a table of tokens that is missing.
     pub fn config(&self, tensors: Vec<Tensor>) -> Result<Config> {
         let name = self.text("general.architecture").ok_or_else(|| {
             Error::new(ErrorKind::Architecture, "key `general.architecture`", "is missing")
         })?;
+        self.decodes(name)?;
         let file = File::new(self, name, &tensors)?;
         let stated = |key: &str| matches!(file.number(key), Ok(Some(number)) if number > 0);
         let row = architectures::find(name, |with| file.has(with) || stated(with));
@@ -51,6 +52,18 @@ impl Header {
         let weights = Weights::named(tensors, names)?;
         let config = Config::from_value(config.into())?.with_weights(Arc::new(weights));
         Ok(if row.is_some() { config } else { config.by_shapes() })
+    }
+
+    /// Refuses encoders. Their files say that attention is not causal, but for T5's, whose layers go by names of
+    /// their own.
+    fn decodes(&self, name: &str) -> Result<()> {
+        let encodes = self.keys.get(&format!("{name}.attention.causal")) == Some(&Value::Number(0));
+        if !encodes && !["t5", "t5encoder"].contains(&name) {
+            return Ok(());
+        }
+        let fact = format!("is \"{}\", here an encoder, which is not read from GGUF", shown(name));
+        Err(Error::new(ErrorKind::Architecture, "key `general.architecture`", fact)
+            .hint("give the config.json that the file was made from, or the model's id on the Hub"))
     }
 
     /// A size, also where it is a list of equal ones, one a layer that has any.

@@ -295,6 +295,13 @@ fn what_the_metadata_lacks() {
     };
     let named = |name| File::default().text("general.architecture", name);
     assert_eq!(config(File::default()), "key `general.architecture`: is missing");
+    // Written by every converter of BERT's kin, whose tokens see what follows them.
+    let bert = named("bert").key("bert.attention.causal", 7, [0]);
+    let refused =
+        "key `general.architecture`: is \"bert\", here an encoder, which is not read from GGUF";
+    assert!(config(bert).starts_with(refused));
+    assert!(config(named("t5")).contains("here an encoder"));
+    assert!(config(named("bert").key("bert.attention.causal", 7, [1])).contains("token_embd"));
     assert!(config(named("llama")).starts_with("tensor `token_embd.weight`: is missing"));
 }
 
