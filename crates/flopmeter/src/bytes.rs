@@ -2,14 +2,20 @@
 //!
 //! Bytes do not depend on a convention. Activations are left out.
 
+mod cache;
+mod stretch;
+
+pub(crate) use cache::{CacheUse, cache_positions, source_positions, states};
+pub(crate) use stretch::Stretch;
+
 use crate::convention::Rule;
 use crate::error::Result;
-use crate::exact::{divide, times};
+use crate::exact::times;
 use crate::model::{Model, too_large};
 use crate::op::Experts;
 use crate::passes::{Mask, Passes};
 use crate::stack::Stack;
-use crate::workload::{Phase, Run, Sequence, Workload};
+use crate::workload::{Phase, Run, Workload};
 
 /// Bytes of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,51 +62,6 @@ impl Bytes {
     /// Whether they fit the memory of some equal devices, activations left out.
     pub fn fit_in(&self, memory_bytes: u128, devices: u64) -> bool {
         self.held() <= memory_bytes.saturating_mul(devices.into())
-    }
-}
-
-/// Passes that the same sequences run together: `from..to` of a phase's passes, counted from its first.
-///
-/// Sequences leave a batch when they have generated their last token, so a decode phase is one stretch
-/// for each different length of answer.
-#[derive(Debug, Clone)]
-pub(crate) struct Stretch {
-    pub phase: Phase,
-    pub from: u64,
-    pub to: u64,
-}
-
-impl Stretch {
-    /// The stretches of a phase, in order.
-    pub fn of(workload: &Workload, phase: Phase) -> Vec<Self> {
-        let mut ends: Vec<u64> = workload
-            .sequences()
-            .iter()
-            .map(|sequence| workload.passes(sequence, phase).count())
-            .filter(|count| *count > 0)
-            .collect();
-        ends.sort_unstable();
-        ends.dedup();
-        let mut from = 0;
-        let stretch = |to| Self { phase, from: std::mem::replace(&mut from, to), to };
-        ends.into_iter().map(stretch).collect()
-    }
-
-    /// The sequences that take part, with their passes within the stretch.
-    pub fn members<'w>(&self, workload: &'w Workload) -> impl Iterator<Item = (&'w Sequence, Run)> {
-        let (phase, from, to) = (self.phase, self.from, self.to);
-        workload.with_sources().filter_map(move |(sequence, source)| {
-            let run = workload.run(sequence, source, phase);
-            (run.passes.count() >= to).then(|| {
-                let (passes, sampled) = (run.passes.slice(from, to), run.sampled.min(to - from));
-                (sequence, Run { passes, sampled, ..run })
-            })
-        })
-    }
-
-    /// Passes `from..to`, counted as this stretch's are.
-    pub fn part(&self, from: u64, to: u64) -> Self {
-        Self { phase: self.phase, from, to }
     }
 }
 
@@ -325,78 +286,6 @@ pub(crate) enum Times {
     Exact(u128),
     /// An expected number of distinct experts.
     Expected(f64),
-}
-
-/// What the cache is used for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum CacheUse {
-    /// Kept at its largest.
-    Held,
-    /// Read by a phase.
-    Read(Phase),
-    /// Written by a phase.
-    Written(Phase),
-}
-
-/// Positions of the cache that a use takes in layers of a mask, over all sequences.
-pub(crate) fn cache_positions(workload: &Workload, purpose: CacheUse, mask: Mask) -> Option<u128> {
-    if !workload.kv_cache() {
-        return Some(0);
-    }
-    workload.sequences().iter().try_fold(0_u128, |sum, sequence| {
-        let positions = match purpose {
-            CacheUse::Held => {
-                // The last token is sampled and never fed back.
-                let last = sequence.generate.saturating_sub(1);
-                kept(mask, u128::from(sequence.prompt) + u128::from(last))
-            }
-            CacheUse::Read(phase) => workload.passes(sequence, phase).visible(mask)?,
-            CacheUse::Written(phase) => workload.passes(sequence, phase).written(mask)?,
-        };
-        sum.checked_add(times(positions, sequence.count.into())?)
-    })
-}
-
-/// States that a use takes, over all sequences: each pass of each reads and writes its own once.
-pub(crate) fn states(workload: &Workload, purpose: CacheUse) -> Option<u128> {
-    if !workload.kv_cache() {
-        return Some(0);
-    }
-    workload.sequences().iter().try_fold(0_u128, |sum, sequence| {
-        let states = match purpose {
-            CacheUse::Held => u64::from(sequence.prompt > 0 || sequence.generate > 1),
-            CacheUse::Read(phase) | CacheUse::Written(phase) => {
-                workload.passes(sequence, phase).count()
-            }
-        };
-        sum.checked_add(times(states.into(), sequence.count.into())?)
-    })
-}
-
-/// Positions of sources that a use takes, over all sequences: written once, and read by every pass.
-pub(crate) fn source_positions(workload: &Workload, purpose: CacheUse) -> Option<u128> {
-    if !workload.kv_cache() {
-        return Some(0);
-    }
-    workload.with_sources().try_fold(0_u128, |sum, (sequence, source)| {
-        let times_used = match purpose {
-            CacheUse::Held => 1,
-            CacheUse::Read(phase) => workload.passes(sequence, phase).count(),
-            CacheUse::Written(phase) => workload.passes(sequence, phase).sources(),
-        };
-        let positions = times(source.into(), times_used.into())?;
-        sum.checked_add(times(positions, sequence.count.into())?)
-    })
-}
-
-/// Positions that a layer has to keep of a sequence.
-fn kept(mask: Mask, tokens: u128) -> u128 {
-    match mask {
-        Mask::Causal | Mask::Selected { .. } | Mask::Blocks { .. } => tokens,
-        Mask::Compressed { every, .. } => divide(tokens, every).0,
-        Mask::Full | Mask::Around { .. } => 0,
-        Mask::Sliding { window: size } | Mask::Chunked { chunk: size } => tokens.min(size.into()),
-    }
 }
 
 /// Expected number of distinct experts that `passes` read, summed over them: pass j has
