@@ -3,6 +3,8 @@
 // The reference's test reads this file from another place.
 #[path = "args/adapter.rs"]
 mod adapter;
+#[path = "args/compare.rs"]
+mod compare;
 #[path = "args/draft.rs"]
 mod draft;
 #[path = "args/parallel.rs"]
@@ -18,6 +20,7 @@ pub use adapter::AdapterArgs;
 use anstyle::{AnsiColor, Style};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+pub use compare::CompareArgs;
 use draft::DraftArgs;
 use flopmeter::audio::Clip;
 use flopmeter::image::Image;
@@ -84,6 +87,9 @@ pub enum Command {
         after_help = "Examples:\n  flopmeter conventions\n  flopmeter conventions --format json"
     )]
     Conventions(ConventionsArgs),
+    /// Why two conventions give different figures, term by term
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Known devices, or the one that a name means
     #[command(after_help = DEVICES_EXAMPLES)]
     Devices(DevicesArgs),
@@ -126,6 +132,10 @@ const SWEEP_EXAMPLES: &str = "Examples:
   flopmeter sweep llama3:8b -p 512 -g 256 -b 1..999 --device L4 --format csv
   flopmeter sweep llama3:8b -p 512 -b 1..99 --device L4 --best mfu --limit ttft=1s
   flopmeter sweep llama3:8b -s 4096 --recompute none,full -b 1..9+2 --device L4";
+const COMPARE_EXAMPLES: &str = "Examples:
+  flopmeter compare megatron torchtitan meta-llama/Llama-3.1-8B --sequence 8192
+  flopmeter compare model chinchilla mixtral-8x7b --packed 812,4096,3284
+  flopmeter compare model vllm llama3:8b --prompt 8192 --generate 256";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models
   flopmeter models qwen3:8b
@@ -288,15 +298,15 @@ pub struct WorkArgs {
     /// Compute all anew for each token
     #[arg(long, help_heading = "Workload")]
     pub no_kv_cache: bool,
-    /// What counts as a FLOP: model, torch, 2pt
+    /// What counts as a FLOP: model, torch, 2pt, …, or all
     ///
     /// `model`: what the work needs. `torch`: what PyTorch's counter counts. `2pt`: two for each
-    /// parameter and token. `flopmeter conventions` lists them all.
+    /// parameter and token. `flopmeter conventions` lists them all; `all` prints them side by side.
     #[arg(
         long,
         value_name = "NAME",
         default_value = Convention::MODEL.id,
-        value_parser = convention_names(),
+        value_parser = convention_names_and_all(),
         help_heading = "Counting",
         hide_possible_values = true
     )]
@@ -427,6 +437,12 @@ fn clip(text: &str) -> std::result::Result<Clip, String> {
 #[allow(clippy::needless_pass_by_value)] // As `map_err` gives it.
 fn fact_and_hints(error: flopmeter::Error) -> String {
     format!("{}; {}", error.fact(), error.hints().join("; "))
+}
+
+fn convention_names_and_all() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        Convention::ALL.iter().map(|convention| convention.id).chain(std::iter::once("all")),
+    )
 }
 
 fn convention_names() -> PossibleValuesParser {

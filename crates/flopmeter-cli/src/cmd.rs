@@ -1,11 +1,13 @@
 //! The commands, one file each: arguments in, text out.
 
+pub mod compare;
 pub mod completions;
 pub mod conventions;
 pub mod devices;
 pub mod estimate;
 pub mod explain;
 pub mod models;
+pub mod side_by_side;
 pub mod sweep;
 pub mod train;
 pub mod utilization;

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
         Command::Conventions(args) => cmd::conventions::run(args),
+        Command::Compare(args) => cmd::compare::run(args),
         Command::Devices(args) => cmd::devices::run(args),
         Command::Completions(args) => cmd::completions::run(args),
     };

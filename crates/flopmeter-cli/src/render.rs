@@ -85,8 +85,8 @@ pub fn document(document: &Document, value: &impl Serialize, format: Format) -> 
     }
 }
 
-pub use summary::{percent, si};
-pub use training::of as training;
+pub use summary::{grouped, percent, si, workload};
+pub use training::{of as training, step};
 
 /// Renders an estimate or a utilisation.
 pub fn report(report: &Report, format: Format) -> Result<String> {

@@ -2,6 +2,7 @@
 
 use crate::adapter::Adapter;
 use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
+use crate::cmd::side_by_side::{self, SideBySide};
 use crate::draft::Draft;
 use crate::ranks::{self, Ranks};
 use crate::report::{
@@ -13,9 +14,10 @@ use crate::visible::shortened;
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Bytes, Component, Convention, Dtype, Flops, Hardware, Ideal, Model, Parallelism, Phase, Result,
-    Sequence, SpeculativeFlops, Utilization, Workload,
+    Bytes, Component, Convention, Dtype, Error, ErrorKind, Flops, Hardware, Ideal, Model,
+    Parallelism, Phase, Result, Sequence, SpeculativeFlops, Utilization, Workload,
 };
+use serde::Serialize;
 use std::fmt::Write;
 
 /// A request as it was understood, before anything is counted.
@@ -90,7 +92,11 @@ impl Request {
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
-        let convention = work.convention.parse()?;
+        // All of them are counted one by one.
+        let convention = match work.convention.as_str() {
+            side_by_side::ALL => Convention::MODEL,
+            name => name.parse()?,
+        };
         let ranks = match plan {
             Some(plan) => Some(Ranks::of(&source.model, &plan, draft.is_some())?),
             None => None,
@@ -171,6 +177,39 @@ impl Request {
             parallelism,
             ranks,
             notes,
+        })
+    }
+}
+
+/// What was counted by several conventions.
+#[derive(Debug, Serialize)]
+pub struct OfRequest {
+    pub workload: WorkloadReport,
+}
+
+impl Request {
+    /// Counts it by every convention; with a time, each one's MFU.
+    pub fn side_by_side(self, seconds: Option<f64>) -> Result<SideBySide<OfRequest>> {
+        let model = &self.source.model;
+        if self.draft.is_some() || self.ranks.is_some() {
+            let fact = "is every convention, and drafts and ranks are counted by one";
+            return Err(Error::new(ErrorKind::Convention, "`all`", fact));
+        }
+        let bytes = model.bytes(&self.workload)?;
+        let timed = self.hardware.as_ref().zip(seconds);
+        let conventions = side_by_side::rows(Convention::of_requests(), |convention| {
+            let flops = model.flops(&self.workload, convention)?;
+            let measured = timed
+                .map(|(machine, time)| Utilization::new(&flops, &bytes, &machine.hardware, time));
+            Ok((flops.total, measured.transpose()?.map(|measured| measured.mfu)))
+        })?;
+        Ok(SideBySide {
+            model: ModelReport::of(&self.source),
+            adapter: self.adapter,
+            work: OfRequest { workload: WorkloadReport::of(model, &self.workload)? },
+            conventions,
+            device: self.hardware.map(|machine| machine.device_report(None)),
+            notes: self.notes,
         })
     }
 }

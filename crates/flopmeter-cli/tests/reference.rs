@@ -373,8 +373,9 @@ fn conventions() {
         let model = Builtin::find(name).and_then(Builtin::model).expect("a built-in model");
         let mut cells = vec![name.to_owned()];
         for convention in &requests {
-            let flops = model.flops(&Workload::request(1024, 256), convention).expect("a count");
-            cells.push(format!("{:.3}", flops.total as f64 / 1e12));
+            let flops = model.flops(&Workload::request(1024, 256), convention);
+            let total = flops.map(|flops| format!("{:.3}", flops.total as f64 / 1e12));
+            cells.push(total.unwrap_or_else(|_| "does not apply".into()));
         }
         out += &row(cells);
     }
@@ -809,6 +810,19 @@ fn sweep_json(place: &Place) -> String {
     )
 }
 
+/// The sections of `--convention all` and of `compare`.
+fn conventions_json(place: &Place) -> String {
+    let all = place.run("train llama.json -s 10 --convention all --format json").ok();
+    let compared = place.run("compare megatron torchtitan llama.json -s 10 --format json").ok();
+    format!(
+        "\n## --convention all\n\nOf `estimate`, `utilization` and `train`: `conventions`, a list with a row for each that counts \
+         such work, instead of `convention`, `flops`, `bytes` and `utilization`. A row has `id` and either `flops` (model FLOPs), \
+         `of_model` (a fraction of those of `model`) and, with a time, `mfu` (a fraction), or `does_not_apply`, the reason.\n\n\
+         ```json\n{all}```\n\n## compare\n\n`step` or `workload` as above; `terms` sum to `difference`, which is `to.flops` − \
+         `from.flops`, and `share` is a fraction of `from.flops`.\n\n```json\n{compared}```\n"
+    )
+}
+
 #[test]
 fn json() {
     let place = Place::with_llama();
@@ -890,6 +904,7 @@ fn json() {
     );
     out += &train_json(&place);
     out += &sweep_json(&place);
+    out += &conventions_json(&place);
     out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
             without a peak is absent.\n\n";
     let devices = place.run_args(["devices", "NVIDIA H100 80GB HBM3", "--format", "json"]).ok();

@@ -1,10 +1,12 @@
 //! Named rules of counting. Every output names the one it used.
 
+mod applied;
+mod counting;
+mod formula;
 mod published;
 mod shape;
 
-pub(crate) use published::Published;
-pub(crate) use shape::Shape;
+pub(crate) use formula::Formula;
 
 use crate::error::{Error, ErrorKind, Result, shown};
 use std::str::FromStr;
@@ -27,14 +29,23 @@ pub struct Convention {
     pub counts: &'static str,
     /// Where it comes from.
     pub source: &'static str,
+    counted: Counted,
     pub(crate) kind: Kind,
+}
+
+/// What a convention counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Both,
+    Requests,
+    Steps,
 }
 
 /// Whether it walks a model or is a formula over a few of its sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Rule(Rule),
-    Published(Published),
+    Published(Formula),
 }
 
 /// How the products of a model are counted, one by one.
@@ -52,6 +63,7 @@ impl Convention {
         counts: "Every matrix product that the result depends on: visible pairs only, routed experts only, \
                  the head where a token is sampled, latent attention in its cheaper exact form.",
         source: "flopmeter's DESIGN.md",
+        counted: Counted::Both,
         kind: Kind::Rule(Rule::Needed),
     };
 
@@ -62,6 +74,7 @@ impl Convention {
                  attention: whole score matrices, the head on every position, latents expanded anew in \
                  every pass.",
         source: "PyTorch FlopCounterMode over transformers, versions in tests/recorded",
+        counted: Counted::Both,
         kind: Kind::Rule(Rule::ByReference),
     };
 
@@ -71,7 +84,26 @@ impl Convention {
         counts: "2·P·T: P the size that the model's name states (for a bare config its exact total), T the \
                  tokens of prompt and answer; without a KV cache P·T·(T + 1). No attention, no routing.",
         source: "OpenJarvis, telemetry module `flops`",
+        counted: Counted::Both,
         kind: Kind::Rule(Rule::PerParameter),
+    };
+
+    /// What Lightning's throughput counts: PyTorch's counter.
+    const LIGHTNING: Self = Self {
+        id: "lightning",
+        counts: "What PyTorch's counter counts of a forward and backward pass, as `torch`. What is computed again is counted \
+                 as well where it happens: with recomputation its figure is what is executed.",
+        source: "Lightning-AI/pytorch-lightning, lightning/fabric/utilities/throughput.py, measure_flops",
+        counted: Counted::Steps,
+        kind: Kind::Rule(Rule::ByReference),
+    };
+
+    /// OpenJarvis' name for two FLOPs a parameter and token.
+    const OPENJARVIS: Self = Self {
+        id: "openjarvis",
+        counts: "2·P·T, as `2pt`.",
+        counted: Counted::Requests,
+        ..Self::TWO_PT
     };
 
     /// Every convention, the default first.
@@ -84,8 +116,19 @@ impl Convention {
         published::CHINCHILLA,
         published::MEGATRON_2021,
         published::MEGATRON_2022,
+        published::MEGATRON,
+        published::NEMO,
+        published::MAXTEXT,
+        published::MAXTEXT_2024,
+        published::TORCHTITAN,
+        Self::LIGHTNING,
         published::NANOGPT,
         published::LLM_FOUNDRY,
+        published::LLM_ANALYSIS,
+        published::VERL,
+        published::VLLM,
+        published::SGLANG,
+        Self::OPENJARVIS,
     ];
 
     /// Those that count requests of inference.
@@ -102,8 +145,8 @@ impl Convention {
         match self.kind {
             Kind::Rule(rule) => Ok(rule),
             Kind::Published(_) => Err(self
-                .error("is a formula for a step of training, and counts no product by itself")
-                .hint("`flopmeter train` takes it; `model` and `torch` count requests")),
+                .error("is a formula over a few sizes, and counts no product by itself")
+                .hint("`model` and `torch` count product by product")),
         }
     }
 
@@ -114,12 +157,54 @@ impl Convention {
 
     /// Whether it counts requests of inference.
     pub fn counts_requests(&self) -> bool {
-        !self.is_formula()
+        self.counted != Counted::Steps
+    }
+
+    /// The same for the passes that a step is made of, whatever it is asked about: a rule counts products, of which each
+    /// pass has its own.
+    pub(crate) fn of_passes(&self) -> Self {
+        match self.kind {
+            Kind::Rule(_) => Self { counted: Counted::Both, ..*self },
+            Kind::Published(_) => *self,
+        }
+    }
+
+    /// An error for a convention that counts no requests.
+    pub(crate) fn check_requests(&self) -> Result<()> {
+        match self.counts_requests() {
+            true => Ok(()),
+            false => Err(self.error("does not apply: it counts steps of training").hint(
+                "`flopmeter train` takes it; `flopmeter conventions` says which count requests",
+            )),
+        }
     }
 
     /// Whether it counts steps of training.
     pub fn counts_steps(&self) -> bool {
-        true
+        self.counted != Counted::Requests
+    }
+
+    /// The formula that it is, or that it is but for what it counts besides.
+    pub(crate) fn formula(&self) -> Formula {
+        match self.kind {
+            Kind::Rule(Rule::Needed) => Formula::MODEL,
+            Kind::Rule(Rule::ByReference) => Formula::TORCH,
+            Kind::Rule(Rule::PerParameter) => {
+                Formula { size: formula::Size::Nominal, ..Formula::PER_PARAMETER }
+            }
+            Kind::Published(formula) => formula,
+        }
+    }
+
+    /// A formula between two conventions.
+    pub(crate) fn between(formula: Formula) -> Self {
+        Self {
+            id: "between",
+            counts: "",
+            source: "",
+            counted: Counted::Both,
+            kind: Kind::Published(formula),
+        }
     }
 
     pub(crate) fn error(&self, fact: &str) -> Error {

@@ -70,7 +70,11 @@ impl Model {
     /// ```
     pub fn flops(&self, workload: &Workload, convention: &Convention) -> Result<Flops> {
         workload.numbered().ok_or_else(too_large)?;
-        let rule = convention.rule()?;
+        convention.check_requests()?;
+        let rule = match convention.kind {
+            Kind::Rule(rule) => rule,
+            Kind::Published(formula) => return convention.request(&formula, self, workload),
+        };
         let requests = self.requests(workload, rule)?;
         // A convention that knows parameters alone knows no encoder either: the request is taken as it is. Tokens of
         // images and of sound are tokens to it.

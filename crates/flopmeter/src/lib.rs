@@ -76,6 +76,8 @@ mod speculation;
 
 mod training;
 
+mod comparison;
+
 mod parallelism;
 
 pub mod device;
@@ -98,6 +100,7 @@ pub mod units;
 pub use adapter::{Adapted, Adapter};
 pub use builtin::{Builtin, Uncounted};
 pub use bytes::{Bytes, Traffic};
+pub use comparison::{Comparison, Term};
 pub use component::{Component, Counts};
 pub use config::Config;
 pub use convention::Convention;

@@ -14,7 +14,7 @@ mod step;
 pub use step::{Frozen, Recompute, Step};
 
 use crate::component::{Component, Counts};
-use crate::convention::{Convention, Kind, Published, Rule};
+use crate::convention::{Convention, Formula, Kind, Rule};
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Model, too_large};
 use crate::utilization::Hardware;
@@ -95,7 +95,7 @@ pub struct Training {
 #[derive(Debug, Clone)]
 enum Counted {
     Parts(Box<Parts>),
-    Formula(Published),
+    Formula(Box<Formula>),
 }
 
 impl Model {
@@ -147,13 +147,18 @@ impl Model {
         };
         let parts = match convention.kind {
             Kind::Rule(rule) => Counted::Parts(Box::new(Parts::of(self, step, rule)?)),
-            Kind::Published(formula) => Counted::Formula(formula),
+            Kind::Published(formula) => Counted::Formula(Box::new(formula)),
         };
         Ok(Training { model: self.clone(), convention: *convention, parts, further })
     }
 
     fn can_be_trained(&self, step: &Step, convention: &Convention) -> Result<()> {
         let wrong = |kind, place: &str, fact: String| Err(Error::new(kind, place, fact));
+        if !convention.counts_steps() {
+            return Err(convention
+                .error("does not apply: it counts requests, and no steps of training")
+                .hint("`flopmeter conventions` says which count steps"));
+        }
         match step.frozen() {
             Frozen::Below(_) if !self.stacks.is_empty() => {
                 let fact =
@@ -230,7 +235,7 @@ impl Training {
         };
         let parts = match &self.parts {
             Counted::Formula(formula) => {
-                let count = self.convention.step(*formula, &self.model, step)?;
+                let count = self.convention.step(formula, &self.model, step)?;
                 flops.forward = count.forward;
                 [flops.input_gradients, flops.weight_gradients] = [count.forward; 2];
                 flops.recomputed = count.recomputed;
@@ -301,7 +306,7 @@ impl TrainingFlops {
 }
 
 fn counts(model: &Model, workload: &Workload, convention: &Convention) -> Result<Counts> {
-    Ok(model.flops(workload, convention)?.components())
+    Ok(model.flops(workload, &convention.of_passes())?.components())
 }
 
 fn sum(counts: &Counts, more: &Counts) -> Result<Counts> {

@@ -1,7 +1,9 @@
 //! Options of `train`.
 
 use super::adapter::AdapterArgs;
-use super::{HardwareArgs, OutputArgs, convention_names, dtype_names, pair, seconds, whole};
+use super::{
+    HardwareArgs, OutputArgs, convention_names_and_all, dtype_names, pair, seconds, whole,
+};
 use clap::Args;
 use flopmeter::{Convention, Recompute};
 
@@ -107,12 +109,12 @@ pub struct TrainArgs {
     /// Generate each sequence first, as PROMPT:ANSWER
     #[arg(long, value_name = "P:G", value_parser = pair, hide_short_help = true, help_heading = "Step")]
     pub rollout: Option<(u64, u64)>,
-    /// What counts as a FLOP (see `flopmeter conventions`)
+    /// What counts as a FLOP (see `flopmeter conventions`), or `all`
     #[arg(
         long,
         value_name = "NAME",
         default_value = Convention::MODEL.id,
-        value_parser = convention_names(),
+        value_parser = convention_names_and_all(),
         help_heading = "Counting",
         hide_possible_values = true
     )]

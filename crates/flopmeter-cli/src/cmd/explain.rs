@@ -1,5 +1,6 @@
 //! `flopmeter explain`: the arithmetic, formula by formula, from the config to the MFU.
 
+use super::side_by_side;
 use crate::args::ExplainArgs;
 use crate::render::{self, Block, Column, Document};
 use crate::report::Report;
@@ -35,6 +36,7 @@ struct LineReport<'a> {
 }
 
 pub fn run(args: &ExplainArgs) -> Result<String> {
+    side_by_side::one_at_a_time(&args.work.convention)?;
     let request = Request::read(&args.work, &args.hardware, None)?;
     let report = request.report(args.time)?;
     let model = &request.source.model;

@@ -1,60 +1,115 @@
 //! `flopmeter train`: FLOPs of a step of training, and how busy the hardware was with it.
 
+use super::side_by_side::{self, SideBySide};
 use crate::args::TrainArgs;
 use crate::render;
-use crate::report::ModelReport;
 use crate::report::training::{StepFlopsReport, StepReport, StepUtilizationReport, TrainingReport};
+use crate::report::{AdapterReport, ModelReport};
 use crate::request::{Base, Machine};
+use crate::source::Source;
 use flopmeter::{Convention, Error, ErrorKind, Frozen, Result, Step, TrainingFlops};
+use serde::Serialize;
 
 pub fn run(args: &TrainArgs) -> Result<String> {
-    let report = report(args)?;
+    let trained = Trained::read(args)?;
+    if args.convention == side_by_side::ALL {
+        let report = trained.side_by_side(args)?;
+        let work = render::step(&report.work.step);
+        return report.text(work, args.output.format);
+    }
+    let report = trained.report(args)?;
     render::document(&render::training(&report), &report, args.output.format)
 }
 
-fn report(args: &TrainArgs) -> Result<TrainingReport> {
-    if args.adapter.merged {
-        let fact = "has nothing left to train";
-        return Err(Error::new(ErrorKind::Adapter, "--merged", fact)
-            .hint("an adapter is trained beside the weights that it adapts"));
+/// A step as it was understood, before anything is counted.
+struct Trained {
+    source: Source,
+    adapter: Option<AdapterReport>,
+    step: Step,
+    tokens: u64,
+    machine: Option<Machine>,
+    notes: Vec<String>,
+}
+
+/// What was counted by several conventions.
+#[derive(Debug, Serialize)]
+struct OfStep {
+    step: StepReport,
+}
+
+impl Trained {
+    fn read(args: &TrainArgs) -> Result<Self> {
+        if args.adapter.merged {
+            let fact = "has nothing left to train";
+            return Err(Error::new(ErrorKind::Adapter, "--merged", fact)
+                .hint("an adapter is trained beside the weights that it adapts"));
+        }
+        let Base { mut source, adapter } = Base::read(&args.model, &args.adapter)?;
+        if let Some(dtype) = &args.dtype {
+            source.model = source.model.with_dtype(dtype.parse()?);
+        }
+        let step = step(args, adapter.is_some())?;
+        let tokens = step.tokens().ok_or_else(|| {
+            Error::new(ErrorKind::Overflow, "step", "has more tokens than 64 bits can number")
+        })?;
+        let machine = Machine::read(&args.hardware, None, source.model.quantization().compute)?;
+        let mut notes = source.notes.clone();
+        notes.extend_from_slice(source.model.notes());
+        if let Some(machine) = &machine {
+            notes.extend(machine.peak_notes());
+        }
+        Ok(Self { source, adapter, step, tokens, machine, notes })
     }
-    let Base { mut source, adapter } = Base::read(&args.model, &args.adapter)?;
-    if let Some(dtype) = &args.dtype {
-        source.model = source.model.with_dtype(dtype.parse()?);
+
+    fn count(&self, convention: &Convention) -> Result<TrainingFlops> {
+        self.source.model.training(&self.step, convention)?.flops(&self.step)
     }
-    let step = step(args, adapter.is_some())?;
-    let tokens = step.tokens().ok_or_else(|| {
-        Error::new(ErrorKind::Overflow, "step", "has more tokens than 64 bits can number")
-    })?;
-    let convention: Convention = args.convention.parse()?;
-    let model = &source.model;
-    let flops = model.training(&step, &convention)?.flops(&step)?;
-    let machine = Machine::read(&args.hardware, None, model.quantization().compute)?;
-    let utilization = match (&machine, args.time) {
-        (Some(machine), Some(seconds)) => Some(utilization(&flops, machine, seconds, tokens)?),
-        _ => None,
-    };
-    let components = if convention.is_formula() {
-        flops.components().present().map(|(component, _)| component).collect()
-    } else {
-        model.components(&convention)
-    };
-    let mut notes = source.notes.clone();
-    notes.extend_from_slice(model.notes());
-    if let Some(machine) = &machine {
-        notes.extend(machine.peak_notes());
+
+    fn report(self, args: &TrainArgs) -> Result<TrainingReport> {
+        let convention: Convention = args.convention.parse()?;
+        let flops = self.count(&convention)?;
+        let utilization = match (&self.machine, args.time) {
+            (Some(machine), Some(seconds)) => {
+                Some(utilization(&flops, machine, seconds, self.tokens)?)
+            }
+            _ => None,
+        };
+        let components = if convention.is_formula() {
+            flops.components().present().map(|(component, _)| component).collect()
+        } else {
+            self.source.model.components(&convention)
+        };
+        let mut notes = self.notes;
+        notes.extend(utilization.as_ref().and_then(StepUtilizationReport::above_one));
+        Ok(TrainingReport {
+            model: ModelReport::of(&self.source),
+            adapter: self.adapter,
+            step: StepReport::of(&self.step, args.accumulate, self.tokens),
+            convention: convention.id,
+            flops: StepFlopsReport::of(&flops, &components, self.tokens),
+            utilization,
+            device: self.machine.map(|machine| machine.device_report(None)),
+            notes,
+        })
     }
-    notes.extend(utilization.as_ref().and_then(StepUtilizationReport::above_one));
-    Ok(TrainingReport {
-        model: ModelReport::of(&source),
-        adapter,
-        step: StepReport::of(&step, args.accumulate, tokens),
-        convention: convention.id,
-        flops: StepFlopsReport::of(&flops, &components, tokens),
-        utilization,
-        device: machine.map(|machine| machine.device_report(None)),
-        notes,
-    })
+
+    fn side_by_side(self, args: &TrainArgs) -> Result<SideBySide<OfStep>> {
+        let steps = Convention::ALL.iter().filter(|convention| convention.counts_steps());
+        let conventions = side_by_side::rows(steps, |convention| {
+            let flops = self.count(convention)?;
+            let measured = self.machine.as_ref().zip(args.time);
+            let measured = measured.map(|(it, time)| flops.utilization(&it.hardware, time));
+            Ok((flops.total, measured.transpose()?.map(|[mfu, _]| mfu)))
+        })?;
+        Ok(SideBySide {
+            model: ModelReport::of(&self.source),
+            adapter: self.adapter,
+            work: OfStep { step: StepReport::of(&self.step, args.accumulate, self.tokens) },
+            conventions,
+            device: self.machine.map(|machine| machine.device_report(None)),
+            notes: self.notes,
+        })
+    }
 }
 
 fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {

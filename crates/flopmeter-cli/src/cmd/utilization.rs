@@ -1,5 +1,6 @@
 //! `flopmeter utilization`: MFU, MBU and the roofline of a measured request.
 
+use super::side_by_side;
 use crate::args::UtilizationArgs;
 use crate::render;
 use crate::request::Request;
@@ -8,6 +9,10 @@ use flopmeter::Result;
 pub fn run(args: &UtilizationArgs) -> Result<String> {
     // The arguments cannot be without a device or a peak.
     let request = Request::read(&args.work, &args.hardware, args.parallel.plan())?;
-    let report = request.report(Some(args.time))?;
-    render::report(&report, args.output.format)
+    if args.work.convention == side_by_side::ALL {
+        let report = request.side_by_side(Some(args.time))?;
+        let work = render::workload(&report.work.workload);
+        return report.text(work, args.output.format);
+    }
+    render::report(&request.report(Some(args.time))?, args.output.format)
 }

@@ -28,7 +28,7 @@ pub fn of(report: &Report) -> Document {
 
 impl ModelReport {
     /// What a document begins with: the model, its size, what adapts it.
-    pub(super) fn head(&self, adapter: Option<&AdapterReport>) -> Vec<String> {
+    pub fn head(&self, adapter: Option<&AdapterReport>) -> Vec<String> {
         let mut head = vec![self.title()];
         head.extend(adapter.map(|adapter| {
             format!(
@@ -53,7 +53,8 @@ impl ModelReport {
     }
 }
 
-fn workload(workload: &WorkloadReport) -> String {
+/// What a request is, in a line.
+pub fn workload(workload: &WorkloadReport) -> String {
     let mut cache = if workload.kv_cache { "" } else { ", no KV cache" }.to_owned();
     if let Some(tokens) = workload.decoder_prompt {
         cache = format!(", decoder prompt {tokens}{cache}");
@@ -261,12 +262,13 @@ fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "–".into(), percent)
 }
 
+/// `45.7 %`.
 pub fn percent(ratio: f64) -> String {
     format!("{:.1} %", ratio * 100.0)
 }
 
 /// `8,030,261,248`.
-pub(super) fn grouped(count: u128) -> String {
+pub fn grouped(count: u128) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

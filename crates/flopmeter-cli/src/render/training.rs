@@ -15,7 +15,8 @@ pub fn of(report: &TrainingReport) -> Document {
     Document { head, blocks, notes: report.notes.clone() }
 }
 
-fn step(step: &StepReport) -> String {
+/// What a step is, in a line.
+pub fn step(step: &StepReport) -> String {
     let mut said = match step.sequence {
         Some(sequence) => format!("sequence {sequence}, batch {}", step.batch),
         None => {

@@ -1,122 +1,318 @@
 //! Formulas as projects and papers publish them, each over a few sizes of a model. What they leave out they leave out here.
 
-mod dense;
-
-use super::{Convention, Kind, Shape};
-use crate::component::{Component, Counts};
-use crate::error::Result;
-use crate::model::{Model, too_large};
-use crate::training::{Recompute, Step};
-
-/// What a formula says of a step: a backward pass costs twice what the forward pass does.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StepCount {
-    pub forward: Counts,
-    /// What it counts as computed a second time.
-    pub recomputed: Counts,
-}
-
-/// The formulas, of which each has a line in [`Published::step`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Published {
-    Palm,
-    Kaplan,
-    Chinchilla,
-    Megatron2021,
-    Megatron2022,
-    NanoGpt,
-    LlmFoundry,
-}
-
-pub use dense::{CHINCHILLA, KAPLAN, LLM_FOUNDRY, MEGATRON_2021, MEGATRON_2022, NANOGPT, PALM};
+use super::formula::{
+    Documents, Experts, FeedForward, Formula, Heads, Knows, Latents, Norms, OtherTables, Pairs,
+    Projections, Recomputed, Rest, Routers, Shared, TokenTable, Towers, Widths, Windows,
+};
+use super::{Convention, Counted, Kind};
 
 impl Convention {
-    const fn published(
+    const fn of_steps(
         id: &'static str,
         counts: &'static str,
         source: &'static str,
-        formula: Published,
+        formula: Formula,
     ) -> Self {
-        Self { id, counts, source, kind: Kind::Published(formula) }
+        Self { id, counts, source, counted: Counted::Steps, kind: Kind::Published(formula) }
     }
 
-    /// What the formula gives for a step of a model.
-    pub(crate) fn step(&self, formula: Published, model: &Model, step: &Step) -> Result<StepCount> {
-        let shape = Shape::of(model)?;
-        if shape.recurs {
-            return Err(
-                self.error("does not apply: it knows no recurrent layers, and this model has some")
-            );
-        }
-        if !model.stacks().is_empty() && model.processor().is_none() {
-            return Err(self.error("does not apply: it knows one stack of layers, and this model has an encoder beside its decoder"));
-        }
-        let tokens = u128::from(step.tokens().ok_or_else(too_large)?);
-        let row = u128::from(step.row_tokens().ok_or_else(too_large)?);
-        formula.of(&Terms { shape: &shape, step, tokens, row }).ok_or_else(too_large)
+    const fn of_serving(
+        id: &'static str,
+        counts: &'static str,
+        source: &'static str,
+        formula: Formula,
+    ) -> Self {
+        Self { id, counts, source, counted: Counted::Requests, kind: Kind::Published(formula) }
     }
 }
 
-/// What a formula is made of.
-struct Terms<'s> {
-    shape: &'s Shape,
-    step: &'s Step,
-    /// Tokens of the step.
-    tokens: u128,
-    /// Tokens of a row, S.
-    row: u128,
-}
+// ── by the number of parameters ─────────────────────────────────────────────────────────────────────
 
-impl Published {
-    /// `None` if it does not fit 128 bits.
-    fn of(self, terms: &Terms<'_>) -> Option<StepCount> {
-        match self {
-            Self::Palm => terms.palm(),
-            Self::Kaplan => terms.kaplan(),
-            Self::Chinchilla => terms.chinchilla(),
-            Self::Megatron2021 => terms.megatron_2021(),
-            Self::Megatron2022 => terms.megatron_2022(),
-            Self::NanoGpt => terms.nanogpt(),
-            Self::LlmFoundry => terms.llm_foundry(),
-        }
-    }
-}
+/// Six for each parameter and token, and attention as a square.
+pub const PALM: Convention = Convention::of_steps(
+    "palm",
+    "(6·N + 12·L·H·Q·S)·T: all parameters, the whole attention square, nothing recomputed.",
+    "Chowdhery et al., PaLM, arXiv:2204.02311, appendix B",
+    PALMS,
+);
 
-/// FLOPs under one component each.
-fn counts<const N: usize>(parts: [(Component, Option<u128>); N]) -> Option<Counts> {
-    let mut counts = Counts::default();
-    for (component, flops) in parts {
-        counts[component] = counts[component].checked_add(flops?)?;
-    }
-    Some(counts)
-}
+const PALMS: Formula = Formula {
+    documents: Documents::Joined,
+    windows: Windows::Ignored,
+    pairs: Pairs::Squares,
+    widths: Widths::Queries,
+    ..Formula::PER_PARAMETER
+};
 
-/// A product of factors.
-fn product<const N: usize>(factors: [u128; N]) -> Option<u128> {
-    factors.iter().try_fold(1_u128, |product, factor| product.checked_mul(*factor))
-}
+/// Six for each parameter outside tables and head.
+pub const KAPLAN: Convention = Convention::of_steps(
+    "kaplan",
+    "6·N·T, N without the tables of tokens and positions and without the head: no attention scores.",
+    "Kaplan et al., arXiv:2001.08361, section 2.1",
+    Formula {
+        token_table: TokenTable::Left,
+        other_tables: OtherTables::Left,
+        head: Heads::Left,
+        ..Formula::PER_PARAMETER
+    },
+);
 
-impl StepCount {
-    /// A forward pass, of which what the step says is computed again: layers whole but not the head, or attention.
-    fn of(forward: Counts, step: &Step, layers: u128) -> Option<Self> {
-        let mut recomputed = forward;
-        recomputed[Component::Head] = 0;
-        match step.recompute() {
-            Recompute::Nothing => recomputed = Counts::default(),
-            Recompute::Full => {}
-            Recompute::Selective => {
-                recomputed = Counts::default();
-                for component in [Component::AttentionScores, Component::AttentionValues] {
-                    recomputed[component] = forward[component];
-                }
-            }
-            Recompute::Layers(count) => {
-                for component in Component::ALL {
-                    let some = recomputed[component].checked_mul(u128::from(count).min(layers))?;
-                    recomputed[component] = some.checked_div(layers)?;
-                }
-            }
-        }
-        Some(Self { forward, recomputed })
-    }
-}
+/// Six for each parameter.
+pub const CHINCHILLA: Convention = Convention::of_steps(
+    "chinchilla",
+    "6·N·D, N all parameters and D the tokens: no attention scores.",
+    "Hoffmann et al., arXiv:2203.15556, appendix F",
+    Formula::PER_PARAMETER,
+);
+
+/// PaLM's, with the table of tokens and without that of positions.
+pub const NANOGPT: Convention = Convention::of_steps(
+    "nanogpt",
+    "(6·N + 12·L·H·Q·S)·T, N without position embeddings: PaLM's formula.",
+    "karpathy/nanoGPT, model.py, estimate_mfu",
+    Formula { other_tables: OtherTables::Left, ..PALMS },
+);
+
+/// Two for each active parameter and token, attention as a square, three times; four with recomputation.
+pub const LLM_FOUNDRY: Convention = Convention::of_steps(
+    "llm-foundry",
+    "3·(2·N·S + 4·L·d·S²)·B, N the active parameters, tables included; with recomputation 4/3 of it are executed.",
+    "mosaicml/llm-foundry, modeling_mpt.py, flops_per_batch; scripts/train/benchmarking/collect_results.py",
+    Formula {
+        widths: Widths::Model,
+        experts: Experts::Active,
+        recomputed: Recomputed::WithTheHead,
+        ..PALMS
+    },
+);
+
+/// Six for each active parameter but those of tables, and attention as a square.
+pub const TORCHTITAN: Convention = Convention::of_steps(
+    "torchtitan",
+    "(6·N + 6·L·H·(q + v)·S)·T, N without tables (a tied one is the head) and of experts the share top-k/E, norms \
+     included; the whole attention square in each layer that attends, no windows, no towers.",
+    "pytorch/torchtitan, torchtitan/models/utils.py, get_dense_model_nparams_and_flops, get_moe_model_nparams_and_flops",
+    Formula {
+        widths: Widths::Own,
+        experts: Experts::Active,
+        token_table: TokenTable::Left,
+        other_tables: OtherTables::Left,
+        towers: Towers::Idle,
+        knows: &Knows { recurrence: true, ..Knows::LAYERS },
+        ..PALMS
+    },
+);
+
+// ── by layers, width and vocabulary ─────────────────────────────────────────────────────────────────
+
+/// A GPT: heads as wide as the model together, feed-forward layers four times as wide.
+const GPT: Formula = Formula {
+    documents: Documents::Joined,
+    windows: Windows::Ignored,
+    pairs: Pairs::Squares,
+    widths: Widths::Model,
+    projections: Projections::Squares,
+    feed_forward: FeedForward::FourTimes,
+    routers: Routers::Left,
+    rest: Rest::Left,
+    head: Heads::Every,
+    knows: &Knows::DECODERS,
+    ..Formula::MODEL
+};
+
+/// A GPT's hardware FLOPs, every layer recomputed.
+pub const MEGATRON_2021: Convention = Convention::of_steps(
+    "megatron-2021",
+    "96·B·S·L·h²·(1 + S/6h + V/16Lh): a GPT (heads as wide as the model together, a feed-forward layer four times as wide), \
+     every layer recomputed, which is executed and no model FLOPs.",
+    "Narayanan et al., arXiv:2104.04473, section 5.1",
+    Formula { recomputed: Recomputed::Always, ..GPT },
+);
+
+/// A GPT's model FLOPs.
+pub const MEGATRON_2022: Convention = Convention::of_steps(
+    "megatron-2022",
+    "72·B·L·S·h²·(1 + S/6h + V/12hL): a GPT's; with selective recomputation S/3h is executed.",
+    "Korthikanti et al., arXiv:2205.05198, appendix A",
+    Formula { recomputed: Recomputed::ScoresThrice, ..GPT },
+);
+
+// ── by the sizes of each layer ──────────────────────────────────────────────────────────────────────
+
+/// Products of each layer as they are, half the square of attention, no routers.
+const LAYERS: Formula = Formula {
+    documents: Documents::Joined,
+    windows: Windows::Ignored,
+    pairs: Pairs::HalfSquares,
+    latents: Latents::Expanded,
+    routers: Routers::Left,
+    rest: Rest::Left,
+    knows: &Knows::LAYERS,
+    ..Formula::MODEL
+};
+
+/// Megatron-LM's, as it is now.
+pub const MEGATRON: Convention = Convention::of_steps(
+    "megatron",
+    "6·T·(projections + feed-forward layers + h·V) + 6·L·H·(q + v)·Σℓ²/2 over the documents: half the square whatever the \
+     window, top-k and shared experts without router, of latent attention the two norms too, V padded to a multiple of 128.",
+    "NVIDIA/Megatron-LM, megatron/training/training.py, num_floating_point_operations, transformer_flops",
+    Formula { documents: Documents::Apart, norms: Norms::Latents, head: Heads::Padded, ..LAYERS },
+);
+
+/// NeMo's, by family.
+pub const NEMO: Convention = Convention::of_steps(
+    "nemo",
+    "B·S·L·h²·(12 + 12·g/H + 18·f/h + 6·S/h + 6·V/Lh), for experts k·f, without a gate 12·f/h: heads together as wide as the \
+     model, half the square of attention, no router; of DeepSeek-V3 its own projections.",
+    "NVIDIA/NeMo, nemo/utils/flops_formulas.py, llama2, llama3, nemotron, mixtral, qwen3, deepseekv3",
+    Formula {
+        widths: Widths::Model,
+        projections: Projections::Grouped,
+        knows: &Knows {
+            types: Some((
+                &["llama", "nemotron", "mixtral", "qwen3_moe", "deepseek_v3"],
+                "NeMo has formulas for the families of Llama 2 and 3, Nemotron, Mixtral, Qwen3-MoE and DeepSeek-V3",
+            )),
+            ..Knows::LAYERS
+        },
+        ..LAYERS
+    },
+);
+
+/// MaxText's, causal.
+pub const MAXTEXT: Convention = Convention::of_steps(
+    "maxtext",
+    "6·T·(projections + feed-forward layers, routers and shared experts + h·V) + 6·L·H·(q + v)·S²/2, and S·w − w²/2 where Gemma \
+     2, Gemma 3 and gpt-oss have windows of w; half the square of each chunk in Llama 4.",
+    "AI-Hypercomputer/maxtext, src/maxtext/utils/maxtext_utils.py, calculate_tflops_training_per_device",
+    Formula {
+        windows: Windows::Cut,
+        routers: Routers::Counted,
+        knows: &Knows {
+            windows: &[
+                "gemma2",
+                "gemma3",
+                "gemma3_text",
+                "gemma4",
+                "gemma4_text",
+                "gpt_oss",
+                "llama4",
+                "llama4_text",
+            ],
+            ..Knows::LAYERS
+        },
+        ..LAYERS
+    },
+);
+
+/// MaxText's before it was causal.
+pub const MAXTEXT_2024: Convention = Convention::of_steps(
+    "maxtext-2024",
+    "MaxText's until July 2025: the whole attention square, and S·w where Gemma 2 has windows of w.",
+    "AI-Hypercomputer/maxtext before its pull request 1988, MaxText/maxtext_utils.py, calculate_tflops_training_per_device",
+    Formula {
+        windows: Windows::Seen,
+        pairs: Pairs::Squares,
+        routers: Routers::Counted,
+        knows: &Knows { windows: &["gemma2"], ..Knows::LAYERS },
+        ..LAYERS
+    },
+);
+
+/// verl's, by type.
+pub const VERL: Convention = Convention::of_steps(
+    "verl",
+    "6·(layers + 2·V·h)·Σℓ + 6·L·H·d·Σℓ²: half the square of each document, of windows half of ℓ·w, routers; table and head \
+     count as two products, tied or not.",
+    "volcengine/verl, verl/utils/flops_counter.py, ESTIMATE_FUNC",
+    Formula {
+        documents: Documents::Apart,
+        windows: Windows::HalfRectangles,
+        routers: Routers::Counted,
+        shared: Shared::IfNumbered,
+        token_table: TokenTable::Always,
+        norms: Norms::Apertus,
+        head: Heads::Every,
+        knows: &Knows {
+            types: Some((
+                &[
+                    "apertus",
+                    "deepseek_v3",
+                    "gemma3_text",
+                    "glm4v",
+                    "gpt_oss",
+                    "llama",
+                    "mimo",
+                    "minicpmo",
+                    "minicpmv",
+                    "mistral",
+                    "qwen2",
+                    "qwen2_5_vl",
+                    "qwen2_moe",
+                    "qwen2_vl",
+                    "qwen3",
+                    "qwen3_moe",
+                    "qwen3_vl",
+                    "qwen3_vl_moe",
+                    "seed_oss",
+                ],
+                "verl knows no such type and answers 0",
+            )),
+            windows: &["gemma3_text", "gpt_oss"],
+            ..Knows::LAYERS
+        },
+        ..LAYERS
+    },
+);
+
+/// llm-analysis'.
+pub const LLM_ANALYSIS: Convention = Convention::of_steps(
+    "llm-analysis",
+    "3·(L·(4·S·h² + 4·S·h²·g/H + 4·S²·h + 4·S·h·f) + 2·S·h·V)·B, 6·S·h·f where f is 3.5·h: the whole attention square, one \
+     feed-forward layer whatever the experts.",
+    "cli99/llm-analysis, llm_analysis/analysis.py, get_num_flops_fwd_total; config.py, get_model_config_from_hf",
+    Formula {
+        pairs: Pairs::Squares,
+        widths: Widths::Model,
+        projections: Projections::Grouped,
+        feed_forward: FeedForward::EveryLayerByRatio,
+        recomputed: Recomputed::WithTheHead,
+        knows: &Knows { latents: false, ..Knows::LAYERS },
+        ..LAYERS
+    },
+);
+
+// ── of requests ─────────────────────────────────────────────────────────────────────────────────────
+
+/// vLLM's counters.
+pub const VLLM: Convention = Convention::of_serving(
+    "vllm",
+    "2·T·(projections + three matrices in each feed-forward layer, top-k experts, no router) + 2·h·V for each sampled token + \
+     4·H·d·(tokens × context): each token of a prompt attends to all of it (prefilled in one piece), or to a window.",
+    "vllm-project/vllm, vllm/v1/metrics/perf.py, ModelMetrics",
+    Formula {
+        documents: Documents::Apart,
+        windows: Windows::Seen,
+        pairs: Pairs::Squares,
+        feed_forward: FeedForward::Gated,
+        shared: Shared::IfNumbered,
+        ..LAYERS
+    },
+);
+
+/// SGLang's counters.
+pub const SGLANG: Convention = Convention::of_serving(
+    "sglang",
+    "2·T·L·(projections + 3·h·f) + 4·L·H·d·pairs, of a token and what is before it: f is `intermediate_size` in every layer, \
+     whatever the experts; no windows, no head.",
+    "sgl-project/sglang, python/sglang/srt/managers/scheduler_components/metrics_reporter.py, _init_estimated_perf_constants",
+    Formula {
+        documents: Documents::Apart,
+        pairs: Pairs::Seen,
+        feed_forward: FeedForward::EveryLayer,
+        head: Heads::Left,
+        knows: &Knows { latents: false, ..Knows::LAYERS },
+        ..LAYERS
+    },
+);

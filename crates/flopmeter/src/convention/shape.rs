@@ -2,19 +2,24 @@
 
 use crate::component::{Component, Counts};
 use crate::error::Result;
-use crate::model::{Model, Parameters, too_large};
-use crate::op::{Op, Rows};
+use crate::model::{Group, Model, Parameters, too_large};
+use crate::op::{Linear, Op, Rows};
+use crate::passes::Mask;
 
-/// Sizes of a model, summed over its layers where formulas sum.
-#[derive(Debug, Clone)]
+/// Sizes of a model's decoder, or of an encoder that is the whole of it, summed over its layers where formulas sum.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Shape {
-    /// Layers, an encoder's included.
     pub layers: u128,
     /// Width of what passes from layer to layer.
     pub hidden: u128,
     /// Tokens that the head tells apart, 0 without a head.
     pub vocabulary: u128,
-    pub parameters: Parameters,
+    /// Parameters of all of the model, towers included.
+    pub parameters: u128,
+    /// The size that its name states.
+    pub nominal: u128,
+    /// Parameters without towers.
+    pub own_parameters: u128,
     /// Parameters of the token table, which a tied head shares.
     pub token_table: u128,
     /// Parameters of tables of positions and the like.
@@ -23,10 +28,23 @@ pub(crate) struct Shape {
     pub tied: bool,
     /// Elements of the matrices that a token passes, by component.
     pub matrices: Counts,
+    /// Parameters of experts that a token is not routed to.
+    pub idle_experts: u128,
+    /// Parameters of norms, biases and the like.
+    pub vectors: u128,
+    /// Those of the norms of compressed queries and latents.
+    pub latent_norms: u128,
+    /// Parameters of states and convolutions.
+    pub recurrent: u128,
+    /// Elements of dense feed-forward matrices that lead back to the model's width, and of those that lead from it.
+    pub down: u128,
+    pub up: u128,
     /// Attention, equal layers together.
     pub attention: Vec<AttentionShape>,
     /// Whether any layer keeps a state instead of a cache.
     pub recurs: bool,
+    /// Whether any layer attends in a way that no formula speaks of: to a source, by distances, by an indexer's choice.
+    pub attends_otherwise: bool,
 }
 
 /// Attention of some equal layers.
@@ -34,78 +52,115 @@ pub(crate) struct Shape {
 pub(crate) struct AttentionShape {
     pub layers: u128,
     pub heads: u128,
+    pub kv_heads: u128,
     /// Width of a query and of a key.
     pub query: u128,
+    pub value: u128,
+    pub mask: Mask,
+    pub latent: bool,
 }
 
 impl Shape {
     pub fn of(model: &Model) -> Result<Self> {
-        let layers = model.groups().iter().map(|group| group.layers.len());
-        let stacks = model.stacks().iter().flat_map(|stack| stack.groups());
-        let layers = layers.chain(stacks.map(|group| group.layers.len())).sum::<usize>();
+        let Parameters { total, .. } = model.parameters();
         let mut shape = Self {
-            layers: layers as u128,
+            layers: model.groups().iter().map(|group| group.layers.len() as u128).sum(),
             hidden: model.width().into(),
             vocabulary: model.vocabulary().unwrap_or(0).into(),
-            parameters: model.parameters(),
-            token_table: 0,
-            other_tables: 0,
-            tied: false,
-            matrices: Counts::default(),
-            attention: Vec::new(),
-            recurs: false,
+            parameters: total,
+            nominal: model.nominal_parameters(),
+            ..Self::default()
         };
-        for (op, repeat) in model.ops() {
-            shape.add(op, repeat.into()).ok_or_else(too_large)?;
+        for Group { repeat, ops, .. } in model.groups() {
+            for op in ops {
+                shape.add(op, (*repeat).into()).ok_or_else(too_large)?;
+            }
         }
         Ok(shape)
     }
 
     fn add(&mut self, op: &Op, repeat: u128) -> Option<()> {
-        let attention = |heads: u64, query: u64| AttentionShape {
-            layers: repeat,
-            heads: heads.into(),
-            query: query.into(),
-        };
+        let parameters = op.parameters().checked_mul(repeat)?;
+        add_to(&mut self.own_parameters, parameters)?;
         match op {
-            Op::Table(_) => {
-                let elements = op.parameters().checked_mul(repeat)?;
-                // The tokens' comes first.
-                let table = if self.token_table == 0 {
-                    &mut self.token_table
-                } else {
-                    &mut self.other_tables
-                };
-                *table = table.checked_add(elements)?;
-            }
-            Op::Linear(linear) => {
-                self.tied |= linear.shared_weights && linear.rows == Rows::Sampled;
-                let passed = (linear.flops_per_row() / 2).checked_mul(repeat)?;
-                let sum = &mut self.matrices[linear.component];
-                *sum = sum.checked_add(passed)?;
-            }
-            Op::Attention(op) | Op::Cross(op) => {
-                self.attention.push(attention(op.heads, op.qk_dim));
-            }
+            // The tokens' comes first.
+            Op::Table(_) if self.token_table == 0 => add_to(&mut self.token_table, parameters)?,
+            Op::Table(_) => add_to(&mut self.other_tables, parameters)?,
+            Op::Linear(linear) => self.add_linear(linear, repeat)?,
+            Op::Attention(op) => self.attention.push(AttentionShape {
+                layers: repeat,
+                heads: op.heads.into(),
+                kv_heads: op.kv_heads.into(),
+                query: op.qk_dim.into(),
+                value: op.v_dim.into(),
+                mask: op.mask,
+                latent: false,
+            }),
             Op::Latent(op) => {
-                let sum = &mut self.matrices[Component::AttentionProjections];
-                *sum =
-                    sum.checked_add((op.expansion_flops_per_token() / 2).checked_mul(repeat)?)?;
-                self.attention.push(attention(op.heads, op.nope + op.rope));
+                let passed = (op.expansion_flops_per_token() / 2).checked_mul(repeat)?;
+                add_to(&mut self.matrices[Component::AttentionProjections], passed)?;
+                self.attention.push(AttentionShape {
+                    layers: repeat,
+                    heads: op.heads.into(),
+                    kv_heads: op.heads.into(),
+                    query: u128::from(op.nope) + u128::from(op.rope),
+                    value: op.value.into(),
+                    mask: op.mask,
+                    latent: true,
+                });
             }
-            Op::Recurrent(_) => self.recurs = true,
-            Op::DistanceScores(_)
-            | Op::Indexer(_)
-            | Op::Product(_)
-            | Op::Vector(_)
-            | Op::Idle(_) => {}
+            Op::Recurrent(_) => {
+                self.recurs = true;
+                add_to(&mut self.recurrent, parameters)?;
+            }
+            Op::Vector(vector) => {
+                add_to(&mut self.vectors, parameters)?;
+                if vector.module.contains("_a_layernorm") {
+                    add_to(&mut self.latent_norms, parameters)?;
+                }
+            }
+            Op::Cross(_) | Op::DistanceScores(_) | Op::Indexer(_) => self.attends_otherwise = true,
+            Op::Product(_) | Op::Idle(_) => {}
         }
         Some(())
     }
 
-    /// Σ over layers of heads · width of a query.
-    pub fn queries(&self) -> Option<u128> {
-        let of = |it: &AttentionShape| it.layers.checked_mul(it.heads)?.checked_mul(it.query);
-        self.attention.iter().try_fold(0_u128, |sum, it| sum.checked_add(of(it)?))
+    fn add_linear(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
+        self.tied |= linear.shared_weights && linear.rows == Rows::Sampled;
+        let passed = (linear.flops_per_row() / 2).checked_mul(repeat)?;
+        add_to(&mut self.matrices[linear.component], passed)?;
+        let idle = linear.parameters().checked_sub(linear.active_parameters())?;
+        let copies = linear.experts.map_or(1, |experts| experts.active);
+        let biases = u128::from(linear.bias).checked_mul(copies.into())?;
+        add_to(&mut self.idle_experts, idle.checked_mul(repeat)?)?;
+        add_to(&mut self.vectors, biases.checked_mul(repeat)?)?;
+        if linear.component == Component::Mlp {
+            let side =
+                if u128::from(linear.from) == self.hidden { &mut self.up } else { &mut self.down };
+            add_to(side, passed)?;
+        }
+        Some(())
     }
+
+    /// Whether a dense feed-forward layer has two matrices, and no gate beside them.
+    pub fn ungated(&self) -> bool {
+        self.down > 0 && self.up == self.down
+    }
+
+    /// Whether any layer keeps latents.
+    pub fn has_latents(&self) -> bool {
+        self.attention.iter().any(|it| it.latent)
+    }
+
+    /// Queries that share a key, and the one, if they are as many in each layer.
+    pub fn groups(&self) -> Option<[u128; 2]> {
+        let first = self.attention.first()?;
+        let equal = |it: &AttentionShape| it.heads == first.heads && it.kv_heads == first.kv_heads;
+        self.attention.iter().all(equal).then_some([first.heads, first.kv_heads])
+    }
+}
+
+fn add_to(sum: &mut u128, more: u128) -> Option<()> {
+    *sum = sum.checked_add(more)?;
+    Some(())
 }

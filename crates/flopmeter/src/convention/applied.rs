@@ -1,0 +1,203 @@
+//! A formula applied to a model: whether it can be, and what it gives of a step or of a request.
+
+use super::counting::{Stated, Subject, Work};
+use super::formula::{Formula, Norms, Projections, Recomputed, Windows};
+use super::shape::Shape;
+use super::{Convention, Kind, Rule};
+use crate::component::{Component, Counts};
+use crate::cost::Flops;
+use crate::error::{Result, shown};
+use crate::model::{Model, too_large};
+use crate::passes::Passes;
+use crate::training::{Recompute, Step};
+use crate::workload::{Phase, Workload};
+
+/// What a formula says of a step: a backward pass costs twice what the forward pass does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StepCount {
+    pub forward: Counts,
+    /// What it counts as computed a second time.
+    pub recomputed: Counts,
+}
+
+/// Keys by which files state the width of feed-forward layers, and a number of shared experts.
+const FEED_FORWARD: [&str; 4] =
+    ["intermediate_size", "ffn_embed_dim", "ffn_hidden_size", "ffn_dim"];
+const SHARED: [&str; 2] = ["n_shared_experts", "num_shared_experts"];
+
+impl Convention {
+    /// What a formula gives for a step of a model.
+    pub(crate) fn step(&self, formula: &Formula, model: &Model, step: &Step) -> Result<StepCount> {
+        let shape = Shape::of(model)?;
+        let formula = self.applied(formula, model, &shape)?;
+        if step.predicts_further() && !formula.knows.further_predictions {
+            return Err(self.error(
+                "does not apply: it is not followed to layers that predict further tokens",
+            ));
+        }
+        let once = |of: Workload| {
+            let sequences = of.sequences().iter();
+            sequences.map(|it| (of.passes(it, Phase::Prefill), it.count.into())).collect()
+        };
+        let forward = |rows_whole| step.forward(rows_whole).ok_or_else(too_large);
+        let own = model.flops(&forward(false)?, &Self::MODEL)?;
+        let work = Work {
+            own: own.components(),
+            tokens: step.tokens().ok_or_else(too_large)?.into(),
+            apart: once(forward(false)?),
+            joined: once(forward(true)?),
+        };
+        let counts = subject(model, &shape).count(&formula, &work).ok_or_else(too_large)?;
+        recomputed(&formula, counts, step, shape.layers).ok_or_else(too_large)
+    }
+
+    /// What a formula gives for requests.
+    pub(crate) fn request(
+        &self,
+        formula: &Formula,
+        model: &Model,
+        workload: &Workload,
+    ) -> Result<Flops> {
+        let shape = Shape::of(model)?;
+        let formula = self.applied(formula, model, &shape)?;
+        if !workload.kv_cache() && !formula.knows.encoders {
+            return Err(self.error("does not apply: it counts passes that keep a KV cache"));
+        }
+        let own = model.flops(workload, &Self::MODEL)?;
+        let requests = model.requests(workload, Rule::Needed)?;
+        let of_phase = |phase| {
+            let passes: Vec<(Passes, u128)> = requests
+                .sequences()
+                .iter()
+                .map(|it| (requests.passes(it, phase), it.count.into()))
+                .collect();
+            let tokens = passes.iter().try_fold(0_u128, |sum, (pass, count)| {
+                sum.checked_add(pass.tokens()?.checked_mul(*count)?)
+            })?;
+            let work =
+                Work { own: *own.phase(phase), tokens, apart: passes.clone(), joined: passes };
+            subject(model, &shape).count(&formula, &work)
+        };
+        let [prefill, decode] = [of_phase(Phase::Prefill), of_phase(Phase::Decode)];
+        let [prefill, decode] = [prefill.ok_or_else(too_large)?, decode.ok_or_else(too_large)?];
+        let sum = prefill.checked_add(&decode).and_then(|sum| sum.total());
+        Ok(Flops { convention: *self, prefill, decode, total: sum.ok_or_else(too_large)? })
+    }
+
+    /// The formula as it is for a model, if it applies to that.
+    fn applied(&self, formula: &Formula, model: &Model, shape: &Shape) -> Result<Formula> {
+        let no = |why: &str| Err(self.error(&format!("does not apply: {why}")));
+        let (knows, kind) = (formula.knows, model.model_type());
+        if let Some((_, why)) = knows.types.filter(|(types, _)| !types.contains(&kind)) {
+            return no(&format!("{why}: `{}`", shown(kind)));
+        }
+        if shape.recurs && !knows.recurrence {
+            return no("it knows no recurrent layers, and this model has some");
+        }
+        if !model.stacks().is_empty() && model.processor().is_none() && !knows.encoders {
+            return no(
+                "it knows one stack of layers, and this model has an encoder beside its decoder",
+            );
+        }
+        if shape.attends_otherwise && !knows.other_attention {
+            return no(
+                "this model attends by distances, to a source or by an indexer's choice, of which it says nothing",
+            );
+        }
+        if shape.has_latents() && !knows.latents {
+            return no("it knows no latent attention");
+        }
+        let takes_width = formula.feed_forward.takes_the_configs_width();
+        if takes_width && subject(model, shape).stated.feed_forward.is_none() {
+            return no(
+                "it takes one feed-forward width for every layer, and none was read from this config",
+            );
+        }
+        if formula.projections == Projections::Grouped
+            && !shape.has_latents()
+            && shape.groups().is_none()
+        {
+            return no("it knows heads that are as many in each layer");
+        }
+        let known = knows.windows.is_empty() || knows.windows.contains(&kind);
+        let mut formula = *formula;
+        if !known {
+            formula.windows = Windows::Ignored;
+        }
+        // What this model has none of.
+        let lacks = match formula.norms {
+            Norms::Latents => shape.latent_norms == 0,
+            Norms::Apertus => kind != "apertus",
+            Norms::Left | Norms::Counted => false,
+        };
+        if lacks {
+            formula.norms = Norms::Left;
+        }
+        Ok(formula)
+    }
+
+    /// The formula of a convention as it is for a model.
+    pub(crate) fn formula_of(&self, model: &Model) -> Result<Formula> {
+        match &self.kind {
+            Kind::Rule(_) => Ok(self.formula()),
+            Kind::Published(formula) => self.applied(formula, model, &Shape::of(model)?),
+        }
+    }
+}
+
+fn subject<'s>(model: &'s Model, shape: &'s Shape) -> Subject<'s> {
+    let stated = |key: &str| {
+        let (_, value) = model
+            .keys()
+            .iter()
+            .find(|(known, _)| known == key || known.ends_with(&format!(".{key}")))?;
+        value.parse::<u128>().ok()
+    };
+    let stated = Stated {
+        feed_forward: FEED_FORWARD.iter().find_map(|key| stated(key)),
+        numbers_shared: SHARED.iter().any(|key| stated(key).is_some()),
+    };
+    Subject { shape, stated }
+}
+
+/// A forward pass and, of it, what is computed again: layers whole but not the head, or attention.
+fn recomputed(formula: &Formula, forward: Counts, step: &Step, layers: u128) -> Option<StepCount> {
+    let attended = [Component::AttentionScores, Component::AttentionValues];
+    let mut recomputed = forward;
+    recomputed[Component::Head] = 0;
+    let recompute = match formula.recomputed {
+        Recomputed::Always => Recompute::Full,
+        _ => step.recompute(),
+    };
+    match recompute {
+        Recompute::Nothing => recomputed = Counts::default(),
+        Recompute::Full => {}
+        Recompute::Selective => {
+            recomputed = Counts::default();
+            attended.iter().for_each(|&component| recomputed[component] = forward[component]);
+        }
+        Recompute::Layers(count) => {
+            for component in Component::ALL {
+                let some = recomputed[component].checked_mul(u128::from(count).min(layers))?;
+                recomputed[component] = some.checked_div(layers)?;
+            }
+        }
+    }
+    match (formula.recomputed, recompute) {
+        (
+            Recomputed::WithTheHead,
+            Recompute::Full | Recompute::Layers(_) | Recompute::Selective,
+        ) => {
+            recomputed = forward;
+        }
+        // S/3h for S/6h is as much again as attention costs in all: three times its forward pass, where computing it
+        // again is one.
+        (Recomputed::ScoresThrice, Recompute::Selective) => {
+            for component in attended {
+                recomputed[component] = recomputed[component].checked_mul(3)?;
+            }
+        }
+        _ => {}
+    }
+    Some(StepCount { forward, recomputed })
+}
