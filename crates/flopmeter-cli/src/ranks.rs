@@ -1,10 +1,8 @@
 //! `--tp`, `--pp`, `--dp`, `--ep` → what each kind of rank does.
 
-use crate::report::parallel::{ParallelismReport, RankReport};
+use crate::report::parallel::{ParallelismReport, RankReport, StepRankReport};
 use flopmeter::device::Device;
-use flopmeter::{
-    Convention, Error, ErrorKind, Model, Parallelism, Purpose, Result, Split, Workload,
-};
+use flopmeter::{Convention, Error, ErrorKind, Model, Parallelism, Result, Split, Step, Workload};
 
 /// A model that is cut for a plan.
 pub struct Ranks {
@@ -20,32 +18,12 @@ impl Ranks {
             return Err(Error::new(ErrorKind::Parallelism, "--draft", fact)
                 .hint("leave the parallel sizes out, or the draft"));
         }
-        Ok(Self {
-            split: model.split(plan, Purpose::Inference)?,
-            devices: devices(Some(plan), None)?,
-        })
+        Ok(Self { split: model.split(plan)?, devices: devices(Some(plan), None)? })
     }
 
     /// What a reader should know of them.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let padding = self.split.vocabulary_padding();
-        if padding > 0 {
-            notes.push(format!(
-                "the vocabulary is padded by {padding} rows to a multiple of 64, as vLLM pads it; ranks compute them"
-            ));
-        }
-        let replicated: Vec<String> = self.split.replicated().map(|it| format!("`{it}`")).collect();
-        if !replicated.is_empty() {
-            notes.push(format!(
-                "tensor ranks have these whole, or several have the same of them: {}",
-                replicated.join(", ")
-            ));
-        }
-        if self.split.parallelism().expert > 1 {
-            notes.push("tokens are taken to be routed evenly among the experts".into());
-        }
-        notes
+        notes(&self.split, "a multiple of 64, as vLLM pads it")
     }
 
     /// Counts them, the device being what each is.
@@ -63,6 +41,69 @@ impl Ranks {
             None => None,
         };
         Ok((ParallelismReport::of(&self.split, self.devices, &ranks, largest), ranks))
+    }
+}
+
+/// What a reader should know of a cut model.
+fn notes(split: &Split, padded: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let padding = split.vocabulary_padding();
+    if padding > 0 {
+        notes.push(format!(
+            "the vocabulary is padded by {padding} rows to {padded}; ranks compute them"
+        ));
+    }
+    let replicated: Vec<String> = split.replicated().map(|it| format!("`{it}`")).collect();
+    if !replicated.is_empty() {
+        notes.push(format!(
+            "tensor ranks have these whole, or several have the same of them: {}",
+            replicated.join(", ")
+        ));
+    }
+    if split.parallelism().expert > 1 {
+        notes.push("tokens are taken to be routed evenly among the experts".into());
+    }
+    notes
+}
+
+/// What each kind of rank does in a step.
+pub struct StepRanks {
+    pub plan: ParallelismReport,
+    pub ranks: Vec<StepRankReport>,
+    pub notes: Vec<String>,
+}
+
+impl StepRanks {
+    /// Cuts a model and counts it, the device being what each is.
+    pub fn of(
+        model: &Model,
+        plan: &Parallelism,
+        (step, micro_batches): (&Step, u64),
+        convention: &Convention,
+        device: Option<&Device>,
+    ) -> Result<Self> {
+        let split = model.split_step(plan, step, convention)?;
+        let ranks = split.ranks(step, micro_batches)?;
+        let ranks: Vec<StepRankReport> =
+            ranks.iter().map(|rank| StepRankReport::of(rank, device)).collect();
+        let largest = match device.and_then(Device::memory_bytes) {
+            Some(memory) => split.largest_batch(step, micro_batches, memory.into())?,
+            None => None,
+        };
+        let multiple = format!("a multiple of 128·{}, as Megatron pads it", plan.tensor);
+        let mut notes = notes(split.split(), &multiple);
+        notes.push(
+            "gradients are in 16 bits, and the optimizer is Adam with a copy of the weights in 32 bits: 12 bytes a parameter"
+                .into(),
+        );
+        if ranks.iter().any(|rank| rank.memory.activations.is_none()) {
+            notes.push(
+                "it is not known what all ops of this model keep for the backward pass".into(),
+            );
+        }
+        let devices = devices(Some(plan), None)?;
+        let plan = ParallelismReport::of_step(&split, devices, &ranks, micro_batches, largest);
+        Ok(Self { plan, ranks, notes })
     }
 }
 

@@ -19,7 +19,7 @@ use flopmeter::weights::gguf::Header;
 use flopmeter::weights::safetensors;
 use flopmeter::{
     Adapter, Builtin, Config, Convention, Dtype, Error, ErrorKind, Hardware, Model, Parallelism,
-    Purpose, Sequence, Speculation, Step, Workload,
+    Sequence, Speculation, Step, Workload,
 };
 use run::{LLAMA, LORA, Place};
 use serde::Deserialize;
@@ -448,7 +448,7 @@ fn provoked(kind: ErrorKind) -> Error {
         ErrorKind::Parallelism => {
             let model = Builtin::find("llama3.1:8b").and_then(Builtin::model).expect("a model");
             let plan = Parallelism { tensor: 5, ..Parallelism::NONE };
-            model.split(&plan, Purpose::Inference).err()
+            model.split(&plan).err()
         }
         ErrorKind::Convention => "6nd".parse::<Convention>().err(),
         ErrorKind::Dtype => "bf17".parse::<Dtype>().err(),
@@ -721,6 +721,18 @@ const TRAIN_PATHS: &[(&str, &str)] = &[
     ("utilization.flops_per_second_per_device", "`flops.total` ÷ (`seconds` × `count`)"),
 ];
 
+/// What parallel sizes add to a step, beside those of a plan.
+const STEP_PARALLEL_PATHS: &[(&str, &str)] = &[
+    ("parallelism.zero", "what replicas share: 0 nothing, to 3 weights too"),
+    ("parallelism.bubble", "fraction of the time at work in which a stage waits"),
+    (
+        "ranks",
+        "a list, one for each kind of rank: `name`, `count`, `parameters`, `fits`; `flops` (`total`, `executed`); `memory` in \
+         bytes (`weights`, `gradients`, `optimizer`, `activations`, `total`; null where it is not known what an op keeps); \
+         `sent`, a list of `bytes` that it sends in the step, forward and backward, as in `estimate`",
+    ),
+];
+
 /// The section of `train`.
 fn train_json(place: &Place) -> String {
     let line = "train llama.json -s 10 --peak bf16=1e12 --time 1us --format json";
@@ -743,13 +755,25 @@ fn train_json(place: &Place) -> String {
     assert!(described.remove("step.rollout"));
     paths.retain(|path| !as_ever(path));
     assert_eq!(paths, described, "the paths of a step, and those that TRAIN_PATHS describes");
+    let cut: Value = place.run(&format!("{line} --dp 1 --tp 2")).json();
+    let mut more = BTreeSet::new();
+    leaves("", &cut, &mut more);
+    more.retain(|path| !as_ever(path) && !paths.contains(path));
+    let of_a_plan = PARALLEL_PATHS.iter().chain(STEP_PARALLEL_PATHS);
+    let described = of_a_plan.map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(more, described, "the paths of a step's ranks, and those that are described");
+    let cut = table(
+        ["path", "meaning"],
+        STEP_PARALLEL_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+    );
     let paths = table(
         ["path", "meaning"],
         TRAIN_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
     );
     format!(
         "\n## train\n\n`model`, `adapter`, `convention`, `device` and `notes` are as above; `utilization` is there with a \
-         time.\n\n{paths}\n```json\n{example}```\n"
+         time.\n\n{paths}\n```json\n{example}```\n\nWith `--tp`, `--pp`, `--dp`, `--ep` or `--zero`, beside what a plan has in \
+         `estimate`; `parallelism.largest_batch` are sequences of a step:\n\n{cut}"
     )
 }
 

@@ -19,7 +19,49 @@ struct Report {
     convention: String,
     flops: Flops,
     utilization: Option<Utilization>,
+    parallelism: Option<Plan>,
+    #[serde(default)]
+    ranks: Vec<Rank>,
     notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Plan {
+    devices: u64,
+    zero: u64,
+    bubble: f64,
+    vocabulary_padding: u64,
+    flops: u128,
+}
+
+#[derive(Deserialize)]
+struct Rank {
+    name: String,
+    count: u64,
+    flops: RankFlops,
+    memory: Memory,
+    sent: Vec<Sent>,
+}
+
+#[derive(Deserialize)]
+struct RankFlops {
+    total: u128,
+}
+
+#[derive(Deserialize)]
+struct Memory {
+    weights: u128,
+    gradients: u128,
+    optimizer: u128,
+    activations: u128,
+    total: u128,
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    collective: String,
+    of: String,
+    bytes: u128,
 }
 
 #[derive(Deserialize)]
@@ -189,4 +231,41 @@ fn what_cannot_be_is_an_error_with_a_hint() {
     }
     let usage = place.run("train llama.json -s 10 --recompute most").usage();
     assert!(usage.contains("not none, selective, full or a number of layers"), "{usage}");
+}
+
+#[test]
+fn ranks_of_a_step_say_what_they_hold_and_send() {
+    let report = train("-s 10 -b 4 --accumulate 2 --dp 2 --pp 2 --zero 1 --flash");
+    let plan = report.parallelism.expect("a plan");
+    assert_eq!((plan.devices, plan.zero, plan.vocabulary_padding), (4, 1, 0));
+    assert_eq!(plan.bubble, 0.5);
+    assert_eq!(plan.flops, report.flops.total);
+    let [first, last] = &report.ranks[..] else { panic!("{} kinds", report.ranks.len()) };
+    assert_eq!((first.name.as_str(), first.count), ("stage 1 of 2, layer 0", 2));
+    // A layer's half of the weights' and pairs' FLOPs, of four rows of eight; the head's are the last stage's.
+    let head = 3 * 10 * 12_800;
+    assert_eq!(first.flops.total, 4 * (ROW - head) / 2);
+    assert_eq!(last.flops.total, 4 * ((ROW - head) / 2 + head));
+    // A layer of 12,288 + 18,432 + 128 and the table; 12 bytes of states over two replicas.
+    let parameters = 30_848 + 6400;
+    let memory = &first.memory;
+    assert_eq!((memory.weights, memory.gradients), (2 * parameters, 2 * parameters));
+    assert_eq!(memory.optimizer, 12 * parameters / 2);
+    // A token: norms 2·2·64, what q, k, v and gate, up read 2·2·64, q, k, v 2·128, a sum for each head 4·4, what o reads
+    // 2·64, gate and up 2·2·96, what down reads 2·96. Two micro-batches of two rows are under way.
+    let token = 256 + 256 + 256 + 16 + 128 + 384 + 192;
+    assert_eq!(memory.activations, 2 * 2 * 10 * token);
+    assert_eq!(memory.total, 4 * parameters + 6 * parameters + memory.activations);
+    let sent: Vec<_> =
+        first.sent.iter().map(|it| (it.collective.as_str(), it.of.as_str(), it.bytes)).collect();
+    // 40 tokens of 128 bytes; half of the gradients and then of the weights.
+    assert_eq!(
+        sent,
+        [
+            ("point-to-point", "hidden states to the next stage", 5120),
+            ("reduce-scatter", "gradients", parameters),
+            ("all-gather", "weights", parameters),
+        ]
+    );
+    assert_eq!(last.sent[0].of, "gradients to the stage before");
 }

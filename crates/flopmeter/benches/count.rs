@@ -4,8 +4,7 @@ use divan::{Bencher, black_box};
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Builtin, Config, Convention, Hardware, Model, Parallelism, Phase, Purpose, Recompute, Sequence,
-    Step, Workload,
+    Builtin, Config, Convention, Hardware, Model, Parallelism, Phase, Recompute, Step, Workload,
 };
 
 fn main() {
@@ -74,17 +73,15 @@ fn ready_for_a_step(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench(|| model.training(black_box(&step), &Convention::MODEL));
 }
 
-/// What the ranks of 2,048 devices do, the plan being made.
+/// What the ranks of 2,048 devices do in a step, the plan being made.
 #[divan::bench(sample_size = 100)]
-fn ranks(bencher: Bencher<'_, '_>) {
-    let plan = Parallelism { data: 128, pipeline: 16, expert: 64, ..Parallelism::NONE };
+fn ranks_of_a_step(bencher: Bencher<'_, '_>) {
+    let plan = Parallelism { data: 128, pipeline: 16, expert: 64, zero: 1, ..Parallelism::NONE };
+    let step = Step::new(4096, 15_360).expect("a step").recomputing(Recompute::Selective);
     let split = model("deepseek-ai/DeepSeek-V3")
-        .split(&plan, Purpose::Training)
+        .split_step(&plan, &step, &Convention::MODEL)
         .expect("a plan that can be");
-    let batch = Workload::batch(vec![Sequence { count: 1024, ..Sequence::new(4096, 0) }]);
-    let batch = batch.expect("a batch");
-    bencher
-        .bench(|| split.ranks(black_box(&batch), black_box(&Convention::MODEL)).map(|it| it.len()));
+    bencher.bench(|| split.ranks(black_box(&step), 60).map(|ranks| ranks.len()));
 }
 
 /// Config text → model.

@@ -109,7 +109,9 @@ pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};
 pub use model::{Builder, Group, Model, Parameters};
-pub use parallelism::{Collective, Parallelism, Purpose, Rank, Split, Transfer};
+pub use parallelism::{
+    Collective, Parallelism, Rank, Split, StepMemory, StepRank, StepSplit, Transfer,
+};
 pub use quantization::Quantization;
 pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};
 pub use stack::{Reads, Stack};

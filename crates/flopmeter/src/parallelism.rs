@@ -11,11 +11,14 @@
 //! are alike are one kind with its number, so that a count does not grow with the devices.
 
 mod exchange;
+mod kept;
 mod layer;
 mod size;
 mod stages;
+mod step;
 
 pub use exchange::{Collective, Transfer};
+pub use step::{StepMemory, StepRank, StepSplit};
 
 use crate::bytes::Bytes;
 use crate::convention::{Convention, Rule};
@@ -45,6 +48,9 @@ pub struct Parallelism {
     /// Whether the tensor ranks share the tokens between their products as well (Korthikanti et al., arXiv:2205.05198,
     /// section 4.2.2): an all-reduce is then a reduce-scatter and an all-gather.
     pub sequence: bool,
+    /// What replicas do not hold each for themselves in a step of training (Rajbhandari et al., arXiv:1910.02054): 0
+    /// nothing, 1 the optimizer's states, 2 gradients as well, 3 weights as well, which is FSDP.
+    pub zero: u64,
     /// Stages, which share the layers.
     pub pipeline: u64,
     /// Stretches of layers that each stage has (Narayanan et al., arXiv:2104.04473, section 2.2).
@@ -55,9 +61,9 @@ pub struct Parallelism {
     pub expert_tensor: Option<u64>,
 }
 
-/// Whose way of cutting is followed where they differ.
+/// What a model is cut for: engines of either kind differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+enum Purpose {
     /// vLLM's: a vocabulary that is cut is padded to a multiple of 64, and layers that are left over go to the stages
     /// before the last.
     Inference,
@@ -108,6 +114,7 @@ impl Parallelism {
         data: 1,
         tensor: 1,
         sequence: false,
+        zero: 0,
         pipeline: 1,
         virtual_stages: 1,
         expert: 1,
@@ -145,6 +152,10 @@ impl Parallelism {
                     .hint(format!("a size is 1 at least and {} at most", size::MOST)));
             }
         }
+        if self.zero > 3 {
+            let fact = format!("is {}", self.zero);
+            return Err(Error::new(ErrorKind::Parallelism, "zero", fact).hint("stages are 0 to 3"));
+        }
         if self.sequence && self.tensor == 1 {
             let fact = "has no tensor ranks that could share the tokens";
             return Err(Error::new(ErrorKind::Parallelism, "sequence", fact));
@@ -174,11 +185,11 @@ impl Model {
     /// # Example
     ///
     /// ```
-    /// use flopmeter::{Builtin, Convention, Parallelism, Purpose, Workload};
+    /// use flopmeter::{Builtin, Convention, Parallelism, Workload};
     ///
     /// let llama = Builtin::find("meta-llama/Llama-3.1-8B")?.model()?;
     /// let plan = Parallelism { tensor: 8, ..Parallelism::NONE };
-    /// let split = llama.split(&plan, Purpose::Inference)?;
+    /// let split = llama.split(&plan)?;
     /// let request = Workload::request(1024, 256);
     /// let ranks = split.ranks(&request, &Convention::MODEL)?;
     /// // 32 heads, 8 KV heads, 14,336 and 128,256 are all multiples of 8: each has an eighth.
@@ -186,9 +197,18 @@ impl Model {
     /// assert_eq!(ranks[0].flops.total * 8, llama.flops(&request, &Convention::MODEL)?.total);
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
-    pub fn split(&self, parallelism: &Parallelism, purpose: Purpose) -> Result<Split> {
+    pub fn split(&self, parallelism: &Parallelism) -> Result<Split> {
+        if parallelism.zero > 0 {
+            return Err(Error::new(ErrorKind::Parallelism, "zero", "is of training")
+                .hint("`split_step` takes it, and the command `train`"));
+        }
+        self.divided(parallelism, Purpose::Inference, 1)
+    }
+
+    /// The model cut for passes that go through its layers so often.
+    fn divided(&self, parallelism: &Parallelism, purpose: Purpose, passes: u64) -> Result<Split> {
         parallelism.check()?;
-        let mut cutter = layer::Cutter::new(self, parallelism, purpose)?;
+        let mut cutter = layer::Cutter::new(self, parallelism, purpose, passes)?;
         let mut stages: Vec<Stage> = Vec::new();
         for members in stages::members(self, parallelism)? {
             let stage = cutter.stage(self, &members)?;

@@ -11,6 +11,7 @@
 mod parts;
 mod step;
 
+pub(crate) use parts::learns;
 pub use step::{Frozen, Recompute, Step};
 
 use crate::component::{Component, Counts};

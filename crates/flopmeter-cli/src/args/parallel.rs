@@ -86,11 +86,12 @@ pub struct ParallelArgs {
 
 impl ParallelArgs {
     /// The plan, `None` if nothing is cut.
-    pub fn plan(&self) -> Option<Parallelism> {
+    pub fn plan(&self, zero: u64) -> Option<Parallelism> {
         let plan = Parallelism {
             data: self.dp,
             tensor: self.tp,
             sequence: self.sp,
+            zero,
             pipeline: self.pp,
             virtual_stages: self.virtual_stages,
             expert: self.ep,

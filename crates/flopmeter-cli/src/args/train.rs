@@ -2,7 +2,8 @@
 
 use super::adapter::AdapterArgs;
 use super::{
-    HardwareArgs, OutputArgs, convention_names_and_all, dtype_names, pair, seconds, whole,
+    HardwareArgs, OutputArgs, ParallelArgs, convention_names_and_all, dtype_names, pair, seconds,
+    whole,
 };
 use clap::Args;
 use flopmeter::{Convention, Recompute};
@@ -124,6 +125,24 @@ pub struct TrainArgs {
     pub dtype: Option<String>,
     #[command(flatten)]
     pub adapter: AdapterArgs,
+    #[command(flatten)]
+    pub parallel: ParallelArgs,
+    /// What replicas share: ZeRO's stages 0 to 3
+    ///
+    /// 1 the optimizer's states, 2 gradients as well, 3 weights as well, which is FSDP.
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_parser = whole,
+        allow_hyphen_values = true,
+        default_value_t = 0,
+        hide_short_help = true,
+        help_heading = "Parallelism"
+    )]
+    pub zero: u64,
+    /// Dropout, whose masks are kept for the backward pass
+    #[arg(long, hide_short_help = true, help_heading = "Step")]
+    pub dropout: bool,
     #[command(flatten)]
     pub hardware: HardwareArgs,
     /// Measured wall time of the step, e.g. `2.1s`, `350ms`

@@ -7,7 +7,7 @@ use crate::request::Request;
 use flopmeter::Result;
 
 pub fn run(args: &EstimateArgs) -> Result<String> {
-    let request = Request::read(&args.work, &args.hardware, args.parallel.plan())?;
+    let request = Request::read(&args.work, &args.hardware, args.parallel.plan(0))?;
     if args.work.convention == side_by_side::ALL {
         let report = request.side_by_side(None)?;
         let work = render::workload(&report.work.workload);

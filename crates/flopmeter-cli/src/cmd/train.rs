@@ -2,6 +2,7 @@
 
 use super::side_by_side::{self, SideBySide};
 use crate::args::TrainArgs;
+use crate::ranks::StepRanks;
 use crate::render;
 use crate::report::training::{StepFlopsReport, StepReport, StepUtilizationReport, TrainingReport};
 use crate::report::{AdapterReport, ModelReport};
@@ -52,7 +53,9 @@ impl Trained {
         let tokens = step.tokens().ok_or_else(|| {
             Error::new(ErrorKind::Overflow, "step", "has more tokens than 64 bits can number")
         })?;
-        let machine = Machine::read(&args.hardware, None, source.model.quantization().compute)?;
+        let plan = args.parallel.plan(args.zero);
+        let dtype = source.model.quantization().compute;
+        let machine = Machine::read(&args.hardware, plan.as_ref(), dtype)?;
         let mut notes = source.notes.clone();
         notes.extend_from_slice(source.model.notes());
         if let Some(machine) = &machine {
@@ -79,7 +82,25 @@ impl Trained {
         } else {
             self.source.model.components(&convention)
         };
+        let ranks = match args.parallel.plan(args.zero) {
+            Some(plan) => {
+                let device = self.machine.as_ref().map(|machine| &machine.device);
+                let step = (&self.step, args.accumulate);
+                Some(StepRanks::of(&self.source.model, &plan, step, &convention, device)?)
+            }
+            None => None,
+        };
         let mut notes = self.notes;
+        notes.extend(ranks.iter().flat_map(|ranks| ranks.notes.iter().cloned()));
+        let mut device = self.machine.map(|machine| machine.device_report(None));
+        let (parallelism, ranks) = match ranks {
+            Some(StepRanks { plan, ranks, .. }) => (Some(plan), ranks),
+            None => (None, Vec::new()),
+        };
+        if let Some(device) = device.as_mut().filter(|_| !ranks.is_empty()) {
+            device.fits =
+                ranks.iter().map(|rank| rank.fits).reduce(|a, b| Some(a? && b?)).flatten();
+        }
         notes.extend(utilization.as_ref().and_then(StepUtilizationReport::above_one));
         Ok(TrainingReport {
             model: ModelReport::of(&self.source),
@@ -88,7 +109,9 @@ impl Trained {
             convention: convention.id,
             flops: StepFlopsReport::of(&flops, &components, self.tokens),
             utilization,
-            device: self.machine.map(|machine| machine.device_report(None)),
+            device,
+            parallelism,
+            ranks,
             notes,
         })
     }
@@ -130,6 +153,9 @@ fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {
     step = step.recomputing(args.recompute).with_reference_forwards(args.reference_forwards);
     if args.flash {
         step = step.recomputing_scores();
+    }
+    if args.dropout {
+        step = step.dropping_out();
     }
     if args.mtp {
         step = step.predicting_further();

@@ -8,7 +8,7 @@ use flopmeter::Result;
 
 pub fn run(args: &UtilizationArgs) -> Result<String> {
     // The arguments cannot be without a device or a peak.
-    let request = Request::read(&args.work, &args.hardware, args.parallel.plan())?;
+    let request = Request::read(&args.work, &args.hardware, args.parallel.plan(0))?;
     if args.work.convention == side_by_side::ALL {
         let report = request.side_by_side(Some(args.time))?;
         let work = render::workload(&report.work.workload);

@@ -1,8 +1,8 @@
 //! Ranks as tables.
 
-use super::summary::{grouped, si};
+use super::summary::{grouped, percent, si};
 use super::{Block, Column};
-use crate::report::parallel::{ParallelismReport, RankReport};
+use crate::report::parallel::{ParallelismReport, RankReport, StepRankReport};
 use std::fmt::Write;
 
 /// What each kind of rank does, and what it sends.
@@ -12,6 +12,79 @@ pub(super) fn blocks(plan: &ParallelismReport, ranks: &[RankReport]) -> Vec<Bloc
         blocks.push(sent(ranks));
     }
     blocks
+}
+
+/// The same of a step.
+pub(super) fn step_blocks(plan: &ParallelismReport, ranks: &[StepRankReport]) -> Vec<Block> {
+    let mut blocks = vec![step_work(plan, ranks)];
+    if ranks.iter().any(|rank| !rank.sent.is_empty()) {
+        blocks.push(step_sent(ranks));
+    }
+    blocks
+}
+
+fn step_work(plan: &ParallelismReport, ranks: &[StepRankReport]) -> Block {
+    let row = |rank: &StepRankReport| {
+        let bytes = |bytes: u128| si(Some(bytes as f64), "B");
+        let memory = &rank.memory;
+        vec![
+            rank.name.clone(),
+            grouped(rank.count.into()),
+            si(Some(rank.flops.total as f64), "FLOP"),
+            bytes(memory.weights),
+            bytes(memory.gradients),
+            bytes(memory.optimizer),
+            memory.activations.map_or_else(|| "–".into(), bytes),
+            fitting(rank.fits),
+        ]
+    };
+    let mut title = title(plan);
+    if let Some(bubble) = plan.bubble.filter(|bubble| *bubble > 0.0) {
+        let _ = write!(title, "; bubble {} of the time at work", percent(bubble));
+    }
+    Block {
+        title,
+        columns: vec![
+            Column::text("a rank"),
+            Column::number("ranks"),
+            Column::number("model FLOPs"),
+            Column::number("weights"),
+            Column::number("gradients"),
+            Column::number("optimizer"),
+            Column::number("activations"),
+            Column::number("memory"),
+        ],
+        rows: ranks.iter().map(row).collect(),
+    }
+}
+
+fn step_sent(ranks: &[StepRankReport]) -> Block {
+    let rows = ranks.iter().flat_map(|rank| {
+        rank.sent.iter().map(|it| {
+            vec![
+                rank.name.clone(),
+                format!("{}: {}", it.collective, it.of),
+                it.ranks.to_string(),
+                grouped(it.bytes),
+                si(it.seconds, "s"),
+            ]
+        })
+    });
+    Block {
+        title: String::new(),
+        columns: vec![
+            Column::text("a rank"),
+            Column::text("sends"),
+            Column::number("among"),
+            Column::number("bytes"),
+            Column::number("links"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn fitting(fits: Option<bool>) -> String {
+    fits.map_or("–", |fits| if fits { "fits" } else { "does not fit" }).to_owned()
 }
 
 fn title(plan: &ParallelismReport) -> String {
@@ -26,6 +99,9 @@ fn title(plan: &ParallelismReport) -> String {
     let mut title = format!("{} devices: {}", grouped(plan.devices.into()), cut.join(", "));
     if plan.sequence {
         title.push_str(", tokens shared among tensor ranks");
+    }
+    if let Some(zero) = plan.zero.filter(|zero| *zero > 0) {
+        let _ = write!(title, ", ZeRO {zero}");
     }
     if plan.virtual_stages > 1 {
         let _ = write!(title, ", {} stretches of layers a stage", plan.virtual_stages);
@@ -49,7 +125,7 @@ fn work(plan: &ParallelismReport, ranks: &[RankReport]) -> Block {
             bytes(rank.bytes.weights),
             bytes(rank.bytes.kv_cache),
             bytes(rank.bytes.read),
-            rank.fits.map_or("–", |fits| if fits { "fits" } else { "does not fit" }).to_owned(),
+            fitting(rank.fits),
         ]
     };
     Block {

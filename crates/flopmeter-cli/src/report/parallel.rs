@@ -2,7 +2,7 @@
 
 use super::BytesReport;
 use flopmeter::device::Device;
-use flopmeter::{Parallelism, Rank, Split, Transfer};
+use flopmeter::{Parallelism, Rank, Split, StepRank, StepSplit, Transfer};
 use serde::Serialize;
 
 /// How the work is cut.
@@ -11,6 +11,9 @@ pub struct ParallelismReport {
     pub data: u64,
     pub tensor: u64,
     pub sequence: bool,
+    /// Of a step alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero: Option<u64>,
     pub pipeline: u64,
     pub virtual_stages: u64,
     pub expert: u64,
@@ -20,6 +23,9 @@ pub struct ParallelismReport {
     pub replicated: Vec<&'static str>,
     /// FLOPs of all ranks, what several compute included.
     pub flops: u128,
+    /// Of a step alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bubble: Option<f64>,
     /// Null without a device whose memory is known, and for different sequences.
     pub largest_batch: Option<u64>,
 }
@@ -55,16 +61,53 @@ pub struct TransferReport {
     pub seconds: Option<f64>,
 }
 
+/// One of some ranks that are alike in a step.
+#[derive(Debug, Serialize)]
+pub struct StepRankReport {
+    pub name: String,
+    pub count: u64,
+    pub parameters: u128,
+    pub flops: StepRankFlopsReport,
+    pub memory: StepMemoryReport,
+    pub sent: Vec<StepTransferReport>,
+    pub fits: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct StepRankFlopsReport {
+    pub total: u128,
+    pub executed: u128,
+}
+
+/// Bytes that it holds. Null where it is not known what an op keeps.
+#[derive(Debug, Serialize)]
+pub struct StepMemoryReport {
+    pub weights: u128,
+    pub gradients: u128,
+    pub optimizer: u128,
+    pub activations: Option<u128>,
+    pub total: Option<u128>,
+}
+
+/// Bytes that it sends in a step.
+#[derive(Debug, Serialize)]
+pub struct StepTransferReport {
+    pub collective: &'static str,
+    pub of: &'static str,
+    pub ranks: u64,
+    pub bytes: u128,
+    /// Null without a device whose links are known.
+    pub seconds: Option<f64>,
+}
+
 impl ParallelismReport {
-    pub fn of(split: &Split, devices: u64, ranks: &[RankReport], largest: Option<u64>) -> Self {
+    fn new(split: &Split, devices: u64, flops: u128, largest_batch: Option<u64>) -> Self {
         let plan: &Parallelism = split.parallelism();
-        let all = |sum: u128, rank: &RankReport| {
-            sum.saturating_add(rank.flops.total.saturating_mul(rank.count.into()))
-        };
         Self {
             data: plan.data,
             tensor: plan.tensor,
             sequence: plan.sequence,
+            zero: None,
             pipeline: plan.pipeline,
             virtual_stages: plan.virtual_stages,
             expert: plan.expert,
@@ -72,8 +115,68 @@ impl ParallelismReport {
             devices,
             vocabulary_padding: split.vocabulary_padding(),
             replicated: split.replicated().collect(),
-            flops: ranks.iter().fold(0, all),
-            largest_batch: largest,
+            flops,
+            bubble: None,
+            largest_batch,
+        }
+    }
+
+    pub fn of(split: &Split, devices: u64, ranks: &[RankReport], largest: Option<u64>) -> Self {
+        let flops = all(ranks.iter().map(|rank| (rank.count, rank.flops.total)));
+        Self::new(split, devices, flops, largest)
+    }
+
+    pub fn of_step(
+        split: &StepSplit,
+        devices: u64,
+        ranks: &[StepRankReport],
+        micro_batches: u64,
+        largest: Option<u64>,
+    ) -> Self {
+        let flops = all(ranks.iter().map(|rank| (rank.count, rank.flops.total)));
+        Self {
+            zero: Some(split.split().parallelism().zero),
+            bubble: Some(split.bubble(micro_batches)),
+            ..Self::new(split.split(), devices, flops, largest)
+        }
+    }
+}
+
+fn all(ranks: impl Iterator<Item = (u64, u128)>) -> u128 {
+    ranks.fold(0, |sum, (count, flops)| sum.saturating_add(flops.saturating_mul(count.into())))
+}
+
+/// Of links in one direction: the table's figure is of both.
+fn seconds(bytes: u128, device: Option<&Device>) -> Option<f64> {
+    device.and_then(Device::interconnect).map(|rate| bytes as f64 / (rate.0 / 2.0))
+}
+
+impl StepRankReport {
+    pub fn of(rank: &StepRank<'_>, device: Option<&Device>) -> Self {
+        let memory = rank.memory;
+        let total = memory.total();
+        let has = device.and_then(Device::memory_bytes);
+        let sent = |it: &Transfer| StepTransferReport {
+            collective: it.collective.name(),
+            of: it.of,
+            ranks: it.ranks,
+            bytes: it.sent[0],
+            seconds: seconds(it.sent[0], device),
+        };
+        Self {
+            name: rank.name.to_owned(),
+            count: rank.count,
+            parameters: rank.model.parameters().total,
+            flops: StepRankFlopsReport { total: rank.flops.total, executed: rank.flops.executed },
+            memory: StepMemoryReport {
+                weights: memory.weights,
+                gradients: memory.gradients,
+                optimizer: memory.optimizer,
+                activations: memory.activations,
+                total,
+            },
+            sent: rank.transfers.iter().map(sent).collect(),
+            fits: has.zip(total).map(|(has, total)| total <= has.into()),
         }
     }
 }
@@ -105,10 +208,7 @@ impl TransferReport {
             ranks: transfer.ranks,
             prefill,
             decode,
-            // The table's figure is of both directions.
-            seconds: device
-                .and_then(Device::interconnect)
-                .map(|rate| prefill.saturating_add(decode) as f64 / (rate.0 / 2.0)),
+            seconds: seconds(prefill.saturating_add(decode), device),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the command says of a step of training, as values.
 
+use super::parallel::{ParallelismReport, StepRankReport};
 use super::{AdapterReport, DeviceReport, ModelReport, by_name};
 use flopmeter::{Component, Counts, Frozen, Recompute, Step, TrainingFlops};
 use serde::Serialize;
@@ -17,6 +18,10 @@ pub struct TrainingReport {
     pub utilization: Option<StepUtilizationReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<ParallelismReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<StepRankReport>,
     pub notes: Vec<String>,
 }
 

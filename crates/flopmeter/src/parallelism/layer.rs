@@ -23,6 +23,8 @@ use std::collections::BTreeSet;
 pub(super) struct Cutter<'p> {
     plan: &'p Parallelism,
     purpose: Purpose,
+    /// How often a batch goes through the layers, forward, backward and forward again.
+    passes: u64,
     /// Width of what passes from layer to layer.
     hidden: u64,
     vocabulary: u64,
@@ -43,7 +45,12 @@ enum Cut {
 }
 
 impl<'p> Cutter<'p> {
-    pub fn new(model: &Model, plan: &'p Parallelism, purpose: Purpose) -> Result<Self> {
+    pub fn new(
+        model: &Model,
+        plan: &'p Parallelism,
+        purpose: Purpose,
+        passes: u64,
+    ) -> Result<Self> {
         let table = model.groups().iter().flat_map(|group| &group.ops).find_map(|op| match op {
             Op::Table(table) => Some(table.rows),
             _ => None,
@@ -61,6 +68,7 @@ impl<'p> Cutter<'p> {
         Ok(Self {
             plan,
             purpose,
+            passes,
             hidden: model.width(),
             vocabulary,
             replicated: BTreeSet::new(),
@@ -88,14 +96,15 @@ impl<'p> Cutter<'p> {
             };
             if here { self.layer(ops, &mut exchange) } else { Ok(Vec::new()) }
         })?;
-        let sends = plan.virtual_stages - u64::from(members.last);
+        let others = |at_the_end: bool| plan.virtual_stages - u64::from(at_the_end);
         let shared_by = if plan.sequence { plan.tensor } else { 1 };
-        exchange.add(
-            (Collective::PointToPoint, "hidden states to the next stage"),
-            2,
-            (Rows::All, shared_by),
-            sends * self.hidden,
-        );
+        let mut send = |of, elements| {
+            exchange.add((Collective::PointToPoint, of), 2, (Rows::All, shared_by), elements);
+        };
+        send("hidden states to the next stage", others(members.last) * self.hidden);
+        if self.purpose == Purpose::Training {
+            send("gradients to the stage before", others(members.first) * self.hidden);
+        }
         Ok(Stage { name: String::new(), count: 1, model, exchange })
     }
 
@@ -244,7 +253,8 @@ impl<'p> Cutter<'p> {
     fn linear(&self, linear: &Linear, cut: Cut) -> Result<Linear> {
         // A bias of some of the outputs alone is shared out with them where it can be.
         let of = |bias: u64, part: u64, whole: u64| {
-            let ranks = whole / part;
+            // A vocabulary's share may be more than the whole, which is padded.
+            let ranks = (whole / part).max(1);
             if bias.is_multiple_of(ranks) { bias / ranks } else { bias }
         };
         let mut part = match cut {
@@ -287,10 +297,15 @@ impl<'p> Cutter<'p> {
                 exchange.add((Collective::AllGather, "logits"), tensor, rows, share * tensor);
                 return;
             }
+            // The head's inputs have a gradient that its ranks add up.
+            (Component::Head, Cut::Outputs(_)) => {
+                exchange.add_sum("gradients before the head", tensor, sequence, self.hidden);
+                return;
+            }
             (Component::AttentionProjections, Cut::Inputs(_)) => "attention",
             (Component::MoeExperts, Cut::Inputs(_)) => {
                 if let Some(experts) = linear.experts.filter(|_| self.plan.dispatches()) {
-                    self.dispatch(experts.active * self.hidden, expert, exchange);
+                    self.dispatch(self.passes * experts.active * self.hidden, expert, exchange);
                     return;
                 }
                 "experts"
@@ -304,7 +319,12 @@ impl<'p> Cutter<'p> {
         if of == "experts" && std::mem::replace(summed, true) {
             return;
         }
-        exchange.add_sum(of, tensor, sequence, self.hidden);
+        exchange.add_sum(of, tensor, sequence, self.passes * self.hidden);
+        if sequence && self.purpose == Purpose::Training {
+            // What a product read is gathered once more for the gradient of its weights (section 4.2.2).
+            let rows = (Rows::All, 1);
+            exchange.add((Collective::AllGather, of), tensor, rows, self.hidden);
+        }
     }
 
     /// Tokens go to their experts and come back; of those on all tensor ranks, each sends its share.
@@ -317,7 +337,8 @@ impl<'p> Cutter<'p> {
         exchange.add((Collective::ReduceScatter, back), ranks, rows, ranks * elements);
         exchange.add((Collective::AllToAll, back), expert, rows, elements);
         if !sequence {
-            exchange.add((Collective::AllGather, back), tensor, (Rows::All, 1), self.hidden);
+            let elements = self.passes * self.hidden;
+            exchange.add((Collective::AllGather, back), tensor, (Rows::All, 1), elements);
         }
     }
 

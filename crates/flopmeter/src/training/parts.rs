@@ -30,20 +30,12 @@ pub(super) struct Parts {
 
 impl Parts {
     pub fn of(model: &Model, step: &Step, rule: Rule) -> Result<Self> {
-        // Modules that an adapter's file has whole, and that are trained beside it.
-        let copies: BTreeSet<&str> = model.ops().filter_map(|(op, _)| copied(op)).collect();
         let first = match step.frozen() {
             Frozen::Below(lowest) => reads_what_is_frozen(model, lowest),
             Frozen::Nothing | Frozen::Base => BTreeSet::new(),
         };
         let by_reference = rule == Rule::ByReference;
-        let learns = |layer: Option<u64>, op: &Op| match step.frozen() {
-            _ if chooses(op) => false,
-            Frozen::Nothing => true,
-            // What stands outside and is no layer is the embedding before them, or the head after them.
-            Frozen::Below(lowest) => layer.map_or_else(|| !embeds(op), |layer| layer >= lowest),
-            Frozen::Base => is_adapter(op) || copies.contains(op.module()),
-        };
+        let learns = learns(model, step);
         let passes_on = |layer: Option<u64>, op: &Op| match step.frozen() {
             _ if chooses(op) => false,
             Frozen::Nothing | Frozen::Base => true,
@@ -107,6 +99,20 @@ impl Parts {
             }
         }
         Some(counts)
+    }
+}
+
+/// Whether an op's parameters are trained in a step, by its layer.
+pub(crate) fn learns(model: &Model, step: &Step) -> impl Fn(Option<u64>, &Op) -> bool + use<> {
+    // Modules that an adapter's file has whole, and that are trained beside it.
+    let copies: BTreeSet<&str> = model.ops().filter_map(|(op, _)| copied(op)).collect();
+    let frozen = step.frozen();
+    move |layer, op| match frozen {
+        _ if chooses(op) => false,
+        Frozen::Nothing => true,
+        // What stands outside and is no layer is the embedding before them, or the head after them.
+        Frozen::Below(lowest) => layer.map_or_else(|| !embeds(op), |layer| layer >= lowest),
+        Frozen::Base => is_adapter(op) || copies.contains(op.module()),
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Step {
     frozen: Frozen,
     recompute: Recompute,
     recomputes_scores: bool,
+    drops_out: bool,
     predicts_further: bool,
     reference_forwards: u64,
     rollout: Option<Sequence>,
@@ -98,6 +99,7 @@ impl Step {
             frozen: Frozen::Nothing,
             recompute: Recompute::Nothing,
             recomputes_scores: false,
+            drops_out: false,
             predicts_further: false,
             reference_forwards: 0,
             rollout: None,
@@ -131,6 +133,31 @@ impl Step {
     pub fn recomputing_scores(mut self) -> Self {
         self.recomputes_scores = true;
         self
+    }
+
+    /// The same step with dropout, of attention's probabilities and after each half of a layer: no FLOP, but masks that
+    /// are kept for the backward pass.
+    #[must_use]
+    pub fn dropping_out(mut self) -> Self {
+        self.drops_out = true;
+        self
+    }
+
+    /// The same step with other rows, all of them alike.
+    pub(crate) fn with_rows(&self, rows: u64) -> Self {
+        let rollout = self.rollout.map(|rollout| Sequence { count: rows, ..rollout });
+        Self { rows, rollout, ..self.clone() }
+    }
+
+    /// What one of some replicas has of it.
+    pub(crate) fn share(&self, replicas: u64) -> Result<Self> {
+        if !self.rows.is_multiple_of(replicas) {
+            let fact = format!("{} sequences cannot be shared evenly by {replicas}", self.rows);
+            let nearest = self.rows.div_ceil(replicas).saturating_mul(replicas);
+            return Err(Error::new(ErrorKind::Parallelism, "data", fact)
+                .hint(format!("a batch of {nearest} can")));
+        }
+        Ok(self.with_rows(self.rows / replicas))
     }
 
     /// The same step with the layers that predict further tokens, each with its head and a loss of its own.
@@ -198,6 +225,11 @@ impl Step {
     /// Whether the backward pass computes the scores of attention again.
     pub fn recomputes_scores(&self) -> bool {
         self.recomputes_scores
+    }
+
+    /// Whether there is dropout.
+    pub fn drops_out(&self) -> bool {
+        self.drops_out
     }
 
     /// Whether layers that predict further tokens are trained.
