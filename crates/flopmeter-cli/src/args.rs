@@ -9,6 +9,8 @@ mod compare;
 mod draft;
 #[path = "args/parallel.rs"]
 mod parallel;
+#[path = "args/plot.rs"]
+mod plot;
 #[path = "args/sweep.rs"]
 mod sweep;
 #[path = "args/train.rs"]
@@ -26,6 +28,7 @@ use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use parallel::ParallelArgs;
+pub use plot::{Plot, PlotArgs, ThemeName};
 use std::fmt::Display;
 pub use sweep::{Goal, SweepArgs};
 pub use train::TrainArgs;
@@ -76,6 +79,9 @@ pub enum Command {
     /// Every combination of lengths, batches and devices, a row each
     #[command(after_help = SWEEP_EXAMPLE, after_long_help = SWEEP_EXAMPLES)]
     Sweep(SweepArgs),
+    /// A picture: the roofline, or costs over context or batch
+    #[command(after_help = PLOT_EXAMPLE, after_long_help = PLOT_EXAMPLES)]
+    Plot(PlotArgs),
     /// The arithmetic of an estimate, formula by formula
     #[command(after_help = EXPLAIN_EXAMPLE, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -136,6 +142,13 @@ const COMPARE_EXAMPLES: &str = "Examples:
   flopmeter compare megatron torchtitan meta-llama/Llama-3.1-8B --sequence 8192
   flopmeter compare model chinchilla mixtral-8x7b --packed 812,4096,3284
   flopmeter compare model vllm llama3:8b --prompt 8192 --generate 256";
+const PLOT_EXAMPLE: &str = "Example (more with --help):
+  flopmeter plot roofline llama3:8b --batch 1,16 --device L40S -o roofline.svg";
+const PLOT_EXAMPLES: &str = "Examples:
+  flopmeter plot roofline llama3:8b --device L40S
+  flopmeter plot roofline llama3:8b --batch 1,16 --device L40S -o roofline.svg
+  flopmeter plot context gemma3:27b -o context.png --theme dark
+  flopmeter plot batch llama3:8b -p 1024 -g 256 --device L40S -o batch.png";
 const MODELS_EXAMPLES: &str = "Examples:
   flopmeter models
   flopmeter models qwen3:8b

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod estimate;
 pub mod explain;
 pub mod models;
+pub mod plot;
 pub mod side_by_side;
 pub mod sweep;
 pub mod train;

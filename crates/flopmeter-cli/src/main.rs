@@ -4,6 +4,7 @@ mod adapter;
 mod args;
 mod cmd;
 mod draft;
+mod plot;
 mod ranks;
 mod render;
 mod report;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
                 Err(Stop::Output(error)) => unwritten(&error),
             };
         }
+        Command::Plot(args) => cmd::plot::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
         Command::Conventions(args) => cmd::conventions::run(args),

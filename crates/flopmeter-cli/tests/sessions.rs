@@ -145,6 +145,7 @@ fn help() {
         "utilization",
         "train",
         "sweep",
+        "plot",
         "explain",
         "models",
         "conventions",
