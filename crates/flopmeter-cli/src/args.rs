@@ -3,6 +3,8 @@
 // The reference's test reads this file from another place.
 #[path = "args/adapter.rs"]
 mod adapter;
+#[path = "args/audit.rs"]
+mod audit;
 #[path = "args/compare.rs"]
 mod compare;
 #[path = "args/draft.rs"]
@@ -20,6 +22,7 @@ mod values;
 
 pub use adapter::AdapterArgs;
 use anstyle::{AnsiColor, Style};
+pub use audit::AuditArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 pub use compare::CompareArgs;
@@ -82,6 +85,9 @@ pub enum Command {
     /// A picture: the roofline, or costs over context or batch
     #[command(after_help = PLOT_EXAMPLE, after_long_help = PLOT_EXAMPLES)]
     Plot(PlotArgs),
+    /// A table of published figures, recomputed by every convention
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit(AuditArgs),
     /// The arithmetic of an estimate, formula by formula
     #[command(after_help = EXPLAIN_EXAMPLE, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -138,6 +144,9 @@ const SWEEP_EXAMPLES: &str = "Examples:
   flopmeter sweep llama3:8b -p 512 -g 256 -b 1..999 --device L4 --format csv
   flopmeter sweep llama3:8b -p 512 -b 1..99 --device L4 --best mfu --limit ttft=1s
   flopmeter sweep llama3:8b -s 4096 --recompute none,full -b 1..9+2 --device L4";
+const AUDIT_EXAMPLES: &str = "Examples:
+  flopmeter audit claims.csv
+  flopmeter audit claims.csv --format json";
 const COMPARE_EXAMPLES: &str = "Examples:
   flopmeter compare megatron torchtitan meta-llama/Llama-3.1-8B --sequence 8192
   flopmeter compare model chinchilla mixtral-8x7b --packed 812,4096,3284

@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments in, text out.
 
+pub mod audit;
 pub mod compare;
 pub mod completions;
 pub mod conventions;

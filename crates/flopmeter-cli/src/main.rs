@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             };
         }
         Command::Plot(args) => cmd::plot::run(args),
+        Command::Audit(args) => cmd::audit::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Models(args) => cmd::models::run(args),
         Command::Conventions(args) => cmd::conventions::run(args),

@@ -1,6 +1,7 @@
 //! Forms of the output, one file each. What a command says is a [`Document`] for people and a
 //! serialisable value for programs.
 
+mod audit;
 mod csv;
 mod json;
 mod markdown;
@@ -85,6 +86,7 @@ pub fn document(document: &Document, value: &impl Serialize, format: Format) -> 
     }
 }
 
+pub use audit::of as audit;
 pub use summary::{grouped, percent, si, workload};
 pub use training::{of as training, step};
 

@@ -1,5 +1,6 @@
 //! What the command says of a workload, as values: the JSON interface, and what the other forms show.
 
+pub mod audit;
 pub mod parallel;
 pub mod training;
 

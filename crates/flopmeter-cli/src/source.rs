@@ -5,6 +5,7 @@ mod file;
 mod gguf;
 mod hub;
 mod ollama;
+pub mod table;
 mod weights;
 
 use flopmeter::flops::nominal_billions;

@@ -13,6 +13,7 @@ mod run;
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use flopmeter::arch::{FAMILIES, audio_tower_types, tower_types};
+use flopmeter::audit::{Column, Table};
 use flopmeter::device::{self, Device};
 use flopmeter::units::FlopsPerSecond;
 use flopmeter::weights::gguf::Header;
@@ -455,6 +456,10 @@ fn provoked(kind: ErrorKind) -> Error {
         ErrorKind::Device => device::find("NVIDIA H1000").err(),
         ErrorKind::Ambiguous => device::find("NVIDIA GeForce RTX 3080").err(),
         ErrorKind::Peak => device::find("Tesla T4").and_then(|t4| t4.peak(Dtype::Bf16)).err(),
+        ErrorKind::Table => {
+            let header = ["model", "seq_len", "mfu"];
+            Table::read(&header, [(2, ["llama3:8b", "8192", "nan"])]).err()
+        }
         ErrorKind::Measurement => Hardware::new(FlopsPerSecond(0.0), None, 1).err(),
         ErrorKind::Overflow => config(LLAMA)
             .and_then(|model| model.flops(&Workload::request(u64::MAX, 1), &Convention::MODEL))
@@ -733,6 +738,70 @@ const STEP_PARALLEL_PATHS: &[(&str, &str)] = &[
     ),
 ];
 
+const AUDIT_PATHS: &[(&str, &str)] = &[
+    ("verdicts.reproduces", "rows that a convention gives"),
+    ("verdicts.within_rounding", "rows that one gives at the digits of the printed throughput"),
+    ("verdicts.differs", "rows that none gives"),
+    ("verdicts.unknown", "rows that say too little"),
+    (
+        "conventions",
+        "a list of `id`, how many rows it `reproduces`, and of how many `rows` it could be held against",
+    ),
+    ("rows", "a list, a row each"),
+    ("rows.line", "where it begins"),
+    ("rows.row", "what it is called"),
+    ("rows.claimed", "`tflops` of a device, `mfu` and `hfu`; null where nothing is claimed"),
+    ("rows.verdict", "`reproduces`, `within rounding`, `differs` or `unknown`"),
+    ("rows.best", "the conventions that come nearest"),
+    (
+        "rows.deviation",
+        "fraction: the recomputed over the claimed figure, less 1; where all hold of the one that is printed most precisely, or else of the one that is farthest off",
+    ),
+    (
+        "rows.division",
+        "where TFLOP/s and a ratio are claimed: how far TFLOP/s ÷ peak is from it (`deviation`, `verdict`)",
+    ),
+    (
+        "rows.figures",
+        "by convention: `tflops` and `executed_tflops` of a device, `mfu`, `hfu`, `deviation`, `verdict`; or an `error` that says why it does not apply",
+    ),
+    ("rows.notes", "what it lacks, or what contradicts itself"),
+    ("notes", "how the table was read"),
+];
+
+/// The section of `audit`.
+fn audit_json(place: &Place) -> String {
+    place.put(
+        "claims.csv",
+        "model,seq_len,devices,peak,throughput,unit,tflops,mfu\nllama.json,10,1,1e9,1000,tokens/s,0.0004,41.5\n",
+    );
+    let report: Value = place.run("audit claims.csv --format json").json();
+    let keys = |value: &Value, prefix: &str| -> BTreeSet<String> {
+        let object = value.as_object().expect("an object");
+        object.keys().map(|key| format!("{prefix}{key}")).collect()
+    };
+    let mut paths = keys(&report, "");
+    paths.extend(keys(&report["verdicts"], "verdicts."));
+    paths.extend(keys(&report["rows"][0], "rows."));
+    paths.remove("verdicts");
+    let described = AUDIT_PATHS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(paths, described, "the paths of an audit, and those that AUDIT_PATHS describes");
+    let columns = Column::all().map(|(column, names)| {
+        let (first, others) = names.split_first().expect("a name");
+        [code(first), codes(others.iter().copied()), column.holds().to_owned()]
+    });
+    format!(
+        "\n## audit\n\n{}\nThe table is CSV with a line of names, in any case and order; a column of another name is not \
+         read, and a note says so. A cell that is not known stays empty. Of `mfu` and `hfu` a value is a fraction, or a \
+         percentage if it ends with `%` or one of the column is above 1.\n\n{}",
+        table(
+            ["path", "meaning"],
+            AUDIT_PATHS.iter().map(|(path, meaning)| [code(path), (*meaning).to_owned()]),
+        ),
+        table(["column", "also called", "holds"], columns),
+    )
+}
+
 /// The section of `train`.
 fn train_json(place: &Place) -> String {
     let line = "train llama.json -s 10 --peak bf16=1e12 --time 1us --format json";
@@ -929,6 +998,7 @@ fn json() {
     out += &train_json(&place);
     out += &sweep_json(&place);
     out += &conventions_json(&place);
+    out += &audit_json(&place);
     out += "\n## devices\n\n`{\"devices\": [...]}`: all, or the one that a name means. Unknown figures are null; a dtype \
             without a peak is absent.\n\n";
     let devices = place.run_args(["devices", "NVIDIA H100 80GB HBM3", "--format", "json"]).ok();

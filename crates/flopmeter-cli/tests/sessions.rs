@@ -146,6 +146,7 @@ fn help() {
         "train",
         "sweep",
         "plot",
+        "audit",
         "explain",
         "models",
         "conventions",

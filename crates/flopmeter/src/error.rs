@@ -144,6 +144,8 @@ pub enum ErrorKind {
     Ambiguous,
     /// The device has no figure for what was asked: a dtype's peak, a bandwidth, a memory size.
     Peak,
+    /// A table of claimed figures lacks a column, or a cell is not what its column holds.
+    Table,
     /// A measured time, a peak or a bandwidth is zero, negative or not a number.
     Measurement,
     /// A count does not fit 128 bits, or a ratio or a time a float.
@@ -201,6 +203,10 @@ impl ErrorKind {
         (
             Self::Peak,
             "The device has no figure for what was asked: a dtype's peak, a bandwidth, a memory size.",
+        ),
+        (
+            Self::Table,
+            "A table of claimed figures lacks a column, or a cell is not what its column holds.",
         ),
         (
             Self::Measurement,

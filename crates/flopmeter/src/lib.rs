@@ -88,6 +88,8 @@ mod sweep;
 
 mod explain;
 
+pub mod audit;
+
 pub mod flops;
 
 // What all of them use.

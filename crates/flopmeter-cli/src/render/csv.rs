@@ -116,13 +116,13 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-/// The rows of a list (`devices`, `models`, `conventions`, `terms`, the lines of an explanation), or the one result.
+/// The rows of a list (`devices`, `models`, `rows`, `conventions`, `terms`, the lines of an explanation), or the one result.
 fn results(value: &Json) -> Vec<&Json> {
     if let Some(sections) = value.get("sections").and_then(Json::items) {
         let lines = sections.iter().filter_map(|section| section.get("lines")?.items());
         return lines.flatten().collect();
     }
-    ["devices", "models", "conventions", "terms"]
+    ["devices", "models", "rows", "conventions", "terms"]
         .iter()
         .find_map(|list| value.get(list)?.items())
         .map_or_else(|| vec![value], |list| list.iter().collect())
