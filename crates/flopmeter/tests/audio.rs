@@ -3,6 +3,9 @@
 //!
 //! The recordings lie in `tests/recorded/audio`; the README beside it says how they were made.
 
+mod counter;
+
+use counter::{Pass, difference, less};
 use flopmeter::arch::audio_tower_types;
 use flopmeter::audio::Clip;
 use flopmeter::{Component, Config, Convention, Counts, Model, Sequence, Workload};
@@ -39,25 +42,9 @@ struct Run {
     passes: Vec<Pass>,
 }
 
-#[derive(Deserialize)]
-struct Pass {
-    past: u64,
-    new: u64,
-    total: u128,
-    components: BTreeMap<String, u128>,
-}
-
 fn recordings() -> Vec<(String, Recording)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/audio");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder of recordings is there") {
-        let path = entry.expect("a readable entry").path();
-        let text = std::fs::read_to_string(&path).expect("a readable file");
-        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
-        found.push((name, serde_json::from_str(&text).expect("a recording")));
-    }
-    found.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
-    found
+    counter::recordings(&folder, &[])
 }
 
 fn model(recording: &Recording) -> Model {
@@ -154,31 +141,4 @@ fn torch_equals_the_counter_on_every_recording() {
         }
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-/// What one count has more than another, component by component.
-fn less(more: &Counts, fewer: &Counts) -> Counts {
-    let mut rest = Counts::default();
-    for (component, count) in more.present() {
-        rest[component] = count - fewer[component];
-    }
-    rest
-}
-
-/// What differs between a count and the counter's, if anything does.
-fn difference(counts: &Counts, pass: &Pass) -> Option<String> {
-    let ours: BTreeMap<String, u128> =
-        counts.present().map(|(component, count)| (component.name().to_owned(), count)).collect();
-    let mut differences: Vec<String> = pass
-        .components
-        .iter()
-        .map(|(name, recorded)| (name, ours.get(name).copied().unwrap_or(0), *recorded))
-        .filter(|(_, ours, recorded)| ours != recorded)
-        .map(|(name, ours, recorded)| format!("{name} {ours} not {recorded}"))
-        .collect();
-    let total = counts.total().expect("it fits");
-    if total != pass.total {
-        differences.push(format!("total {total} not {}", pass.total));
-    }
-    (!differences.is_empty()).then(|| differences.join(", "))
 }

@@ -2,9 +2,11 @@
 //!
 //! The recordings lie in `tests/recorded`; its README says how they were made.
 
-use flopmeter::{Config, Convention, Counts, Flops, Model, Phase, Sequence, Workload};
+mod counter;
+
+use counter::{Pass, difference};
+use flopmeter::{Config, Convention, Flops, Model, Phase, Sequence, Workload};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 #[derive(Deserialize)]
@@ -46,15 +48,6 @@ impl Run {
     }
 }
 
-#[derive(Deserialize)]
-struct Pass {
-    past: u64,
-    new: u64,
-    total: u128,
-    #[serde(default)]
-    components: BTreeMap<String, u128>,
-}
-
 /// The folder of recordings; another one, in the same format, may be named to be checked too.
 fn folders() -> Vec<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
@@ -64,42 +57,12 @@ fn folders() -> Vec<PathBuf> {
 }
 
 fn recordings(folder: &Path) -> Vec<(String, Recording)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder of recordings is there") {
-        let path = entry.expect("a readable entry").path();
-        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-        // Two files are of no case: counts of whole real models, and names of types.
-        let is_case = !["parameters.json", "mappings.json"].contains(&&*name);
-        if path.extension().is_some_and(|end| end == "json") && is_case {
-            let text = std::fs::read_to_string(&path).expect("a readable file");
-            found.push((name, serde_json::from_str(&text).expect("a recording")));
-        }
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+    // Two files are of no case: counts of whole real models, and names of types.
+    counter::recordings(folder, &["parameters", "mappings"])
 }
 
 fn count(model: &Model, workload: &Workload) -> Flops {
     model.flops(workload, &Convention::TORCH).expect("a count")
-}
-
-/// What differs between a count and the counter's, if anything does.
-fn difference(counts: &Counts, pass: &Pass) -> Option<String> {
-    let total = counts.total().expect("it fits");
-    let mut differences: Vec<String> = pass
-        .components
-        .iter()
-        .map(|(name, recorded)| {
-            let ours = counts.present().find(|(component, _)| component.name() == name);
-            (name, ours.map_or(0, |(_, count)| count), *recorded)
-        })
-        .filter(|(_, ours, recorded)| ours != recorded)
-        .map(|(name, ours, recorded)| format!("{name} {ours} not {recorded}"))
-        .collect();
-    if total != pass.total {
-        differences.push(format!("total {total} not {}", pass.total));
-    }
-    (!differences.is_empty()).then(|| differences.join(", "))
 }
 
 /// Parameters of what runs before the prefill.
