@@ -39,6 +39,21 @@ fn request_by_reference(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench(|| model.flops(black_box(&request), black_box(&Convention::TORCH)));
 }
 
+/// A row of a log, the model being ready for many.
+#[divan::bench(sample_size = 1000, args = [
+    ("llama-3.1-8b", "model"),
+    ("google/gemma-3-27b-it", "model"),
+    ("Qwen/Qwen3-235B-A22B", "model"),
+    ("deepseek-ai/DeepSeek-V3", "model"),
+    ("llama-3.1-8b", "torch"),
+    ("llama-3.1-8b", "2pt"),
+])]
+fn row(bencher: Bencher<'_, '_>, (name, convention): (&str, &str)) {
+    let model = model(name);
+    let counter = model.counter(&convention.parse().expect("a convention"));
+    bencher.bench(|| counter.total(black_box(1024), black_box(512), black_box(256)));
+}
+
 /// Bytes of a request.
 #[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
 fn bytes(bencher: Bencher<'_, '_>, name: &str) {

@@ -126,8 +126,7 @@ impl Model {
                     Rule::Needed => self.sums.add_needed(&run, &mut add)?,
                     Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
                     Rule::PerParameter => {
-                        let Sequence { prompt, generate, .. } = *sequence;
-                        let tokens = per_parameter(prompt, generate, phase, workload)?;
+                        let tokens = per_parameter(sequence, phase, workload.kv_cache())?;
                         add(Component::Parameters, times(self.nominal_parameters(), tokens)?)?;
                     }
                 }
@@ -328,11 +327,9 @@ fn add_latent(
 
 /// What P is multiplied by in a phase: 2·T, and without a KV cache T·(T + 1), of which the prompt's
 /// share is what remains when nothing is generated.
-fn per_parameter(prompt: u64, generate: u64, phase: Phase, workload: &Workload) -> Option<u128> {
-    let (prompt, all) = (u128::from(prompt), u128::from(prompt) + u128::from(generate));
-    let of = |tokens: u128| {
-        if workload.kv_cache() { tokens.checked_mul(2) } else { tokens.checked_mul(tokens + 1) }
-    };
+pub(crate) fn per_parameter(sequence: &Sequence, phase: Phase, kv_cache: bool) -> Option<u128> {
+    let (prompt, all) = (sequence.prompt.into(), sequence.end()?.into());
+    let of = |tokens: u128| tokens.checked_mul(if kv_cache { 2 } else { tokens + 1 });
     match phase {
         Phase::Prefill => of(prompt),
         Phase::Decode => of(all)?.checked_sub(of(prompt)?),

@@ -69,6 +69,7 @@ mod convention;
 
 mod component;
 mod cost;
+mod counter;
 
 mod bytes;
 
@@ -107,6 +108,7 @@ pub use component::{Component, Counts};
 pub use config::Config;
 pub use convention::Convention;
 pub use cost::Flops;
+pub use counter::RequestCounter;
 pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};

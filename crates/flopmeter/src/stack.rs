@@ -168,15 +168,18 @@ impl Model {
         rule: Rule,
     ) -> Result<Cow<'w, Workload>> {
         self.check_rule(rule)?;
-        // A tower for which there is nothing has nothing to do, and leaves a decoder alone.
-        let decodes_only = !self.encodes_only()
-            && (self.stacks.is_empty() || self.perceives())
-            && !workload.is_perceived()
-            && !self.sees_prompt_whole();
-        if decodes_only && workload.decoder_prompt().is_none() {
+        if self.only_decodes() && !workload.is_perceived() && workload.decoder_prompt().is_none() {
             return Ok(Cow::Borrowed(workload));
         }
         self.requests_of_encoder(workload, rule)
+    }
+
+    /// Whether a request of text is a decoder's alone, each token of which sees what its mask says.
+    pub(crate) fn only_decodes(&self) -> bool {
+        // A tower for which there is nothing has nothing to do.
+        !self.encodes_only()
+            && (self.stacks.is_empty() || self.perceives())
+            && !self.sees_prompt_whole()
     }
 
     #[cold] // A decoder alone should not pay for it.

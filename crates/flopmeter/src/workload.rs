@@ -27,6 +27,11 @@ impl Sequence {
     pub const fn new(prompt: u64, generate: u64) -> Self {
         Self { prompt, cached: 0, generate, count: 1 }
     }
+
+    /// One past its last position; `None` if that has no number of 64 bits: a count would be wrong.
+    pub(crate) fn end(&self) -> Option<u64> {
+        self.prompt.checked_add(self.generate)
+    }
 }
 
 /// A batch of requests that run together.
@@ -92,6 +97,15 @@ impl Run {
             source: 0,
             ahead: [0, 0],
         }
+    }
+
+    /// A prefill and the decode passes after it as passes of one token each, none of which looks ahead: a token then
+    /// sees the same positions.
+    pub fn token_by_token([prefill, decode]: [Self; 2]) -> Option<Self> {
+        let Passes::Prefill { past, new } = prefill.passes else { return None };
+        let passes = Passes::Decode { past, count: new.checked_add(decode.passes.count())? };
+        let sampled = prefill.sampled.checked_add(decode.sampled)?;
+        Some(Self { passes, sampled, ..decode })
     }
 
     /// Pairs of a token and a position that it sees.
@@ -424,8 +438,7 @@ impl Workload {
 
     /// Whether every position has a number of 64 bits; where one has not, a count would be wrong.
     pub(crate) fn numbered(&self) -> Option<()> {
-        let mut ends = self.sequences.iter().map(|it| it.prompt.checked_add(it.generate));
-        ends.all(|end| end.is_some()).then_some(())
+        self.sequences.iter().all(|sequence| sequence.end().is_some()).then_some(())
     }
 
     /// The passes of one sequence in a phase.

@@ -1,0 +1,80 @@
+//! A counter of requests is held to the count of each request by itself.
+
+use flopmeter::{Builtin, Convention, ErrorKind, Model, Sequence, Workload};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// One built-in model of each architecture.
+static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
+    let mut models: Vec<Model> = Vec::new();
+    for row in Builtin::all() {
+        if models.iter().all(|known| known.model_type() != row.model_type()) {
+            models.push(row.model().expect("a built-in model"));
+        }
+    }
+    models
+});
+
+fn by_itself(
+    model: &Model,
+    [prompt, cached, generate]: [u64; 3],
+    convention: &Convention,
+) -> flopmeter::Result<u128> {
+    let request = Workload::batch(vec![Sequence { prompt, cached, generate, count: 1 }])?;
+    Ok(model.flops(&request, convention)?.total)
+}
+
+fn check(request: [u64; 3]) -> Result<(), TestCaseError> {
+    let [prompt, cached, generate] = request;
+    for model in MODELS.iter() {
+        for convention in Convention::ALL {
+            prop_assert_eq!(
+                model.counter(convention).total(prompt, cached, generate),
+                by_itself(model, request, convention),
+                "{} {}",
+                model.model_type(),
+                convention.id
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Lengths about as wide as windows, chunks and what indexers choose.
+    #[test]
+    fn every_total_is_the_request_s_own(prompt in 0u64..20_000, cached in 0u64..20_100, generate in 0u64..9_000, few: bool) {
+        let scale = if few { 997 } else { 1 };
+        check([prompt / scale, cached / scale, generate / scale])?;
+    }
+
+    #[test]
+    fn what_does_not_fit_is_the_same_error(prompt: u64, cached: u64, generate: u64, shift in 0u32..64) {
+        check([prompt >> shift, cached >> shift >> 1, generate >> shift])?;
+    }
+}
+
+#[test]
+fn the_edges_are_the_same() {
+    for request in [[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 2], [5, 5, 1], [1, 0, 1], [0, 1, 1]] {
+        check(request).expect("equal");
+    }
+}
+
+#[test]
+fn a_total_can_be_followed_by_hand() {
+    let gpt2 = Builtin::find("gpt2").and_then(Builtin::model).expect("GPT-2");
+    let counter = gpt2.counter(&Convention::MODEL);
+    // 12 layers of width 768: 12·768² elements each; a head of 50,257 rows; a pair costs 4·768 in each layer.
+    let (token, head, pair) = (2 * 12 * 12 * 768 * 768_u128, 2 * 768 * 50_257, 12 * 4 * 768);
+    // 3 of 5 tokens are cached: tokens 4 and 5, then the first two of three that are generated, see 4 + 5 + 6 + 7.
+    assert_eq!(counter.total(5, 3, 3), Ok(4 * token + 3 * head + 22 * pair));
+    // Nothing is computed of a prompt that is cached, and the last token is never fed back.
+    assert_eq!(counter.total(5, 5, 1), Ok(0));
+    let error = counter.total(5, 6, 1).expect_err("more is cached than there is");
+    assert_eq!(error.kind(), ErrorKind::Workload);
+    let error = counter.total(u64::MAX, 0, 1).expect_err("positions have numbers of 64 bits");
+    assert_eq!(error.kind(), ErrorKind::Overflow);
+}
