@@ -186,16 +186,15 @@ pub(crate) fn build(config: &Config) -> Result<Model> {
 }
 
 fn not_counted(name: &str) -> Error {
-    let error = |fact: String| Error::new(ErrorKind::Architecture, "`model_type`", fact);
-    if let Some(reason) = uncounted::reason(name) {
-        return error(format!("\"{name}\" cannot be counted: {reason}"))
-            .hint("the reference page `architectures` lists every type that is counted");
-    }
-    let hint = match nearest(name) {
+    let (fact, near) = match uncounted::of_type(name) {
+        Some(known) => (format!("\"{name}\" cannot be counted: {}", known.reason), known.like),
+        None => (format!("\"{}\" is not counted yet", shown(name)), nearest(name)),
+    };
+    let hint = match near {
         Some(near) => format!("the nearest that is: \"{near}\""),
         None => "the reference page `architectures` lists every type that is".into(),
     };
-    error(format!("\"{}\" is not counted yet", shown(name)))
+    Error::new(ErrorKind::Architecture, "`model_type`", fact)
         .hint(hint)
         .hint("or give the model's weights: their shapes would do")
 }
@@ -423,7 +422,7 @@ mod tests {
         };
         assert_eq!(hint("LLaMA"), "the nearest that is: \"llama\"");
         assert_eq!(hint("qwen3_mo"), "the nearest that is: \"qwen3_moe\"");
-        for far in ["fnet", "wav2vec", "模型"] {
+        for far in ["sound", "wave", "模型"] {
             assert_eq!(hint(far), "the reference page `architectures` lists every type that is");
         }
     }

@@ -42,6 +42,11 @@ CASES = {**CASES, **MULTIMODAL}
 if not hasattr(MoeCausalLMOutputWithPast, "image_outputs"):
     MoeCausalLMOutputWithPast.image_outputs = None
 
+# The kinds of model whose types are written down: what reads text, sees or hears.
+KINDS = ["causal_lm", "ctc", "image_classification", "image_text_to_text", "masked_lm", "multimodal_lm", "retrieval",
+         "seq_to_seq_causal_lm", "sequence_classification", "speech_seq_2_seq", "text_encoding", "token_classification",
+         "visual_question_answering", "zero_shot_image_classification"]
+
 # New tokens of each forward that shares one cache: prompts shorter and longer than the windows (7), each with three
 # cached decode steps, then prefills on top of a cached prefix (one shorter and one longer than the windows).
 SEQUENCES = [[5, 1, 1, 1], [23, 1, 1, 1], [4, 9, 1], [11, 9, 6]]
@@ -370,12 +375,7 @@ def record(model_type, variant, given):
 
 def mappings():
     """The model types that transformers itself can build, by kind of model."""
-    return {
-        "causal_lm": sorted(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
-        "image_text_to_text": sorted(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
-        "masked_lm": sorted(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES),
-        "seq_to_seq_causal_lm": sorted(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
-    }
+    return {kind: sorted(getattr(modeling_auto, f"MODEL_FOR_{kind.upper()}_MAPPING_NAMES")) for kind in KINDS}
 
 
 def case(name):
