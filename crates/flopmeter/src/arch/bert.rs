@@ -16,7 +16,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
-use crate::op::{Linear, Op};
+use crate::op::{Linear, Op, Table};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &[
@@ -25,6 +25,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "camembert",
     "data2vec-text",
     "ernie",
+    "layoutlm",
     "megatron-bert",
     "roberta",
     "roberta-prelayernorm",
@@ -57,6 +58,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         let tasks = c.size_or("task_type_vocab_size", 3)?;
         first.push(table("embeddings.task_type_embeddings", tasks, d));
     }
+    if c.model_type() == "layoutlm" {
+        first.extend(places(c, d)?);
+    }
     first.push(layer_norm("embeddings.LayerNorm", d, true));
     model.once("embedding", first);
     model.layers(layers, |_| Ok(layer(heads, d, f, mask)))?;
@@ -69,13 +73,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(transform.into_iter().chain(decoder_head(d, vocab, tied(c, true)?)).collect())
     };
     // These classify what their pooler gives, the others have a head of two layers for it.
-    let pools = matches!(c.model_type(), "bert" | "ernie" | "megatron-bert");
+    let pools = matches!(c.model_type(), "bert" | "ernie" | "layoutlm" | "megatron-bert");
     let task = if decodes { None } else { Some(Task::of(c)?) };
     match task {
         None => last.extend(predict()?),
         Some(Task::Embed) if generation => {}
         Some(Task::Embed) => last.push(for_sequence("pooler.dense", d, d).into()),
-        Some(Task::Predict) if !generation => last.extend(everywhere(predict()?)),
+        Some(Task::Predict) if !generation => {
+            // LayoutLM pools beside it, which nothing uses.
+            if c.model_type() == "layoutlm" {
+                last.push(for_sequence("pooler.dense", d, d).into());
+            }
+            last.extend(everywhere(predict()?));
+        }
         Some(Task::PreTrain) if pools => {
             last.push(for_sequence("pooler.dense", d, d).into());
             last.extend(everywhere(predict()?));
@@ -83,6 +93,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Some(Task::ClassifySequence(labels)) if pools => {
             last.extend(classify("pooler.dense", "classifier", d, labels));
+        }
+        Some(Task::ClassifyTokens(labels)) if c.model_type() == "layoutlm" => {
+            last.push(for_sequence("pooler.dense", d, d).into());
+            last.push(for_each_token("classifier", d, labels).into());
         }
         Some(Task::ClassifySequence(labels)) if !generation => {
             last.extend(classify("classifier.dense", "classifier.out_proj", d, labels));
@@ -94,6 +108,22 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     model.once("head", last);
     model.finish()
+}
+
+/// Tables of where a word stands on a page: its left and right edge, its upper and lower one, its height and width.
+fn places(c: &Config, d: u64) -> Result<[Op; 4]> {
+    let rows = c.size_or("max_2d_position_embeddings", 1024)?;
+    // An edge is looked up on either side.
+    let edges = |module| match table(module, rows, d) {
+        Op::Table(table) => Op::Table(Table { looked_up: 2, ..table }),
+        other => other,
+    };
+    Ok([
+        edges("embeddings.x_position_embeddings"),
+        edges("embeddings.y_position_embeddings"),
+        table("embeddings.h_position_embeddings", rows, d),
+        table("embeddings.w_position_embeddings", rows, d),
+    ])
 }
 
 /// Whether it is a decoder. One that attends to an encoder is refused.

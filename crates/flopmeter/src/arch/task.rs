@@ -33,12 +33,14 @@ impl Task {
         };
         let of = |end: &str| class.ends_with(end);
         Ok(match () {
+            () if of("ForMaskedLM") || of("WithLMHeadModel") => Self::Predict,
             () if of("Model") || of("Encoder") => Self::Embed,
-            () if of("ForMaskedLM") => Self::Predict,
             () if of("ForPreTraining") => Self::PreTrain,
             () if of("ForSequenceClassification") => Self::ClassifySequence(labels(c)?),
             () if of("ForTokenClassification") => Self::ClassifyTokens(labels(c)?),
-            () if of("ForQuestionAnswering") => Self::ClassifyTokens(2),
+            () if of("ForQuestionAnswering") || of("ForQuestionAnsweringSimple") => {
+                Self::ClassifyTokens(2)
+            }
             () => {
                 let fact = format!("names `{}`, whose head is not counted", shown(class));
                 return Err(c

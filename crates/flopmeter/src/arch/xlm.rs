@@ -1,26 +1,25 @@
-//! XLM as a decoder (`causal`): norms behind each half, and no gate.
+//! XLM and FlauBERT: norms behind each half (in FlauBERT's larger ones before it), and no gate.
 //!
 //! ```text
-//! embed + positions (+ languages) → norm → L × [ q, k, v → attend → out → norm ] [ up → down → norm ] → head
+//! embed + positions (+ languages) → norm → L × [ q, k, v → attend → out → norm ] [ up → down → norm ] (→ head)
 //! ```
 //!
-//! Every product has a bias. Without `causal` its tokens see what follows them, and it is refused. The reference
-//! implementation keeps no cache when it generates.
+//! Every product has a bias. With `causal` they are decoders, and the reference implementation keeps no cache when it
+//! generates. Without, their tokens see what follows them, and the class that `architectures` names says what stands
+//! behind.
 
 use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied};
+use super::task::{Task, everywhere, for_each_token, for_sequence};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
+use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["xlm"];
+pub(super) const MODEL_TYPES: &[&str] = &["flaubert", "xlm"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
-    if !c.flag("causal", false)? {
-        return Err(c
-            .contradiction("causal", "is not true, and encoders are not counted")
-            .hint("as a decoder it sees what came before only, and keeps a cache"));
-    }
+    let decodes = c.flag("causal", false)?;
     if c.flag("asm", false)? {
         return Err(c.contradiction("asm", "is true, and an adaptive softmax is not counted"));
     }
@@ -30,9 +29,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let vocab = c.size_of(&["vocab_size", "n_words"])?;
     let positions = c.size_or("max_position_embeddings", 512)?;
     let languages = c.size_or("n_langs", 1)?;
+    let mask = if decodes { Mask::Causal } else { Mask::Full };
 
     let mut model = Builder::new(c)?;
-    model.keep_no_cache();
+    if decodes {
+        model.keep_no_cache();
+    }
     let mut first = vec![
         table("transformer.embeddings", vocab, d),
         table("transformer.position_embeddings", positions, d),
@@ -47,7 +49,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             projection("attentions.q_lin", d, d).bias(true).into(),
             projection("attentions.k_lin", d, d).bias(true).into(),
             projection("attentions.v_lin", d, d).bias(true).into(),
-            heads.attend_in("attentions", Mask::Causal),
+            heads.attend_in("attentions", mask),
             projection("attentions.out_lin", d, d).bias(true).into(),
             layer_norm("layer_norm1", d, true),
             mlp("ffns.lin1", d, 4 * d).bias(true).into(),
@@ -55,13 +57,34 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             layer_norm("layer_norm2", d, true),
         ])
     })?;
-    model.once("head", [head(d, vocab, tied(c, true)?).bias(true).into()]);
+    let predict = || -> Result<Op> { Ok(head(d, vocab, tied(c, true)?).bias(true).into()) };
+    model.once("head", if decodes { vec![predict()?] } else { behind(c, d, predict)? });
     model.finish()
+}
+
+/// What stands behind an encoder.
+fn behind(c: &Config, d: u64, predict: impl FnOnce() -> Result<Op>) -> Result<Vec<Op>> {
+    let named = c.texts("architectures")?.unwrap_or_default();
+    if named.iter().any(|class| class.ends_with("ForQuestionAnswering")) {
+        let fact = "names a search for the best spans, which is not counted";
+        return Err(c.contradiction("architectures", fact).hint("…ForQuestionAnsweringSimple is"));
+    }
+    Ok(match Task::of(c)? {
+        Task::Embed => vec![],
+        Task::Predict => everywhere([predict()?]).collect(),
+        Task::ClassifySequence(labels) if c.flag("summary_use_proj", true)? => {
+            let to = if c.flag("summary_proj_to_labels", true)? { labels } else { d };
+            vec![for_sequence("sequence_summary.summary", d, to).into()]
+        }
+        Task::ClassifySequence(_) => vec![],
+        Task::ClassifyTokens(labels) => vec![for_each_token("classifier", d, labels).into()],
+        task @ Task::PreTrain => return task.unknown(c),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fact, parameters};
+    use super::super::testing::{fact, model, parameters};
 
     fn clm(more: &str) -> String {
         format!(
@@ -77,11 +100,18 @@ mod tests {
         let total = 65_211 * 1024 + 2048 + 6 * layer + 64_699;
         assert_eq!(parameters(&clm(r#", "causal": true"#)), total);
         assert_eq!(parameters(&clm(r#", "causal": true, "n_langs": 2"#)), total + 2 * 1024);
+        // Without `causal` it is an encoder, and its class has the same head.
+        let encoder = model(&clm(r#", "architectures": ["XLMWithLMHeadModel"]"#));
+        assert_eq!(encoder.parameters().total, total);
+        assert!(encoder.encodes_only());
     }
 
     #[test]
-    fn encoders_are_refused() {
-        assert_eq!(fact(&clm("")), "`causal`: is not true, and encoders are not counted");
+    fn what_is_not_counted_is_refused() {
+        assert_eq!(
+            fact(&clm(r#", "architectures": ["XLMForQuestionAnswering"]"#)),
+            "`architectures`: names a search for the best spans, which is not counted"
+        );
         assert_eq!(
             fact(&clm(r#", "causal": true, "asm": true"#)),
             "`asm`: is true, and an adaptive softmax is not counted"

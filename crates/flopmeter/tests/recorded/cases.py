@@ -53,12 +53,12 @@ WHOLE = {"bart": "Bart", "blenderbot": "Blenderbot", "blenderbot-small": "Blende
 T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3, "num_heads": 6,
       "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 # Encoders that are the whole model, by the names of their classes, and what stands behind them.
-ENCODERS = {"albert": "Albert", "bert": "Bert", "camembert": "Camembert", "data2vec-text": "Data2VecText",
-            "deberta": "Deberta", "deberta-v2": "DebertaV2", "distilbert": "DistilBert", "electra": "Electra",
+ENCODERS = {"albert": "Albert", "bert": "Bert", "camembert": "Camembert", "convbert": "ConvBert",
+            "data2vec-text": "Data2VecText", "deberta": "Deberta", "deberta-v2": "DebertaV2", "distilbert": "DistilBert", "electra": "Electra",
             "ernie": "Ernie", "esm": "Esm", "eurobert": "EuroBert", "gte": "Gte",
-            "jina_embeddings_v3": "JinaEmbeddingsV3", "megatron-bert": "MegatronBert", "modernbert": "ModernBert",
-            "mpnet": "MPNet", "nomic_bert": "NomicBert", "rembert": "RemBert", "roberta": "Roberta",
-            "roberta-prelayernorm": "RobertaPreLayerNorm", "roformer": "RoFormer", "xlm-roberta": "XLMRoberta",
+            "jina_embeddings_v3": "JinaEmbeddingsV3", "layoutlm": "LayoutLM", "megatron-bert": "MegatronBert",
+            "mobilebert": "MobileBert", "modernbert": "ModernBert", "mpnet": "MPNet", "nomic_bert": "NomicBert", "rembert": "RemBert", "roberta": "Roberta",
+            "roberta-prelayernorm": "RobertaPreLayerNorm", "roformer": "RoFormer", "squeezebert": "SqueezeBert", "xlm-roberta": "XLMRoberta",
             "xlm-roberta-xl": "XLMRobertaXL"}
 TASKS = {"encoder": "Model", "predicts": "ForMaskedLM", "classifies": "ForSequenceClassification",
          "labels": "ForTokenClassification"}
@@ -67,6 +67,7 @@ DISTANCES = {"relative_attention": True, "max_relative_positions": 17, "pos_att_
              "position_biased_input": False}
 ENCODER_SIZES = {
     "albert": {**SMALL, "embedding_size": 26, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    "convbert": {**SMALL, "embedding_size": 26, "conv_kernel_size": 5},
     "deberta": {**SMALL, **DISTANCES},
     "deberta-v2": {**SMALL, **DISTANCES, "position_buckets": 9},
     "distilbert": {"vocab_size": 131, "dim": 60, "hidden_dim": 92, "n_layers": 3, "n_heads": 6,
@@ -74,10 +75,14 @@ ENCODER_SIZES = {
     "electra": {**SMALL, "embedding_size": 26},
     "esm": {**SMALL, "mask_token_id": 3, "position_embedding_type": "rotary", "token_dropout": True},
     "eurobert": GROUPED,
+    "layoutlm": {**SMALL, "max_2d_position_embeddings": 37},
+    "mobilebert": {**SMALL, "embedding_size": 26, "intra_bottleneck_size": 36, "num_feedforward_networks": 3},
     "modernbert": {**SMALL, "num_hidden_layers": 5, "local_attention": 6, "cls_token_id": 1, "sep_token_id": 2},
     "mpnet": SMALL,
     "rembert": {**SMALL, "input_embedding_size": 26, "output_embedding_size": 38},
     "roformer": {**ROTARY, "embedding_size": 26},
+    "squeezebert": {**SMALL, "embedding_size": 60, "q_groups": 2, "k_groups": 3, "v_groups": 5,
+                    "post_attention_groups": 6, "intermediate_groups": 4, "output_groups": 2},
 }
 BERTS = ["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta",
          "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
@@ -449,6 +454,19 @@ CASES = {
     "deberta-v2@newer-head": {**SMALL, "legacy": False, "architectures": ["DebertaV2ForMaskedLM"]},
     "esm@positions": {**SMALL, "emb_layer_norm_before": True, "tie_word_embeddings": False,
                       "architectures": ["EsmForMaskedLM"]},
+    "convbert@grouped": {**SMALL, "embedding_size": 60, "num_groups": 4, "num_attention_heads": 1,
+                         "architectures": ["ConvBertForQuestionAnswering"]},
+    "mobilebert@pretrains": {**ENCODER_SIZES["mobilebert"], "architectures": ["MobileBertForPreTraining"]},
+    "mobilebert@wide": {**SMALL, "embedding_size": 60, "use_bottleneck": False, "trigram_input": False,
+                        "normalization_type": "layer_norm", "architectures": ["MobileBertForMaskedLM"]},
+    "mobilebert@narrow-values": {**ENCODER_SIZES["mobilebert"], "use_bottleneck_attention": True,
+                                 "classifier_activation": False, "architectures": ["MobileBertModel"]},
+    **{f"{kind}@{variant}": {**XLM, "causal": False, "architectures": [name + task],
+                             **({"num_labels": 3} if task.endswith("Classification") else {})}
+       for kind, name in [("flaubert", "Flaubert"), ("xlm", "XLM")]
+       for variant, task in [("encoder", "Model"), ("predicts", "WithLMHeadModel"),
+                             ("classifies", "ForSequenceClassification"), ("labels", "ForTokenClassification"),
+                             ("answers", "ForQuestionAnsweringSimple")]},
     "bert@answers": {**SMALL, "architectures": ["BertForQuestionAnswering"]},
     "bert-generation@encoder": {**SMALL, "architectures": ["BertGenerationEncoder"]},
     "electra@narrow-encoder": {**SMALL, "embedding_size": 60, "architectures": ["ElectraModel"]},

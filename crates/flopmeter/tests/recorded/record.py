@@ -58,9 +58,9 @@ ALONE = {"rwkv"}
 SOURCES = [5, 23]
 DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "cross_attn",
-             "cross_attention", "SelfAttention", "EncDecAttention", "disentangled"}
+             "cross_attention", "SelfAttention", "EncDecAttention", "disentangled", "post_attention", "convolving"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
-       "linear", "DenseReluDense", "ffn_output"}
+       "linear", "DenseReluDense", "ffn_output", "bottleneck"}
 # Those that keep no cache when they generate: every pass is given the whole sequence.
 CACHELESS = {"openai-gpt", "xlm"}
 # Those whose step makes one token of each codebook, given as so many sequences.
@@ -71,21 +71,23 @@ GIVEN = {"granite4_vision", "recurrent_gemma"}
 # `forward` does not have is swallowed without a word, and every pass would be the first.
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
 # What is told by its class, whatever it is called.
-CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled"}
+CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled", "MatMulWrapper": "attention",
+           "ConvBertSelfAttention": "convolving"}
 # What a `mixer` is, by its class.
 MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "lm_heads",
-        "pred_layer", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
+        "pred_layer", "generator_lm_head", "sequence_summary", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
         "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embed_proj", "embeddings_project",
-             "embedding_hidden_mapping_in", "map_inputs_layer"}
+             "embedding_hidden_mapping_in", "embedding_transformation", "map_inputs_layer"}
 RECURRENT = {"mamba", "linear_attn", "conv", "mlstm_layer", "recurrent", "conv_qk_depthwise", "conv_qk_grouped",
              "v_proj_delayed", "k_sconv", "v_sconv", "attn_sconv", "mlp_sconv", "sconv",
-             "post_attention_convolution", "post_mlp_convolution"}
+             "post_attention_convolution", "post_mlp_convolution", "key_conv_attn_layer", "conv_kernel_layer",
+             "conv_out_layer"}
 CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head", "attn_hyper_connection", "mlp_hyper_connection",
                "hyper_connection_mixer", "attention_input", "mlp_input", "final_input", "message_input",
                "q_message_gate", "k_message_gate", "v_message_gate", "mlp_message_gate"}
@@ -173,7 +175,7 @@ def component(path, operation):
                         ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
                         ("moe.experts", EXPERTS), ("mlp", MLP), ("connections", CONNECTIONS)]:
         if names & parts:
-            if name == "attention.projections" and operation not in {"mm", "addmm"} and not names & GROUPED:
+            if name == "attention.projections" and operation not in {"mm", "addmm", "convolution"} and not names & GROUPED:
                 break
             return name
     if path[-2:-1] == ["layers"] and operation == "bmm":
@@ -193,6 +195,9 @@ def components(operations, encodes=False):
             projects = scores is not None and path[:len(scores[0])] == scores[0] and "disentangled" in path
             assert scores is None or projects, f"{operation} in {path} between scores and values"
             sums[component(path, operation)] += flops
+        elif path[-1] == "convolving" and scores is None and shapes[1][-1] == 1:
+            # The kernels that the tokens have made, times what they stand around.
+            sums["recurrent"] += flops
         elif scores and path[-1] == "disentangled" and shapes[0][-1] != scores[1][1][-1]:
             # Queries with distances, and keys with them: more scores.
             sums["attention.scores"] += flops
@@ -290,7 +295,8 @@ def runs(model, model_type, vocabulary):
         sources = [None] if model_type == "whisper" else SOURCES
         return [run_whole(model, batch, source, lengths, vocabulary)
                 for batch in batches for source in sources for lengths in DECODERS]
-    if not model.can_generate():
+    # XLM's class generates, and its encoders do not.
+    if not model.can_generate() or getattr(config, "causal", None) is False:
         return [run_encoder(model, batch, new, vocabulary) for batch in batches for new in SOURCES]
     return [run(model, batch, lengths, vocabulary) for batch in batches for lengths in SEQUENCES]
 
