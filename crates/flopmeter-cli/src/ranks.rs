@@ -1,4 +1,4 @@
-//! `--tp`, `--pp`, `--dp`, `--ep` → what each kind of rank does.
+//! `--tp`, `--pp`, `--dp`, `--cp`, `--ep` → what each kind of rank does.
 
 use crate::report::parallel::{ParallelismReport, RankReport, StepRankReport};
 use flopmeter::device::Device;
@@ -12,13 +12,14 @@ pub struct Ranks {
 
 impl Ranks {
     /// Cuts a model.
-    pub fn of(model: &Model, plan: &Parallelism, drafted: bool) -> Result<Self> {
+    pub fn of(model: &Model, plan: &Parallelism, stages: &[u64], drafted: bool) -> Result<Self> {
         if drafted {
             let fact = "is not counted by ranks";
             return Err(Error::new(ErrorKind::Parallelism, "--draft", fact)
                 .hint("leave the parallel sizes out, or the draft"));
         }
-        Ok(Self { split: model.split(plan)?, devices: devices(Some(plan), None)? })
+        let split = model.split_staged(plan, stages)?;
+        Ok(Self { split, devices: devices(Some(plan), None)? })
     }
 
     /// What a reader should know of them.
@@ -37,8 +38,11 @@ impl Ranks {
         let ranks: Vec<RankReport> =
             ranks.iter().map(|rank| RankReport::of(rank, device)).collect();
         let largest = match device.and_then(Device::memory_bytes) {
-            Some(memory) => self.split.largest_batch(workload, memory.into())?,
-            None => None,
+            Some(memory) => [
+                self.split.largest_batch(workload, memory.into())?,
+                self.split.largest_context(workload, memory.into())?,
+            ],
+            None => [None; 2],
         };
         Ok((ParallelismReport::of(&self.split, self.devices, &ranks, largest), ranks))
     }
@@ -77,12 +81,12 @@ impl StepRanks {
     /// Cuts a model and counts it, the device being what each is.
     pub fn of(
         model: &Model,
-        plan: &Parallelism,
+        (plan, stages): (&Parallelism, &[u64]),
         (step, micro_batches): (&Step, u64),
         convention: &Convention,
         device: Option<&Device>,
     ) -> Result<Self> {
-        let split = model.split_step(plan, step, convention)?;
+        let split = model.split_step_staged(plan, stages, step, convention)?;
         let ranks = split.ranks(step, micro_batches)?;
         let ranks: Vec<StepRankReport> =
             ranks.iter().map(|rank| StepRankReport::of(rank, device)).collect();
@@ -116,8 +120,8 @@ pub fn devices(plan: Option<&Parallelism>, given: Option<u64>) -> Result<u64> {
     match given {
         Some(given) if given != product => {
             let fact = format!(
-                "is {given}, and the plan takes {product}: {} data × {} tensor × {} pipeline",
-                plan.data, plan.tensor, plan.pipeline
+                "is {given}, and the plan takes {product}: {} data × {} context × {} tensor × {} pipeline",
+                plan.data, plan.context, plan.tensor, plan.pipeline
             );
             Err(Error::new(ErrorKind::Parallelism, "--devices", fact)
                 .hint("leave it out: it is the product"))

@@ -77,7 +77,7 @@ impl Request {
     pub fn read(
         work: &WorkArgs,
         hardware: &HardwareArgs,
-        plan: Option<Parallelism>,
+        plan: Option<(Parallelism, Vec<u64>)>,
     ) -> Result<Self> {
         let Base { source, adapter } =
             Base::read_in(&work.model, &work.adapter, |model| in_dtypes(model, work))?;
@@ -88,7 +88,8 @@ impl Request {
             notes.extend(draft.notes(&source.model));
         }
         let dtype = source.model.quantization().compute;
-        let hardware = Machine::read(hardware, plan.as_ref(), dtype)?;
+        let sizes = plan.as_ref().map(|(sizes, _)| sizes);
+        let hardware = Machine::read(hardware, sizes, dtype)?;
         if let Some(machine) = &hardware {
             notes.extend(machine.notes());
         }
@@ -98,7 +99,9 @@ impl Request {
             name => name.parse()?,
         };
         let ranks = match plan {
-            Some(plan) => Some(Ranks::of(&source.model, &plan, draft.is_some())?),
+            Some((plan, stages)) => {
+                Some(Ranks::of(&source.model, &plan, &stages, draft.is_some())?)
+            }
             None => None,
         };
         if let Some(ranks) = &ranks {

@@ -55,6 +55,38 @@ fn each_kind_of_rank_says_what_it_does() {
 }
 
 #[test]
+fn stages_are_given_by_hand() {
+    let names = |line: &str| -> Vec<String> {
+        estimate(line).ranks.into_iter().map(|rank| rank.name).collect()
+    };
+    // As many stages as numbers.
+    let ends = ["stage 1 of 3, layer 0", "stage 2 of 3, layer 1", "stage 3 of 3, no layers"];
+    assert_eq!(names("--stages 1*2,0"), ends);
+    assert_eq!(names("--pp 3 --stages 1,1,0"), ends);
+    let place = Place::with_llama();
+    let usage = place.run("estimate llama.json -p 10 --stages 1,x").usage();
+    assert!(usage.contains("invalid value 'x'"), "{usage}");
+}
+
+/// 12 tokens in pieces of 3: 39 pairs each.
+#[test]
+fn ranks_share_a_prompt() {
+    let place = Place::with_llama();
+    let line = "estimate llama.json -p 12 -g 1 --cp 2 --device nvidia-h100-sxm-80gb --format json";
+    let report: Report = place.run(line).json();
+    let plan = report.parallelism.expect("a plan");
+    assert_eq!((plan.context, plan.devices), (2, 2));
+    let [rank] = &report.ranks[..] else { panic!("{:?}", report.ranks) };
+    assert_eq!((rank.name.as_str(), rank.count), ("every rank", 2));
+    assert_eq!(rank.flops.total, 6 * 122_880 + 39 * 512 + 12_800);
+    let sent: Vec<_> = rank.sent.iter().map(|it| (it.of.as_str(), it.prefill)).collect();
+    let hidden = ("hidden states before the head", 12 * 64);
+    assert_eq!(sent, [("keys and values", 12 * 128), hidden]);
+    let table = place.run("estimate llama.json -p 12 --cp 2").ok();
+    assert!(table.contains("2 devices: context 2"), "{table}");
+}
+
+#[test]
 fn the_device_is_asked_whether_every_rank_fits() {
     let report = estimate("--tp 2 --device nvidia-h100-sxm-80gb");
     let device = report.device.expect("a device");
@@ -67,7 +99,10 @@ fn the_device_is_asked_whether_every_rank_fits() {
     assert_eq!(reduced.seconds, Some(bytes / 450e9));
     // What is left of 80 GB after 2·39,232 bytes, by the 12 tokens of 128 bytes of a sequence's cache.
     let plan = report.parallelism.expect("a plan");
-    assert_eq!(plan.largest_batch, Some((80_000_000_000 - 2 * 39_232) / (12 * 128)));
+    let left = 80_000_000_000 - 2 * 39_232;
+    assert_eq!(plan.largest_batch, Some(left / (12 * 128)));
+    // The last token of the answer is never cached.
+    assert_eq!(plan.largest_context, Some(left / 128 + 1));
 }
 
 #[test]
@@ -102,12 +137,18 @@ fn what_cannot_be_is_said() {
         ("--sp", "sequence: has no tensor ranks that could share the tokens"),
         (
             "--tp 2 --peak bf16=1e12 --devices 4",
-            "--devices: is 4, and the plan takes 2: 1 data × 2 tensor × 1 pipeline; leave it out: it is the product",
+            "--devices: is 4, and the plan takes 2: 1 data × 1 context × 2 tensor × 1 pipeline; leave it out: it is the product",
         ),
         (
             "--tp 2 --draft llama.json --draft-tokens 2 --acceptance 0.5",
             "--draft: is not counted by ranks; leave the parallel sizes out, or the draft",
         ),
+        (
+            "--cp 2",
+            "context: 10 tokens cannot be cut into 2·2 equal pieces; the nearest are 1 and 5; 12 tokens can",
+        ),
+        ("--pp 2 --stages 1,1,0", "stages: are 3 numbers for 2 stages"),
+        ("--stages 2,1", "stages: have 3 layers together, and the model has 2"),
         ("--tp 2 --convention 2pt", "`2pt`: knows no parts of a model that a rank could have"),
         ("--tp 18446744073709551615 --pp 2", "devices: are more than 64 bits can number"),
     ] {

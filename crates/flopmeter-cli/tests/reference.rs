@@ -660,13 +660,17 @@ const DRAFT_PATHS: &[(&str, &str)] = &[
 /// What parallel sizes add.
 const PARALLEL_PATHS: &[(&str, &str)] = &[
     ("parallelism.data", "replicas, which share the sequences"),
+    (
+        "parallelism.context",
+        "ranks that share the tokens of a sequence; of a request those of its prompt",
+    ),
     ("parallelism.tensor", "ranks that share every layer"),
     ("parallelism.sequence", "whether they share the tokens between their products as well"),
     ("parallelism.pipeline", "stages"),
     ("parallelism.virtual_stages", "stretches of layers of each stage"),
     ("parallelism.expert", "groups of ranks that share the experts out"),
     ("parallelism.expert_tensor", "ranks that share an expert"),
-    ("parallelism.devices", "`data` × `tensor` × `pipeline`"),
+    ("parallelism.devices", "`data` × `context` × `tensor` × `pipeline`"),
     ("parallelism.vocabulary_padding", "rows that the vocabulary is padded by, to be cut"),
     (
         "parallelism.replicated",
@@ -676,6 +680,11 @@ const PARALLEL_PATHS: &[(&str, &str)] = &[
     (
         "parallelism.largest_batch",
         "the most sequences whose weights and cache all ranks hold; null without a known memory, or for different sequences",
+    ),
+    (
+        "parallelism.largest_context",
+        "of a request alone: the most tokens of each of its sequences, prompt and answer, whose weights and cache all ranks \
+         hold; null likewise, and where tokens take no memory",
     ),
     (
         "ranks",
@@ -841,7 +850,7 @@ fn train_json(place: &Place) -> String {
     );
     format!(
         "\n## train\n\n`model`, `adapter`, `convention`, `device` and `notes` are as above; `utilization` is there with a \
-         time.\n\n{paths}\n```json\n{example}```\n\nWith `--tp`, `--pp`, `--dp`, `--ep` or `--zero`, beside what a plan has in \
+         time.\n\n{paths}\n```json\n{example}```\n\nWith `--tp`, `--pp`, `--dp`, `--cp`, `--ep`, `--stages` or `--zero`, beside what a plan has in \
          `estimate`; `parallelism.largest_batch` are sequences of a step:\n\n{cut}"
     )
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! data       whole replicas, each with its share of the sequences
+//! context    the tokens of each sequence
 //! tensor     heads and inner widths of every layer, and the vocabulary
 //! pipeline   layers, one stretch of them (or several, interleaved) a stage
 //! expert     the experts of a layer, over the ranks of all replicas
@@ -10,66 +11,39 @@
 //! A rank's work is a [`Model`] of its own, whose ops are the whole's ops cut to its share: it counts itself. Ranks that
 //! are alike are one kind with its number, so that a count does not grow with the devices.
 
+mod adapters;
+mod attention;
+mod context;
+mod cutter;
 mod exchange;
+mod experts;
+mod feed_forward;
 mod kept;
-mod layer;
+mod plan;
+mod recurrent;
+mod share;
 mod size;
 mod stages;
 mod step;
+mod vocabulary;
 
 pub use exchange::{Collective, Transfer};
-pub use step::{StepMemory, StepRank, StepSplit};
+pub use plan::Parallelism;
+pub use share::StepMemory;
+pub(crate) use size::pieces;
+pub use step::{StepRank, StepSplit};
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Traffic};
 use crate::convention::{Convention, Rule};
 use crate::cost::Flops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
+use crate::op::Op;
+use crate::passes::Mask;
 use crate::workload::Workload;
 use exchange::Exchange;
+use plan::Purpose;
 use std::collections::BTreeSet;
-
-/// Into how many parts the work is cut, and how.
-///
-/// # Example
-///
-/// ```
-/// use flopmeter::Parallelism;
-///
-/// let plan = Parallelism { tensor: 8, pipeline: 2, ..Parallelism::NONE };
-/// assert_eq!(plan.devices(), Some(16));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parallelism {
-    /// Replicas, which share the sequences.
-    pub data: u64,
-    /// Ranks that share every layer.
-    pub tensor: u64,
-    /// Whether the tensor ranks share the tokens between their products as well (Korthikanti et al., arXiv:2205.05198,
-    /// section 4.2.2): an all-reduce is then a reduce-scatter and an all-gather.
-    pub sequence: bool,
-    /// What replicas do not hold each for themselves in a step of training (Rajbhandari et al., arXiv:1910.02054): 0
-    /// nothing, 1 the optimizer's states, 2 gradients as well, 3 weights as well, which is FSDP.
-    pub zero: u64,
-    /// Stages, which share the layers.
-    pub pipeline: u64,
-    /// Stretches of layers that each stage has (Narayanan et al., arXiv:2104.04473, section 2.2).
-    pub virtual_stages: u64,
-    /// Groups of ranks, each with its share of the experts.
-    pub expert: u64,
-    /// Ranks that share an expert; `None` is those that share a layer, or one where experts are shared out.
-    pub expert_tensor: Option<u64>,
-}
-
-/// What a model is cut for: engines of either kind differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// vLLM's: a vocabulary that is cut is padded to a multiple of 64, and layers that are left over go to the stages
-    /// before the last.
-    Inference,
-    /// Megatron's: the vocabulary is padded to a multiple of 128 times the tensor ranks.
-    Training,
-}
 
 /// A model that is cut.
 #[derive(Debug, Clone)]
@@ -78,7 +52,6 @@ pub struct Split {
     stages: Vec<Stage>,
     replicated: BTreeSet<&'static str>,
     padding: u64,
-    element_bits: u64,
 }
 
 /// Stages that are alike.
@@ -96,6 +69,9 @@ struct Stage {
 pub struct Rank<'s> {
     /// Which they are: `every rank`, or the stage and its layers.
     pub name: &'s str,
+    /// Which of those that share a prompt they are, the first and the last, from 1, where these are not all alike: a
+    /// window is full for later tokens alone.
+    pub context: Option<[u64; 2]>,
     /// How many there are.
     pub count: u64,
     /// What of the model one has.
@@ -106,69 +82,6 @@ pub struct Rank<'s> {
     pub bytes: Bytes,
     /// What one sends to others.
     pub transfers: Vec<Transfer>,
-}
-
-impl Parallelism {
-    /// One device.
-    pub const NONE: Self = Self {
-        data: 1,
-        tensor: 1,
-        sequence: false,
-        zero: 0,
-        pipeline: 1,
-        virtual_stages: 1,
-        expert: 1,
-        expert_tensor: None,
-    };
-
-    /// Devices that it takes, `None` if they do not fit. Experts are spread over those of the replicas.
-    pub fn devices(&self) -> Option<u64> {
-        self.data.checked_mul(self.tensor)?.checked_mul(self.pipeline)
-    }
-
-    /// Ranks that share an expert.
-    pub fn expert_tensor(&self) -> u64 {
-        self.expert_tensor.unwrap_or(if self.expert > 1 { 1 } else { self.tensor })
-    }
-
-    /// Whether tokens are sent to where their experts are: elsewhere all tensor ranks have them, and add up what their
-    /// experts make of them.
-    fn dispatches(&self) -> bool {
-        self.expert > 1 && (self.sequence || self.expert * self.expert_tensor() > self.tensor)
-    }
-
-    fn check(&self) -> Result<()> {
-        let sizes = [
-            ("data", self.data),
-            ("tensor", self.tensor),
-            ("pipeline", self.pipeline),
-            ("virtual stages", self.virtual_stages),
-            ("expert", self.expert),
-            ("expert tensor", self.expert_tensor()),
-        ];
-        for (place, size) in sizes {
-            if size == 0 || size > size::MOST {
-                return Err(Error::new(ErrorKind::Parallelism, place, format!("is {size}"))
-                    .hint(format!("a size is 1 at least and {} at most", size::MOST)));
-            }
-        }
-        if self.zero > 3 {
-            let fact = format!("is {}", self.zero);
-            return Err(Error::new(ErrorKind::Parallelism, "zero", fact).hint("stages are 0 to 3"));
-        }
-        if self.sequence && self.tensor == 1 {
-            let fact = "has no tensor ranks that could share the tokens";
-            return Err(Error::new(ErrorKind::Parallelism, "sequence", fact));
-        }
-        if self.virtual_stages > 1 && self.pipeline == 1 {
-            let fact = "are of stages, and there is one";
-            return Err(Error::new(ErrorKind::Parallelism, "virtual stages", fact));
-        }
-        size::share("expert tensor", "tensor ranks", self.tensor, self.expert_tensor())?;
-        let ranks = self.data * self.tensor;
-        let spread = self.expert * self.expert_tensor();
-        size::share("expert", "ranks of a stage", ranks, spread).map(|_| ())
-    }
 }
 
 impl Model {
@@ -198,19 +111,45 @@ impl Model {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn split(&self, parallelism: &Parallelism) -> Result<Split> {
+        self.split_staged(parallelism, &[])
+    }
+
+    /// The same with the layers of each stage as they are given; of interleaved stages those of each stretch, the first
+    /// stretches of all stages first. The first and the last may have none.
+    ///
+    /// # Errors
+    ///
+    /// As [`split`](Self::split), and [`ErrorKind::Parallelism`] for numbers that are not the stages' or do not sum to
+    /// the model's layers.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::{Builtin, Convention, Parallelism, Workload};
+    ///
+    /// let v3 = Builtin::find("deepseek-ai/DeepSeek-V3")?.model()?;
+    /// let plan = Parallelism { pipeline: 4, ..Parallelism::NONE };
+    /// let split = v3.split_staged(&plan, &[16, 15, 15, 15])?;
+    /// let ranks = split.ranks(&Workload::request(1024, 256), &Convention::MODEL)?;
+    /// assert_eq!(ranks[0].name, "stage 1 of 4, layers 0–15");
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn split_staged(&self, parallelism: &Parallelism, stages: &[u64]) -> Result<Split> {
         if parallelism.zero > 0 {
             return Err(Error::new(ErrorKind::Parallelism, "zero", "is of training")
                 .hint("`split_step` takes it, and the command `train`"));
         }
-        self.divided(parallelism, Purpose::Inference, 1)
+        self.divided(parallelism, stages, Purpose::Inference)
     }
 
-    /// The model cut for passes that go through its layers so often.
-    fn divided(&self, parallelism: &Parallelism, purpose: Purpose, passes: u64) -> Result<Split> {
+    fn divided(&self, parallelism: &Parallelism, given: &[u64], purpose: Purpose) -> Result<Split> {
         parallelism.check()?;
-        let mut cutter = layer::Cutter::new(self, parallelism, purpose, passes)?;
+        if parallelism.context > 1 {
+            context::check(self)?;
+        }
+        let mut cutter = cutter::Cutter::new(self, parallelism, purpose)?;
         let mut stages: Vec<Stage> = Vec::new();
-        for members in stages::members(self, parallelism)? {
+        for members in stages::members(self, parallelism, given)? {
             let stage = cutter.stage(self, &members)?;
             match stages.last_mut().filter(|last| last.is_like(&stage)) {
                 Some(last) => last.count += 1,
@@ -218,13 +157,8 @@ impl Model {
             }
         }
         stages::name(&mut stages, parallelism);
-        Ok(Split {
-            parallelism: *parallelism,
-            stages,
-            replicated: cutter.replicated,
-            padding: cutter.padding,
-            element_bits: self.quantization().compute.bits().max(16),
-        })
+        let (replicated, padding) = (cutter.replicated, cutter.padding);
+        Ok(Split { parallelism: *parallelism, stages, replicated, padding })
     }
 }
 
@@ -237,6 +171,17 @@ impl Stage {
         };
         let before = |stage: &Self| stage.model.stacks().iter().any(|it| !it.groups().is_empty());
         !before(self) && !before(other) && groups(self) == groups(other)
+    }
+
+    /// Whether equal pieces of a prompt, the one as far from its first token as the other from its last, are as much
+    /// work whichever they are.
+    fn is_balanced(&self) -> bool {
+        let balanced = |op: &Op| match op {
+            Op::Attention(op) => op.mask == Mask::Causal,
+            Op::Latent(_) | Op::Indexer(_) => false,
+            _ => true,
+        };
+        self.model.groups().iter().flat_map(|group| &group.ops).all(balanced)
     }
 }
 
@@ -262,29 +207,68 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Parallelism`] if the sequences cannot be shared evenly, [`ErrorKind::Convention`] for a convention
-    /// that knows no parts of a model, and as [`Model::flops`].
+    /// [`ErrorKind::Parallelism`] if the sequences or the tokens of a prompt cannot be shared evenly,
+    /// [`ErrorKind::Convention`] for a convention that knows no parts of a model, and as [`Model::flops`].
     pub fn ranks(&self, workload: &Workload, convention: &Convention) -> Result<Vec<Rank<'_>>> {
-        if convention.rule()? == Rule::PerParameter {
-            return Err(convention.error("knows no parts of a model that a rank could have"));
-        }
+        check_parts(&self.parallelism, convention)?;
         let share = workload.share(self.parallelism.data)?;
-        self.stages.iter().map(|stage| self.rank(stage, &share, convention)).collect()
+        let mut ranks = Vec::new();
+        for stage in &self.stages {
+            self.add_ranks(stage, &share, convention, &mut ranks)?;
+        }
+        Ok(ranks)
     }
 
+    /// Adds the kinds of ranks that a stage has: one, or some where those that share a prompt are unlike.
+    fn add_ranks<'s>(
+        &self,
+        stage: &'s Stage,
+        share: &Workload,
+        convention: &Convention,
+        kinds: &mut Vec<Rank<'s>>,
+    ) -> Result<()> {
+        let context = self.parallelism.context;
+        if context == 1 {
+            kinds.push(self.rank(stage, share, convention)?);
+            return Ok(());
+        }
+        let whole = stage.model.bytes(share)?;
+        let from = kinds.len();
+        for at in 1..=(if stage.is_balanced() { 1 } else { context }) {
+            let mut rank = self.rank(stage, &share.piece(at - 1, context)?, convention)?;
+            // Every rank caches what all of them have made.
+            let prefill = Traffic { written: whole.prefill.written, ..rank.bytes.prefill };
+            rank.bytes = Bytes { prefill, ..whole };
+            match kinds[from..].last_mut() {
+                Some(last) if last.flops == rank.flops && last.bytes == rank.bytes => {
+                    last.context = last.context.map(|[first, _]| [first, at]);
+                }
+                _ => kinds.push(Rank { context: Some([at, at]), ..rank }),
+            }
+        }
+        let alike = kinds.len() == from + 1;
+        for kind in &mut kinds[from..] {
+            let [first, last] = if alike { [1, context] } else { kind.context.unwrap_or([1; 2]) };
+            kind.count = kind.count.checked_mul(last - first + 1).ok_or_else(too_large)?;
+            kind.context = (!alike).then_some([first, last]);
+        }
+        Ok(())
+    }
+
+    /// One of the ranks that have this work, as if it were the only one of its replica that shares a prompt.
     fn rank<'s>(
         &self,
         stage: &'s Stage,
         share: &Workload,
         convention: &Convention,
     ) -> Result<Rank<'s>> {
-        let ranks = self.parallelism.data.checked_mul(self.parallelism.tensor);
-        let count = ranks.and_then(|ranks| ranks.checked_mul(stage.count));
+        let ranks = self.parallelism.data * self.parallelism.tensor;
         let requests = stage.model.requests(share, Rule::Needed)?;
-        let transfers = stage.exchange.transfers(&requests, self.element_bits);
+        let transfers = stage.exchange.transfers(&requests, 1);
         Ok(Rank {
             name: &stage.name,
-            count: count.ok_or_else(too_large)?,
+            context: None,
+            count: ranks.checked_mul(stage.count).ok_or_else(too_large)?,
             model: &stage.model,
             flops: stage.model.flops(share, convention)?,
             bytes: stage.model.bytes(share)?,
@@ -300,18 +284,65 @@ impl Split {
     /// As [`ranks`](Self::ranks).
     pub fn largest_batch(&self, workload: &Workload, memory_bytes: u128) -> Result<Option<u64>> {
         let of_replica = workload.share(self.parallelism.data)?;
-        let fits = |times: u64| -> Result<bool> {
-            let Some(many) = of_replica.alone_times(times) else { return Ok(false) };
-            for stage in &self.stages {
-                if !stage.model.bytes(&many)?.fit_in(memory_bytes, 1) {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
         if of_replica.alone_times(1).is_none() {
             return Ok(None);
         }
-        Ok(size::largest(fits)?.checked_mul(self.parallelism.data))
+        let most = size::largest(|times| self.hold(of_replica.alone_times(times), memory_bytes))?;
+        Ok(most.checked_mul(self.parallelism.data))
+    }
+
+    /// The most tokens that each of a workload's sequences may have, its answer included, for weights and cache to be
+    /// held likewise: 0 if none, `None` for sequences of several kinds and where tokens take no memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`ranks`](Self::ranks).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::{Builtin, Parallelism, Workload};
+    ///
+    /// let llama = Builtin::find("meta-llama/Llama-3.1-8B")?.model()?;
+    /// let split = llama.split(&Parallelism { tensor: 8, ..Parallelism::NONE })?;
+    /// // 32 layers of a key and a value of 128 elements in 16 bits: 16,384 bytes a token.
+    /// let one = split.largest_context(&Workload::request(1024, 1), 80_000_000_000)?;
+    /// let two = split.largest_context(&Workload::request(1024, 1), 80_000_000_000 + 16_384)?;
+    /// assert_eq!(one.map(|tokens| tokens + 1), two);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn largest_context(&self, workload: &Workload, memory_bytes: u128) -> Result<Option<u64>> {
+        let of_replica = workload.share(self.parallelism.data)?;
+        let [sequence] = of_replica.sequences() else { return Ok(None) };
+        let of = |prompt| of_replica.alone_prompted(prompt);
+        if !self.hold(of(0), memory_bytes)? {
+            return Ok(Some(0));
+        }
+        let prompt = size::largest(|prompt| self.hold(of(prompt), memory_bytes))?;
+        Ok((prompt < size::LARGEST).then(|| prompt.saturating_add(sequence.generate)))
+    }
+
+    /// Whether every rank's memory holds weights and cache of a workload.
+    fn hold(&self, workload: Option<Workload>, memory_bytes: u128) -> Result<bool> {
+        let Some(workload) = workload else { return Ok(false) };
+        for stage in &self.stages {
+            if !stage.model.bytes(&workload)?.fit_in(memory_bytes, 1) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// An error for a convention that knows no parts of a model that ranks could have.
+fn check_parts(plan: &Parallelism, convention: &Convention) -> Result<()> {
+    match convention.rule()? {
+        Rule::PerParameter => {
+            Err(convention.error("knows no parts of a model that a rank could have"))
+        }
+        Rule::ByReference if plan.context > 1 => Err(convention
+            .error("knows no ranks that share a sequence")
+            .hint("`model` counts them")),
+        _ => Ok(()),
     }
 }

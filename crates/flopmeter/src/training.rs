@@ -53,6 +53,21 @@ impl TrainingFlops {
             .fold(self.without_gradient, |sum, part| sum.checked_add(part).unwrap_or_default())
     }
 
+    /// What one of some ranks has of it that share every sequence evenly: of pairs each has as many, or the heads are
+    /// shared, so that nothing is left over.
+    pub(crate) fn of_each(mut self, ranks: u64) -> Self {
+        if ranks > 1 {
+            for counts in self.parts_mut() {
+                for component in Component::ALL {
+                    counts[component] /= u128::from(ranks);
+                }
+            }
+            self.total /= u128::from(ranks);
+            self.executed /= u128::from(ranks);
+        }
+        self
+    }
+
     /// MFU and HFU of a step that took `seconds`: model and executed FLOPs ÷ (time × dense peak × devices).
     ///
     /// # Errors

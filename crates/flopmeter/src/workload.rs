@@ -234,6 +234,39 @@ impl Workload {
         Ok(share)
     }
 
+    /// What one of some ranks that share each prompt has of them, counted from 0: of 2·ranks equal pieces of its new
+    /// tokens the one as far from the first as the other is from the last. Each piece sees what is before it. The first
+    /// token is sampled once, and what follows each rank computes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Parallelism`] for tokens that cannot be cut so, and for requests that are more than tokens or that
+    /// keep nothing.
+    pub(crate) fn piece(&self, rank: u64, ranks: u64) -> Result<Self> {
+        let wrong = |fact: &str| Err(Error::new(ErrorKind::Parallelism, "context", fact));
+        if self.is_perceived() {
+            return wrong("is not known here for prompts with images or sound");
+        }
+        if !self.kv_cache {
+            return wrong("is not known here without a KV cache");
+        }
+        let mut pieces = Vec::with_capacity(3 * self.sequences.len());
+        for sequence in &*self.sequences {
+            let Sequence { prompt, cached, generate, .. } = *sequence;
+            let length = crate::parallelism::pieces(prompt - cached, ranks)?;
+            let mut add = |piece: u64, generate: u64| {
+                let cached = cached + piece * length;
+                pieces.push(Sequence { prompt: cached + length, cached, generate, ..*sequence });
+            };
+            add(rank, 0);
+            add(2 * ranks - 1 - rank, generate.min(1));
+            if generate > 1 {
+                pieces.push(Sequence { cached: prompt, ..*sequence });
+            }
+        }
+        Ok(Self { sequences: Few::Any(pieces), ..self.clone() })
+    }
+
     /// As many of each kind of sequence, whatever their number was; `None` if they are of several kinds.
     pub(crate) fn alone_times(&self, count: u64) -> Option<Self> {
         let mut many = self.clone();
@@ -242,6 +275,18 @@ impl Workload {
             _ => return None,
         }
         Some(many)
+    }
+
+    /// The same sequences with prompts of so many tokens; `None` if they are of several kinds.
+    pub(crate) fn alone_prompted(&self, prompt: u64) -> Option<Self> {
+        let mut other = self.clone();
+        match &mut *other.sequences {
+            [sequence] => {
+                (sequence.prompt, sequence.cached) = (prompt, sequence.cached.min(prompt))
+            }
+            _ => return None,
+        }
+        Some(other)
     }
 
     /// Which sequence has the longest prompt, the first of them, and its tokens.

@@ -55,7 +55,8 @@ impl Trained {
         })?;
         let plan = args.parallel.plan(args.zero);
         let dtype = source.model.quantization().compute;
-        let machine = Machine::read(&args.hardware, plan.as_ref(), dtype)?;
+        let sizes = plan.as_ref().map(|(sizes, _)| sizes);
+        let machine = Machine::read(&args.hardware, sizes, dtype)?;
         let mut notes = source.notes.clone();
         notes.extend_from_slice(source.model.notes());
         if let Some(machine) = &machine {
@@ -83,10 +84,11 @@ impl Trained {
             self.source.model.components(&convention)
         };
         let ranks = match args.parallel.plan(args.zero) {
-            Some(plan) => {
+            Some((plan, stages)) => {
                 let device = self.machine.as_ref().map(|machine| &machine.device);
                 let step = (&self.step, args.accumulate);
-                Some(StepRanks::of(&self.source.model, &plan, step, &convention, device)?)
+                let plan = (&plan, &stages[..]);
+                Some(StepRanks::of(&self.source.model, plan, step, &convention, device)?)
             }
             None => None,
         };

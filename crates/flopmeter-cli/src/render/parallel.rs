@@ -7,89 +7,105 @@ use std::fmt::Write;
 
 /// What each kind of rank does, and what it sends.
 pub(super) fn blocks(plan: &ParallelismReport, ranks: &[RankReport]) -> Vec<Block> {
-    let mut blocks = vec![work(plan, ranks)];
-    if ranks.iter().any(|rank| !rank.sent.is_empty()) {
-        blocks.push(sent(ranks));
-    }
-    blocks
+    let work = ranks.iter().map(|rank| {
+        let moved = [rank.bytes.weights, rank.bytes.kv_cache, rank.bytes.read].map(bytes);
+        let cells = std::iter::once(grouped(rank.flops.total)).chain(moved);
+        line(&rank.name, rank.count, cells, rank.fits)
+    });
+    let sent = ranks.iter().flat_map(|rank| {
+        rank.sent.iter().map(|it| {
+            let kind = [it.collective, it.of];
+            message(&rank.name, kind, it.ranks, &[it.prefill, it.decode], it.seconds)
+        })
+    });
+    let columns = ["FLOPs", "weights", "KV cache", "read"];
+    tables(title(plan), &columns, work.collect(), &["bytes, prefill", "bytes, decode"], sent)
 }
 
 /// The same of a step.
 pub(super) fn step_blocks(plan: &ParallelismReport, ranks: &[StepRankReport]) -> Vec<Block> {
-    let mut blocks = vec![step_work(plan, ranks)];
-    if ranks.iter().any(|rank| !rank.sent.is_empty()) {
-        blocks.push(step_sent(ranks));
-    }
-    blocks
-}
-
-fn step_work(plan: &ParallelismReport, ranks: &[StepRankReport]) -> Block {
-    let row = |rank: &StepRankReport| {
-        let bytes = |bytes: u128| si(Some(bytes as f64), "B");
+    let work = ranks.iter().map(|rank| {
         let memory = &rank.memory;
-        vec![
-            rank.name.clone(),
-            grouped(rank.count.into()),
+        let cells = [
             si(Some(rank.flops.total as f64), "FLOP"),
             bytes(memory.weights),
             bytes(memory.gradients),
             bytes(memory.optimizer),
             memory.activations.map_or_else(|| "–".into(), bytes),
-            fitting(rank.fits),
-        ]
-    };
+        ];
+        line(&rank.name, rank.count, cells, rank.fits)
+    });
+    let sent = ranks.iter().flat_map(|rank| {
+        rank.sent.iter().map(|it| {
+            let kind = [it.collective, it.of];
+            message(&rank.name, kind, it.ranks, &[it.bytes], it.seconds)
+        })
+    });
     let mut title = title(plan);
     if let Some(bubble) = plan.bubble.filter(|bubble| *bubble > 0.0) {
         let _ = write!(title, "; bubble {} of the time at work", percent(bubble));
     }
-    Block {
-        title,
-        columns: vec![
-            Column::text("a rank"),
-            Column::number("ranks"),
-            Column::number("model FLOPs"),
-            Column::number("weights"),
-            Column::number("gradients"),
-            Column::number("optimizer"),
-            Column::number("activations"),
-            Column::number("memory"),
-        ],
-        rows: ranks.iter().map(row).collect(),
-    }
+    let columns = ["model FLOPs", "weights", "gradients", "optimizer", "activations"];
+    tables(title, &columns, work.collect(), &["bytes"], sent)
 }
 
-fn step_sent(ranks: &[StepRankReport]) -> Block {
-    let rows = ranks.iter().flat_map(|rank| {
-        rank.sent.iter().map(|it| {
-            vec![
-                rank.name.clone(),
-                format!("{}: {}", it.collective, it.of),
-                it.ranks.to_string(),
-                grouped(it.bytes),
-                si(it.seconds, "s"),
-            ]
-        })
-    });
-    Block {
-        title: String::new(),
-        columns: vec![
-            Column::text("a rank"),
-            Column::text("sends"),
-            Column::number("among"),
-            Column::number("bytes"),
-            Column::number("links"),
-        ],
-        rows: rows.collect(),
+/// A table of ranks, and one of what they send if they do.
+fn tables(
+    title: String,
+    work_columns: &[&'static str],
+    work: Vec<Vec<String>>,
+    sent_columns: &[&'static str],
+    sent: impl Iterator<Item = Vec<String>>,
+) -> Vec<Block> {
+    let numbers = |names: &[&'static str]| -> Vec<Column> {
+        names.iter().map(|name| Column::number(name)).collect()
+    };
+    let between = |first: Vec<Column>, names, last| {
+        first.into_iter().chain(numbers(names)).chain([Column::number(last)]).collect()
+    };
+    let ranks = vec![Column::text("a rank"), Column::number("ranks")];
+    let mut blocks =
+        vec![Block { title, columns: between(ranks, work_columns, "memory"), rows: work }];
+    let rows: Vec<Vec<String>> = sent.collect();
+    if !rows.is_empty() {
+        let what = vec![Column::text("a rank"), Column::text("sends"), Column::number("among")];
+        let columns = between(what, sent_columns, "links");
+        blocks.push(Block { title: String::new(), columns, rows });
     }
+    blocks
 }
 
-fn fitting(fits: Option<bool>) -> String {
-    fits.map_or("–", |fits| if fits { "fits" } else { "does not fit" }).to_owned()
+fn line(
+    name: &str,
+    count: u64,
+    cells: impl IntoIterator<Item = String>,
+    fits: Option<bool>,
+) -> Vec<String> {
+    let fits = fits.map_or("–", |fits| if fits { "fits" } else { "does not fit" });
+    let first = [name.to_owned(), grouped(count.into())];
+    first.into_iter().chain(cells).chain([fits.to_owned()]).collect()
+}
+
+fn message(
+    name: &str,
+    [collective, of]: [&str; 2],
+    ranks: u64,
+    bytes: &[u128],
+    seconds: Option<f64>,
+) -> Vec<String> {
+    let first = [name.to_owned(), format!("{collective}: {of}"), ranks.to_string()];
+    let bytes = bytes.iter().map(|bytes| grouped(*bytes));
+    first.into_iter().chain(bytes).chain([si(seconds, "s")]).collect()
+}
+
+fn bytes(bytes: u128) -> String {
+    si(Some(bytes as f64), "B")
 }
 
 fn title(plan: &ParallelismReport) -> String {
     let sizes = [
         ("data", plan.data),
+        ("context", plan.context),
         ("tensor", plan.tensor),
         ("pipeline", plan.pipeline),
         ("expert", plan.expert),
@@ -112,60 +128,8 @@ fn title(plan: &ParallelismReport) -> String {
     if let Some(most) = plan.largest_batch {
         let _ = write!(title, "; at most {} sequences fit", grouped(most.into()));
     }
+    if let Some(most) = plan.largest_context.flatten() {
+        let _ = write!(title, "; or {} tokens of each", grouped(most.into()));
+    }
     title
-}
-
-fn work(plan: &ParallelismReport, ranks: &[RankReport]) -> Block {
-    let row = |rank: &RankReport| {
-        let bytes = |bytes: u128| si(Some(bytes as f64), "B");
-        vec![
-            rank.name.clone(),
-            grouped(rank.count.into()),
-            grouped(rank.flops.total),
-            bytes(rank.bytes.weights),
-            bytes(rank.bytes.kv_cache),
-            bytes(rank.bytes.read),
-            fitting(rank.fits),
-        ]
-    };
-    Block {
-        title: title(plan),
-        columns: vec![
-            Column::text("a rank"),
-            Column::number("ranks"),
-            Column::number("FLOPs"),
-            Column::number("weights"),
-            Column::number("KV cache"),
-            Column::number("read"),
-            Column::number("memory"),
-        ],
-        rows: ranks.iter().map(row).collect(),
-    }
-}
-
-fn sent(ranks: &[RankReport]) -> Block {
-    let rows = ranks.iter().flat_map(|rank| {
-        rank.sent.iter().map(|it| {
-            vec![
-                rank.name.clone(),
-                format!("{}: {}", it.collective, it.of),
-                it.ranks.to_string(),
-                grouped(it.prefill),
-                grouped(it.decode),
-                si(it.seconds, "s"),
-            ]
-        })
-    });
-    Block {
-        title: String::new(),
-        columns: vec![
-            Column::text("a rank"),
-            Column::text("sends"),
-            Column::number("among"),
-            Column::number("bytes, prefill"),
-            Column::number("bytes, decode"),
-            Column::number("links"),
-        ],
-        rows: rows.collect(),
-    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct ParallelismReport {
     pub data: u64,
+    pub context: u64,
     pub tensor: u64,
     pub sequence: bool,
     /// Of a step alone.
@@ -28,6 +29,9 @@ pub struct ParallelismReport {
     pub bubble: Option<f64>,
     /// Null without a device whose memory is known, and for different sequences.
     pub largest_batch: Option<u64>,
+    /// Of a request alone. Null likewise, and where tokens take no memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub largest_context: Option<Option<u64>>,
 }
 
 /// One of some ranks that are alike.
@@ -105,6 +109,7 @@ impl ParallelismReport {
         let plan: &Parallelism = split.parallelism();
         Self {
             data: plan.data,
+            context: plan.context,
             tensor: plan.tensor,
             sequence: plan.sequence,
             zero: None,
@@ -118,12 +123,18 @@ impl ParallelismReport {
             flops,
             bubble: None,
             largest_batch,
+            largest_context: None,
         }
     }
 
-    pub fn of(split: &Split, devices: u64, ranks: &[RankReport], largest: Option<u64>) -> Self {
+    pub fn of(
+        split: &Split,
+        devices: u64,
+        ranks: &[RankReport],
+        [batch, context]: [Option<u64>; 2],
+    ) -> Self {
         let flops = all(ranks.iter().map(|rank| (rank.count, rank.flops.total)));
-        Self::new(split, devices, flops, largest)
+        Self { largest_context: Some(context), ..Self::new(split, devices, flops, batch) }
     }
 
     pub fn of_step(
@@ -188,7 +199,13 @@ impl RankReport {
             .map(|counts| counts.total().unwrap_or(rank.flops.total));
         let memory = device.and_then(Device::memory_bytes);
         Self {
-            name: rank.name.to_owned(),
+            name: match rank.context {
+                None => rank.name.to_owned(),
+                Some([one, last]) if one == last => format!("{}, context rank {one}", rank.name),
+                Some([first, last]) => {
+                    format!("{}, context ranks {first}–{last}", rank.name)
+                }
+            },
             count: rank.count,
             parameters: rank.model.parameters().total,
             flops: RankFlopsReport { total: rank.flops.total, prefill, decode },

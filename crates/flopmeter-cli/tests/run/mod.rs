@@ -170,6 +170,7 @@ pub struct Report {
 #[serde(deny_unknown_fields)]
 pub struct ParallelismJson {
     pub data: u64,
+    pub context: u64,
     pub tensor: u64,
     pub sequence: bool,
     pub pipeline: u64,
@@ -181,6 +182,8 @@ pub struct ParallelismJson {
     pub replicated: Vec<String>,
     pub flops: u128,
     pub largest_batch: Option<u64>,
+    #[serde(default)]
+    pub largest_context: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

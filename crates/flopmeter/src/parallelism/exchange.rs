@@ -72,46 +72,77 @@ pub struct Transfer {
 }
 
 /// What ranks of a stage exchange, by the row.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Exchange(Vec<Item>);
+#[derive(Debug, Clone)]
+pub(super) struct Exchange {
+    /// Width of an element of an activation.
+    element_bits: u64,
+    items: Vec<Item>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Item {
     collective: Collective,
     of: &'static str,
     ranks: u64,
-    rows: Rows,
-    /// Elements of a row.
-    elements: u64,
+    over: Over,
+    /// Bits of a row.
+    bits: u64,
     /// Ranks among which the rows are shared out already.
     shared_by: u64,
 }
 
+/// What is exchanged of which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Those of every new token.
+    All,
+    /// Those after which a token is sampled.
+    Sampled,
+    /// Those of a prompt's new tokens.
+    Prompt,
+}
+
 impl Exchange {
+    /// Nothing yet, of elements of such a width.
+    pub fn new(element_bits: u64) -> Self {
+        Self { element_bits, items: Vec::new() }
+    }
+
     /// Adds `elements` of every row to what is exchanged so; rows may be shared out already.
     pub fn add(
         &mut self,
-        (collective, of): (Collective, &'static str),
+        kind: (Collective, &'static str),
         ranks: u64,
-        (rows, shared_by): (Rows, u64),
+        rows: (Over, u64),
         elements: u64,
     ) {
-        if (ranks <= 1 && collective != Collective::PointToPoint) || elements == 0 {
+        self.add_bits(kind, ranks, rows, elements.saturating_mul(self.element_bits));
+    }
+
+    /// The same of so many bits.
+    pub fn add_bits(
+        &mut self,
+        (collective, of): (Collective, &'static str),
+        ranks: u64,
+        (over, shared_by): (Over, u64),
+        bits: u64,
+    ) {
+        if (ranks <= 1 && collective != Collective::PointToPoint) || bits == 0 {
             return;
         }
         let alike = |item: &&mut Item| {
             (item.collective, item.of, item.ranks) == (collective, of, ranks)
-                && (item.rows, item.shared_by) == (rows, shared_by)
+                && (item.over, item.shared_by) == (over, shared_by)
         };
-        match self.0.iter_mut().find(alike) {
-            Some(item) => item.elements = item.elements.saturating_add(elements),
-            None => self.0.push(Item { collective, of, ranks, rows, elements, shared_by }),
+        match self.items.iter_mut().find(alike) {
+            Some(item) => item.bits = item.bits.saturating_add(bits),
+            None => self.items.push(Item { collective, of, ranks, over, bits, shared_by }),
         }
     }
 
     /// Adds the sum of all tensor ranks' results, `elements` a row.
     pub fn add_sum(&mut self, of: &'static str, ranks: u64, sequence: bool, elements: u64) {
-        let rows = (Rows::All, 1);
+        let rows = (Over::All, 1);
         if sequence {
             self.add((Collective::ReduceScatter, of), ranks, rows, elements);
             self.add((Collective::AllGather, of), ranks, rows, elements);
@@ -120,8 +151,8 @@ impl Exchange {
         }
     }
 
-    /// What a rank sends for a workload as the decoder runs it, `None` if it does not fit.
-    pub fn transfers(&self, workload: &Workload, element_bits: u64) -> Option<Vec<Transfer>> {
+    /// What a rank sends for a workload as the decoder runs it, whose rows some ranks share; `None` if it does not fit.
+    pub fn transfers(&self, workload: &Workload, shared_by: u64) -> Option<Vec<Transfer>> {
         let mut all = [0_u128; 2];
         let mut sampled = [0_u128; 2];
         for (at, phase) in Phase::ALL.into_iter().enumerate() {
@@ -134,15 +165,25 @@ impl Exchange {
             }
         }
         let transfer = |item: &Item| {
-            let rows = if item.rows == Rows::Sampled { sampled } else { all };
+            let rows = match item.over {
+                Over::All => all,
+                Over::Sampled => sampled,
+                Over::Prompt => [all[0], 0],
+            };
             let mut sent = [0_u128; 2];
             for (sent, rows) in sent.iter_mut().zip(rows) {
-                let bits = times(times(rows, item.elements.into())?, element_bits.into())?;
-                let bytes = bits.div_ceil(8 * u128::from(item.shared_by));
-                *sent = item.collective.sent(bytes, item.ranks)?;
+                let bits = times(rows, item.bits.into())?;
+                let ranks = 8 * u128::from(item.shared_by) * u128::from(shared_by);
+                *sent = item.collective.sent(bits.div_ceil(ranks), item.ranks)?;
             }
             Some(Transfer { collective: item.collective, of: item.of, ranks: item.ranks, sent })
         };
-        self.0.iter().map(transfer).collect()
+        self.items.iter().map(transfer).collect()
+    }
+}
+
+impl From<Rows> for Over {
+    fn from(rows: Rows) -> Self {
+        if rows == Rows::Sampled { Self::Sampled } else { Self::All }
     }
 }

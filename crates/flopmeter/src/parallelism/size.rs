@@ -5,6 +5,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The most parts that anything is cut into.
 pub(super) const MOST: u64 = 1 << 20;
 
+/// The most ranks that share a sequence: where they are unlike, each is counted.
+pub(super) const MOST_CONTEXT: u64 = 1 << 10;
+
 /// `size` over `parts`, or an error that offers the nearest numbers of parts that divide it.
 pub(super) fn share(place: &str, what: &str, size: u64, parts: u64) -> Result<u64> {
     if size.is_multiple_of(parts) {
@@ -16,6 +19,21 @@ pub(super) fn share(place: &str, what: &str, size: u64, parts: u64) -> Result<u6
         parts,
         |parts| size.is_multiple_of(parts),
     ))
+}
+
+/// The length of each of the 2·ranks equal pieces that tokens are cut into, two for each of some ranks.
+pub(crate) fn pieces(tokens: u64, ranks: u64) -> Result<u64> {
+    let of_two = ranks.saturating_mul(2);
+    if ranks == 1 || tokens.is_multiple_of(of_two) {
+        return Ok(tokens / of_two);
+    }
+    let fact = format!("{tokens} tokens cannot be cut into 2·{ranks} equal pieces");
+    let will_do = |ranks: u64| tokens.is_multiple_of(2 * ranks) || ranks == 1;
+    let error = uneven("context", fact, ranks, will_do);
+    Err(match tokens.checked_next_multiple_of(of_two) {
+        Some(longer) => error.hint(format!("{longer} tokens can")),
+        None => error,
+    })
 }
 
 /// The error, with the nearest numbers of parts on either side that will do.
@@ -35,9 +53,12 @@ pub(super) fn uneven(
     }
 }
 
+/// The largest number that is looked for.
+pub(super) const LARGEST: u64 = 1 << 40;
+
 /// The largest number for which a thing holds that holds for no larger one once it does not; 0 if not for 1.
 pub(super) fn largest(holds: impl Fn(u64) -> Result<bool>) -> Result<u64> {
-    let (mut least, mut most) = (0, 1_u64 << 40);
+    let (mut least, mut most) = (0, LARGEST);
     while least < most {
         let middle = least + (most - least).div_ceil(2);
         if holds(middle)? {

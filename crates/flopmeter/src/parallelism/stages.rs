@@ -1,6 +1,6 @@
 //! Which layers a stage has.
 
-use super::{Parallelism, Purpose, Stage, size};
+use super::{Parallelism, Stage, size};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 use crate::op::Op;
@@ -23,54 +23,81 @@ impl Members {
     }
 }
 
-/// The stages of a plan, in order.
-///
-/// Layers that are left over go one each to the stages before the last, the nearest first, as in vLLM: the last has the
-/// head. Interleaved stages have equal stretches, as in Megatron.
-pub(super) fn members(model: &Model, plan: &Parallelism) -> Result<Vec<Members>> {
+/// The stages of a plan, in order; `given` are the layers of each stretch, the first stretches of all stages first, or
+/// none.
+pub(super) fn members(model: &Model, plan: &Parallelism, given: &[u64]) -> Result<Vec<Members>> {
     let stages = plan.pipeline;
-    let layers = model.groups().iter().map(|group| group.layers.len() as u64).sum::<u64>();
-    let whole = |place: &str, parts: u64| {
-        let fact = format!("{layers} layers are too few for {parts} stages");
-        size::uneven(place, fact, parts, |parts| parts <= layers)
-    };
-    if stages == 1 {
+    if stages == 1 && given.is_empty() {
         let all = std::iter::once(0..u64::MAX).collect();
         return Ok(vec![Members { layers: all, first: true, last: true }]);
     }
-    if layers < stages {
-        return Err(whole("pipeline", stages));
+    let layers = model.groups().iter().map(|group| group.layers.len() as u64).sum::<u64>();
+    let lengths = match given {
+        [] => even(layers, plan)?,
+        given => checked(layers, plan, given)?,
+    };
+    if stages > 1 {
+        can_be_staged(model)?;
     }
-    can_be_staged(model)?;
-    let between = |stage, layers| Members { layers, first: stage == 0, last: stage + 1 == stages };
-    let chunks = plan.virtual_stages;
+    let ends = lengths.iter().scan(0, |end, length| {
+        let start = *end;
+        *end += length;
+        Some(start..*end)
+    });
+    let stretches: Vec<Range<u64>> = ends.collect();
+    Ok((0..stages)
+        .map(|stage| {
+            let own = (stage..).step_by(usize::try_from(stages).unwrap_or(usize::MAX));
+            let own = own.map_while(|at| stretches.get(usize::try_from(at).ok()?).cloned());
+            Members { layers: own.collect(), first: stage == 0, last: stage + 1 == stages }
+        })
+        .collect())
+}
+
+/// The layers of each stretch as engines share them out.
+///
+/// Layers that are left over go one each to the stages before the last, the nearest first, as in vLLM: the last has the
+/// head. Interleaved stages have equal stretches, as in Megatron.
+fn even(layers: u64, plan: &Parallelism) -> Result<Vec<u64>> {
+    let (stages, chunks) = (plan.pipeline, plan.virtual_stages);
+    if layers < stages {
+        let fact = format!("{layers} layers are too few for {stages} stages");
+        return Err(size::uneven("pipeline", fact, stages, |stages| stages <= layers));
+    }
     if chunks > 1 {
         let fact = format!(
             "{layers} layers cannot be cut into {chunks} equal stretches for each of {stages} stages"
         );
         if !layers.is_multiple_of(stages * chunks) {
             let will_do = |chunks| layers.is_multiple_of(stages * chunks);
-            return Err(size::uneven("virtual stages", fact, chunks, will_do));
+            return Err(size::uneven("virtual stages", fact, chunks, will_do)
+                .hint("or say how many layers each has"));
         }
-        let length = layers / (stages * chunks);
-        let stretch = |stage| move |chunk: u64| (chunk * stages + stage) * length;
-        return Ok((0..stages)
-            .map(|stage| {
-                let starts = (0..chunks).map(stretch(stage));
-                between(stage, starts.map(|start| start..start + length).collect())
-            })
-            .collect());
+        return Ok((0..stages * chunks).map(|_| layers / (stages * chunks)).collect());
     }
     let (each, left_over) = (layers / stages, layers % stages);
-    let mut start = 0;
-    Ok((0..stages)
-        .map(|stage| {
-            let more = stage + 1 < stages && stage + 1 + left_over >= stages;
-            let end = start + each + u64::from(more);
-            let stretch = std::mem::replace(&mut start, end)..end;
-            between(stage, vec![stretch])
-        })
-        .collect())
+    let more = |stage| stage + 1 < stages && stage + 1 + left_over >= stages;
+    Ok((0..stages).map(|stage| each + u64::from(more(stage))).collect())
+}
+
+/// The layers of each stretch as they are given: the first and the last may have none, beside an embedding or a head.
+fn checked(layers: u64, plan: &Parallelism, given: &[u64]) -> Result<Vec<u64>> {
+    let wrong = |fact: String| Err(Error::new(ErrorKind::Parallelism, "stages", fact));
+    let (stages, chunks) = (plan.pipeline, plan.virtual_stages);
+    let stretches = stages.saturating_mul(chunks);
+    if given.len() as u64 != stretches {
+        let of_each = if chunks > 1 { format!(" of {chunks} stretches") } else { String::new() };
+        return wrong(format!("are {} numbers for {stages} stages{of_each}", given.len()));
+    }
+    let sum: u128 = given.iter().map(|length| u128::from(*length)).sum();
+    if sum != layers.into() {
+        return wrong(format!("have {sum} layers together, and the model has {layers}"));
+    }
+    let inner = given.get(1..given.len() - 1).unwrap_or_default();
+    if let Some(at) = inner.iter().position(|length| *length == 0) {
+        return wrong(format!("have no layer in stretch {}, which has nothing else", at + 2));
+    }
+    Ok(given.to_vec())
 }
 
 /// What one layer has of another cannot be on another stage.
@@ -98,23 +125,12 @@ pub(super) fn name(stages: &mut [Stage], plan: &Parallelism) {
         members.sort_unstable();
         stage.name = match (plan.pipeline, stage.count) {
             (1, _) => "every rank".into(),
+            (all, 1) if members.is_empty() => format!("stage {from} of {all}, no layers"),
             (all, 1) => format!("stage {from} of {all}, {}", crate::model::layer_names(&members)),
             (all, _) => {
                 format!("stages {from}–{to} of {all}, {} layers each", members.len())
             }
         };
         from = to + 1;
-    }
-}
-
-impl Purpose {
-    /// What a vocabulary of so many is padded to for so many ranks.
-    pub(super) fn padded(self, vocabulary: u64, ranks: u64) -> u64 {
-        let multiple = match self {
-            _ if ranks == 1 => 1,
-            Self::Inference => 64,
-            Self::Training => 128 * ranks,
-        };
-        vocabulary.next_multiple_of(multiple)
     }
 }

@@ -1,0 +1,229 @@
+//! What a rank holds in a step of training, and what replicas exchange of it.
+
+use super::exchange::{Collective, Transfer};
+use super::kept::Kept;
+use super::{Parallelism, Stage};
+use crate::component::Component;
+use crate::convention::Convention;
+use crate::error::Result;
+use crate::model::too_large;
+use crate::op::Op;
+use crate::training::{Step, Training, learns};
+
+/// Bytes that a rank holds in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepMemory {
+    /// Weights as stored.
+    pub weights: u128,
+    /// Gradients of what is trained, in 16 bits.
+    pub gradients: u128,
+    /// Adam's states in mixed precision: weights, momentum and variance in 32 bits each, 12 bytes a parameter
+    /// (Rajbhandari et al., arXiv:1910.02054, section 3.1).
+    pub optimizer: u128,
+    /// What is kept for the backward pass, `None` where it is not known of an op. Of stages that are alike the first,
+    /// which keeps the most.
+    pub activations: Option<u128>,
+}
+
+impl StepMemory {
+    /// All of it, `None` if activations are not known.
+    pub fn total(&self) -> Option<u128> {
+        let held = self.weights.checked_add(self.gradients)?.checked_add(self.optimizer)?;
+        held.checked_add(self.activations?)
+    }
+}
+
+/// What a stage's ranks train and keep.
+#[derive(Debug, Clone)]
+pub(super) struct Share {
+    pub training: Training,
+    /// Parameters of a rank that are trained: those of experts apart, for they have other replicas.
+    trained: Parameters,
+    weight_bytes: Parameters,
+    kept: Option<Kept>,
+    /// Parameters of a table that is here and on another stage as the head, or the other way round, and is trained.
+    tied: u128,
+    /// The first of the stages of this kind, from 0.
+    first: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Parameters {
+    dense: u128,
+    experts: u128,
+}
+
+impl Share {
+    pub fn of(
+        stage: &Stage,
+        (first, hidden, tied): (u64, u64, bool),
+        plan: &Parallelism,
+        step: &Step,
+        convention: &Convention,
+    ) -> Result<Self> {
+        let model = &stage.model;
+        let learns = learns(model, step);
+        let [mut trained, mut bits] = [Parameters::default(); 2];
+        // Its rows are those of the padded vocabulary, on both stages.
+        let is_table = |op: &Op| match op {
+            Op::Table(op) => op.width == hidden,
+            Op::Linear(op) => op.component == Component::Head && op.from == hidden,
+            _ => false,
+        };
+        let outside = model.groups().iter().filter(|group| group.layers.is_empty());
+        let mut tables = outside.flat_map(|group| &group.ops).filter(|op| is_table(op));
+        let table = tables.next().filter(|op| tied && learns(None, op));
+        let mut sums = || -> Option<()> {
+            let stacks = model.stacks().iter().flat_map(|stack| stack.groups());
+            for group in stacks.chain(model.groups()) {
+                let outside = group.layers.is_empty().then_some(None);
+                let layers = group.layers.iter().map(|layer| Some(*layer)).chain(outside);
+                let repeat = layers.clone().count() as u64;
+                for op in &group.ops {
+                    bits.add(op, op.stored_bits(), repeat)?;
+                    let learning = layers.clone().filter(|layer| learns(*layer, op)).count();
+                    trained.add(op, op.parameters(), learning as u64)?;
+                }
+            }
+            Some(())
+        };
+        sums().ok_or_else(too_large)?;
+        Ok(Self {
+            training: model.training(step, convention)?,
+            trained,
+            weight_bytes: Parameters {
+                dense: bits.dense.div_ceil(8),
+                experts: bits.experts.div_ceil(8),
+            },
+            kept: Kept::of(model, hidden, plan, step),
+            tied: table.map_or(0, Op::parameters),
+            first,
+        })
+    }
+
+    pub fn memory(
+        &self,
+        plan: &Parallelism,
+        step: &Step,
+        micro_batches: u64,
+    ) -> Option<StepMemory> {
+        let sharded = |from: u64| if plan.zero >= from { replicas(plan) } else { [1, 1] };
+        let bytes = |of: Parameters, each: u128| {
+            Some(Parameters {
+                dense: of.dense.checked_mul(each)?,
+                experts: of.experts.checked_mul(each)?,
+            })
+        };
+        let activations = match self.kept {
+            Some(kept) => Some(self.activations(&kept, plan, step, micro_batches)?),
+            None => None,
+        };
+        Some(StepMemory {
+            weights: self.weight_bytes.sharded(sharded(3))?,
+            gradients: bytes(self.trained, 2)?.sharded(sharded(2))?,
+            optimizer: bytes(self.trained, 12)?.sharded(sharded(1))?,
+            activations,
+        })
+    }
+
+    /// Of the micro-batches that are under way at once on the first of these stages.
+    fn activations(
+        &self,
+        kept: &Kept,
+        plan: &Parallelism,
+        step: &Step,
+        micro_batches: u64,
+    ) -> Option<u128> {
+        let row = u128::from(step.row_tokens()?);
+        let tokens = row / u128::from(plan.context);
+        let rows = u128::from(step.rows() / micro_batches);
+        let [under_way, of] = under_way(plan, self.first, micro_batches).map(u128::from);
+        let layers = kept.token.checked_mul(tokens)?;
+        let layers = layers.checked_add(kept.square.checked_mul(tokens.checked_mul(row)?)?)?;
+        let layers = layers.checked_mul(rows)?.checked_mul(under_way)?.div_ceil(of);
+        layers.checked_add(kept.outside.checked_mul(tokens)?.checked_mul(rows)?)
+    }
+
+    /// What replicas exchange of gradients and weights (Rajbhandari et al., arXiv:1910.02054, section 7): all gradients are
+    /// added up; or a part of them each, and the weights gathered that come of it; or weights gathered forward and
+    /// backward, and gradients added up, for each micro-batch.
+    pub fn exchange(
+        &self,
+        plan: &Parallelism,
+        micro_batches: u64,
+        sent: &mut Vec<Transfer>,
+    ) -> Option<()> {
+        let [dense, experts] = replicas(plan);
+        let kinds = [
+            (dense, self.trained.dense, self.weight_bytes.dense, ["gradients", "weights"]),
+            (
+                experts,
+                self.trained.experts,
+                self.weight_bytes.experts,
+                ["gradients of experts", "weights of experts"],
+            ),
+        ];
+        for (ranks, trained, weights, [gradients, gathered]) in kinds {
+            let changed = trained.checked_mul(2)?;
+            let times = u128::from(micro_batches);
+            let by = match plan.zero {
+                0 => [
+                    (Collective::AllReduce, gradients, changed),
+                    (Collective::AllGather, gathered, 0),
+                ],
+                1 | 2 => [
+                    (Collective::ReduceScatter, gradients, changed),
+                    (Collective::AllGather, gathered, changed),
+                ],
+                _ => [
+                    (Collective::ReduceScatter, gradients, changed.checked_mul(times)?),
+                    (Collective::AllGather, gathered, weights.checked_mul(2 * times)?),
+                ],
+            };
+            for (collective, of, bytes) in by {
+                let bytes = collective.sent(bytes, ranks)?;
+                if bytes > 0 {
+                    sent.push(Transfer { collective, of, ranks, sent: [bytes, 0] });
+                }
+            }
+        }
+        if self.tied > 0 {
+            let (collective, of) = (Collective::AllReduce, "gradients of the tied table");
+            let bytes = collective.sent(self.tied.checked_mul(2)?, 2)?;
+            sent.push(Transfer { collective, of, ranks: 2, sent: [bytes, 0] });
+        }
+        Some(())
+    }
+}
+
+impl Parameters {
+    fn add(&mut self, op: &Op, count: u128, repeat: u64) -> Option<()> {
+        let routed = matches!(op, Op::Linear(op) if op.experts.is_some());
+        let sum = if routed { &mut self.experts } else { &mut self.dense };
+        *sum = sum.checked_add(count.checked_mul(repeat.into())?)?;
+        Some(())
+    }
+
+    /// A rank's part where replicas have one each, rounded up.
+    fn sharded(self, [dense, experts]: [u64; 2]) -> Option<u128> {
+        let dense = self.dense.div_ceil(dense.into());
+        dense.checked_add(self.experts.div_ceil(experts.into()))
+    }
+}
+
+/// Ranks that have the same dense weights, and the same experts.
+fn replicas(plan: &Parallelism) -> [u64; 2] {
+    [plan.data * plan.context, plan.ranks() / (plan.expert * plan.expert_tensor())]
+}
+
+/// Micro-batches whose activations a stage keeps at once, a numerator and a denominator: of one that runs forward and
+/// backward by turns as many as there are stages from it on; of interleaved ones Megatron's warm-up and one more.
+fn under_way(plan: &Parallelism, stage: u64, micro_batches: u64) -> [u64; 2] {
+    let Parallelism { pipeline, virtual_stages, .. } = *plan;
+    let after = pipeline - 1 - stage.min(pipeline - 1);
+    if virtual_stages == 1 {
+        return [(after + 1).min(micro_batches), 1];
+    }
+    let chunks = 2 * after + (virtual_stages - 1) * pipeline + 1;
+    [chunks.min(micro_batches.saturating_mul(virtual_stages)), virtual_stages]
+}
