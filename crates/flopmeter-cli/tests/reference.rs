@@ -665,6 +665,10 @@ const PARALLEL_PATHS: &[(&str, &str)] = &[
         "ranks that share the tokens of a sequence; of a request those of its prompt",
     ),
     ("parallelism.tensor", "ranks that share every layer"),
+    (
+        "parallelism.decode_context",
+        "tensor ranks that share by tokens what each of them would cache; 1 in `train`",
+    ),
     ("parallelism.sequence", "whether they share the tokens between their products as well"),
     ("parallelism.pipeline", "stages"),
     ("parallelism.virtual_stages", "stretches of layers of each stage"),
@@ -683,8 +687,8 @@ const PARALLEL_PATHS: &[(&str, &str)] = &[
     ),
     (
         "parallelism.largest_context",
-        "of a request alone: the most tokens of each of its sequences, prompt and answer, whose weights and cache all ranks \
-         hold; null likewise, and where tokens take no memory",
+        "the most tokens of each of a request's sequences, prompt and answer, whose weights and cache all ranks hold; null \
+         likewise, where tokens take no memory, and in `train`",
     ),
     (
         "ranks",

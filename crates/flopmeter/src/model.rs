@@ -340,6 +340,12 @@ impl Model {
         self
     }
 
+    /// The same model without them.
+    pub(crate) fn without_prediction(mut self) -> Self {
+        self.prediction = None;
+        self
+    }
+
     /// One of the layers that predict further tokens, as a model of its own, and how many there are; `None` if
     /// there is none, or of this type none is counted.
     pub fn prediction_layers(&self) -> Option<(&Self, u64)> {

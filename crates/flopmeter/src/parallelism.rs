@@ -15,11 +15,13 @@ mod adapters;
 mod attention;
 mod context;
 mod cutter;
+mod decode;
 mod exchange;
 mod experts;
 mod feed_forward;
 mod kept;
 mod plan;
+mod product;
 mod recurrent;
 mod share;
 mod size;
@@ -61,6 +63,8 @@ struct Stage {
     /// How many of them there are.
     count: u64,
     model: Model,
+    /// The same where tensor ranks share the cache by tokens, if they do.
+    sharing: Option<Model>,
     exchange: Exchange,
 }
 
@@ -147,6 +151,9 @@ impl Model {
         if parallelism.context > 1 {
             context::check(self)?;
         }
+        if parallelism.decode_context > 1 {
+            decode::check(self, parallelism, purpose)?;
+        }
         let mut cutter = cutter::Cutter::new(self, parallelism, purpose)?;
         let mut stages: Vec<Stage> = Vec::new();
         for members in stages::members(self, parallelism, given)? {
@@ -182,6 +189,17 @@ impl Stage {
             _ => true,
         };
         self.model.groups().iter().flat_map(|group| &group.ops).all(balanced)
+    }
+}
+
+impl Stage {
+    /// Bytes of a rank. A prompt is attended to by ranks that each make its keys and values: only what is kept is shared.
+    fn bytes(&self, share: &Workload) -> Result<Bytes> {
+        let whole = self.model.bytes(share)?;
+        let Some(sharing) = &self.sharing else { return Ok(whole) };
+        let shared = sharing.bytes(share)?;
+        let prefill = Traffic { read: whole.prefill.read, ..shared.prefill };
+        Ok(Bytes { prefill, ..shared })
     }
 }
 
@@ -232,7 +250,7 @@ impl Split {
             kinds.push(self.rank(stage, share, convention)?);
             return Ok(());
         }
-        let whole = stage.model.bytes(share)?;
+        let whole = stage.bytes(share)?;
         let from = kinds.len();
         for at in 1..=(if stage.is_balanced() { 1 } else { context }) {
             let mut rank = self.rank(stage, &share.piece(at - 1, context)?, convention)?;
@@ -271,7 +289,7 @@ impl Split {
             count: ranks.checked_mul(stage.count).ok_or_else(too_large)?,
             model: &stage.model,
             flops: stage.model.flops(share, convention)?,
-            bytes: stage.model.bytes(share)?,
+            bytes: stage.bytes(share)?,
             transfers: transfers.ok_or_else(too_large)?,
         })
     }
@@ -326,7 +344,7 @@ impl Split {
     fn hold(&self, workload: Option<Workload>, memory_bytes: u128) -> Result<bool> {
         let Some(workload) = workload else { return Ok(false) };
         for stage in &self.stages {
-            if !stage.model.bytes(&workload)?.fit_in(memory_bytes, 1) {
+            if !stage.bytes(&workload)?.fit_in(memory_bytes, 1) {
                 return Ok(false);
             }
         }

@@ -17,7 +17,7 @@ pub struct ParallelArgs {
 const MOST_STAGES: usize = 1 << 13;
 
 /// Numbers of parts: the option, what it is, and what else there is to know.
-const SIZES: [(&str, &str, &str); 7] = [
+const SIZES: [(&str, &str, &str); 8] = [
     (
         "tp",
         "Tensor ranks, which share every layer",
@@ -29,6 +29,11 @@ const SIZES: [(&str, &str, &str); 7] = [
         "cp",
         "Ranks that share the tokens of a sequence",
         "Of a request those of its prompt; what is generated each computes. To gradients and --zero they are replicas.",
+    ),
+    (
+        "dcp",
+        "Tensor ranks that share by tokens what each would cache",
+        "As vLLM's --decode-context-parallel-size: KV heads that are fewer than ranks, or latents. They add no devices.",
     ),
     (
         "ep",
@@ -94,6 +99,7 @@ impl FromArgMatches for ParallelArgs {
             data: size("dp")?,
             context: size("cp")?,
             tensor: size("tp")?,
+            decode_context: size("dcp")?,
             sequence: matches.get_flag("sp"),
             zero: 0,
             pipeline,

@@ -116,6 +116,9 @@ fn title(plan: &ParallelismReport) -> String {
     if plan.sequence {
         title.push_str(", tokens shared among tensor ranks");
     }
+    if plan.decode_context > 1 {
+        let _ = write!(title, ", {} of them share a cache by tokens", plan.decode_context);
+    }
     if let Some(zero) = plan.zero.filter(|zero| *zero > 0) {
         let _ = write!(title, ", ZeRO {zero}");
     }
@@ -128,7 +131,7 @@ fn title(plan: &ParallelismReport) -> String {
     if let Some(most) = plan.largest_batch {
         let _ = write!(title, "; at most {} sequences fit", grouped(most.into()));
     }
-    if let Some(most) = plan.largest_context.flatten() {
+    if let Some(most) = plan.largest_context {
         let _ = write!(title, "; or {} tokens of each", grouped(most.into()));
     }
     title

@@ -11,6 +11,7 @@ pub struct ParallelismReport {
     pub data: u64,
     pub context: u64,
     pub tensor: u64,
+    pub decode_context: u64,
     pub sequence: bool,
     /// Of a step alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,9 +30,8 @@ pub struct ParallelismReport {
     pub bubble: Option<f64>,
     /// Null without a device whose memory is known, and for different sequences.
     pub largest_batch: Option<u64>,
-    /// Of a request alone. Null likewise, and where tokens take no memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub largest_context: Option<Option<u64>>,
+    /// Null likewise, where tokens take no memory, and of a step.
+    pub largest_context: Option<u64>,
 }
 
 /// One of some ranks that are alike.
@@ -111,6 +111,7 @@ impl ParallelismReport {
             data: plan.data,
             context: plan.context,
             tensor: plan.tensor,
+            decode_context: plan.decode_context,
             sequence: plan.sequence,
             zero: None,
             pipeline: plan.pipeline,
@@ -134,7 +135,7 @@ impl ParallelismReport {
         [batch, context]: [Option<u64>; 2],
     ) -> Self {
         let flops = all(ranks.iter().map(|rank| (rank.count, rank.flops.total)));
-        Self { largest_context: Some(context), ..Self::new(split, devices, flops, batch) }
+        Self { largest_context: context, ..Self::new(split, devices, flops, batch) }
     }
 
     pub fn of_step(

@@ -172,6 +172,7 @@ pub struct ParallelismJson {
     pub data: u64,
     pub context: u64,
     pub tensor: u64,
+    pub decode_context: u64,
     pub sequence: bool,
     pub pipeline: u64,
     pub virtual_stages: u64,
@@ -182,7 +183,6 @@ pub struct ParallelismJson {
     pub replicated: Vec<String>,
     pub flops: u128,
     pub largest_batch: Option<u64>,
-    #[serde(default)]
     pub largest_context: Option<u64>,
 }
 

@@ -38,6 +38,8 @@ pub struct Attention {
     pub runs_by_reference: u64,
     /// How an element of the cache is stored.
     pub cache: Storage,
+    /// Ranks that share the cache by its tokens.
+    pub cache_ranks: u64,
 }
 
 impl Attention {
@@ -81,6 +83,7 @@ impl Attention {
             keys_are_values: false,
             runs_by_reference: 1,
             cache: Storage::plain(crate::Dtype::Bf16),
+            cache_ranks: 1,
         }
     }
 
@@ -97,9 +100,10 @@ impl Attention {
         u128::from(self.kv_heads) * (u128::from(self.qk_dim) + u128::from(values))
     }
 
-    /// Bits that the cache keeps of a token.
+    /// Bits that the cache keeps of a token, a rank's share of them where some share it.
     pub fn cached_bits_per_token(&self) -> u128 {
-        self.cached_elements_per_token() * self.cache.matrix_bits(1, 1)
+        let bits = self.cached_elements_per_token() * self.cache.matrix_bits(1, 1);
+        bits.div_ceil(self.cache_ranks.into())
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Latent {
     pub storage: Storage,
     /// How an element of the cache is stored.
     pub cache: Storage,
+    /// Ranks that share the cache by its tokens.
+    pub cache_ranks: u64,
 }
 
 /// How latent attention is carried out.
@@ -95,7 +97,8 @@ impl Latent {
     ) -> Self {
         let bf16 = Storage::plain(Dtype::Bf16);
         let mask = Mask::Causal;
-        Self { module, heads, rank, nope, rope, value, mask, storage: bf16, cache: bf16 }
+        let (storage, cache, cache_ranks) = (bf16, bf16, 1);
+        Self { module, heads, rank, nope, rope, value, mask, storage, cache, cache_ranks }
     }
 
     /// With tokens that see only `most` positions, which an [`Indexer`](super::Indexer) chooses.
@@ -164,9 +167,10 @@ impl Latent {
         u128::from(self.rank) + u128::from(self.rope)
     }
 
-    /// Bits that the cache keeps of a token.
+    /// Bits that the cache keeps of a token, a rank's share of them where some share it.
     pub fn cached_bits_per_token(&self) -> u128 {
-        self.cached_elements_per_token() * self.cache.matrix_bits(1, 1)
+        let bits = self.cached_elements_per_token() * self.cache.matrix_bits(1, 1);
+        bits.div_ceil(self.cache_ranks.into())
     }
 
     fn heads_of(&self, width: u64) -> u128 {

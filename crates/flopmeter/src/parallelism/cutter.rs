@@ -18,7 +18,7 @@ use super::{Parallelism, Stage, size};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
-use crate::op::{Latent, Linear, Op, Recurrent, RecurrentKind, Table, Vector};
+use crate::op::{Latent, Op, Recurrent, RecurrentKind, Table, Vector};
 use std::collections::BTreeSet;
 
 /// Cuts layers for a plan.
@@ -88,7 +88,7 @@ impl<'p> Cutter<'p> {
             self.replicated.extend(model.stacks().iter().map(crate::stack::Stack::name));
         }
         let (mut exchange, mut after_layers) = (Exchange::new(self.element_bits), false);
-        let model = before.with_ops(|layer, ops| {
+        let mut part = before.without_prediction().with_ops(|layer, ops| {
             after_layers |= layer.is_some();
             let here = match layer {
                 Some(layer) => members.have(layer),
@@ -109,7 +109,30 @@ impl<'p> Cutter<'p> {
             let kind = (Collective::AllGather, "hidden states before the head");
             exchange.add(kind, plan.context, (Over::Prompt, 1), plan.context * self.hidden);
         }
-        Ok(Stage { name: String::new(), count: 1, model, exchange })
+        let further = model.prediction_layers().filter(|_| members.last);
+        if let Some((one, count)) = further.filter(|_| self.purpose != Purpose::Inference) {
+            let mut of_one = Exchange::new(self.element_bits);
+            part = part.with_prediction(self.prediction(one, &mut of_one)?, count);
+            exchange.add_times(&of_one, count);
+        }
+        let sharing = match plan.decode_context {
+            1 => None,
+            ranks => Some(super::decode::sharing(&part, ranks)?),
+        };
+        Ok(Stage { name: String::new(), count: 1, model: part, sharing, exchange })
+    }
+
+    /// A layer that predicts a further token. It stands on the stage of the head, which it shares (Megatron).
+    fn prediction(&mut self, one: &Model, exchange: &mut Exchange) -> Result<Model> {
+        one.clone().with_ops(|layer, ops| {
+            let mut cut = self.layer(layer, ops, exchange)?;
+            for (part, whole) in cut.iter_mut().zip(ops) {
+                if let (Op::Linear(part), Op::Linear(whole)) = (part, whole) {
+                    part.shared_weights = whole.shared_weights;
+                }
+            }
+            Ok(cut)
+        })
     }
 
     fn layer(
@@ -156,6 +179,7 @@ impl<'p> Cutter<'p> {
                 other => (*other).clone(),
             };
             self.share_context(&part, layer, exchange)?;
+            self.share_cache(&part, exchange);
             made.push(if let Op::Idle(_) = op { Op::Idle(Box::new(part)) } else { part });
         }
         Ok(made)
@@ -184,6 +208,12 @@ impl<'p> Cutter<'p> {
             if linear.component == Component::Head && names_tokens && self.plan.tensor > 1 {
                 *cut = Cut::Outputs(self.vocabulary(linear.to)?);
             }
+            // What joins a token's embedding with the hidden state before it (Megatron's eh_proj).
+            let joins = linear.component == Component::EmbeddingProjections
+                && (linear.from, linear.to) == (2 * self.hidden, self.hidden);
+            if joins && self.plan.tensor > 1 && self.purpose != Purpose::Inference {
+                *cut = Cut::Outputs(self.share("of a layer's width", linear.to)?);
+            }
             let adapts = linear.component == Component::Adapter;
             if *cut == Cut::Whole && self.plan.tensor > 1 && !adapts {
                 self.replicated.insert(linear.module);
@@ -208,93 +238,6 @@ impl<'p> Cutter<'p> {
         };
         let unknown = |module| Err(unknown("tensor", module));
         ops.iter().zip(cuts).find_map(left).map_or(Ok(()), unknown)
-    }
-
-    fn linear(&self, linear: &Linear, cut: Cut) -> Result<Linear> {
-        // A bias of some of the outputs alone is shared out with them where it can be.
-        let of = |bias: u64, part: u64, whole: u64| {
-            // A vocabulary's share may be more than the whole, which is padded.
-            let ranks = (whole / part).max(1);
-            if bias.is_multiple_of(ranks) { bias / ranks } else { bias }
-        };
-        let mut part = match cut {
-            Cut::Whole | Cut::Norm(_) | Cut::Recurrence(_) => *linear,
-            Cut::Outputs(to) => {
-                let bias =
-                    if linear.bias == linear.to { to } else { of(linear.bias, to, linear.to) };
-                Linear { to, bias, ..*linear }
-            }
-            Cut::Inputs(from) => Linear { from, ..*linear },
-        };
-        if let Some(experts) = linear.experts {
-            part.experts = Some(self.experts(&part, experts)?);
-        }
-        // The table is on the first stage, the head on the last.
-        part.shared_weights &= self.plan.pipeline == 1;
-        Ok(part)
-    }
-
-    /// Adds what tensor and expert ranks exchange for a product.
-    fn exchange(
-        &self,
-        linear: &Linear,
-        cut: Cut,
-        layer: Option<u64>,
-        summed: &mut bool,
-        exchange: &mut Exchange,
-    ) {
-        let Parallelism { tensor, sequence, .. } = *self.plan;
-        let passes = self.purpose.passes(layer);
-        let trains = self.purpose != Purpose::Inference;
-        let of = match (linear.component, cut) {
-            (Component::Head, Cut::Outputs(share)) if !trains => {
-                let rows = (linear.rows.into(), 1);
-                exchange.add((Collective::AllGather, "logits"), tensor, rows, share * tensor);
-                return;
-            }
-            // The head's inputs have a gradient that its ranks add up.
-            (Component::Head, Cut::Outputs(_)) => {
-                exchange.add_sum("gradients before the head", tensor, sequence, self.hidden);
-                // The largest logit, the sum of exponentials and the token's own logit, in 32 bits each (Megatron's
-                // tensor_parallel/cross_entropy.py).
-                let kind = (Collective::AllReduce, "sums of the loss");
-                exchange.add_bits(kind, tensor, (Over::All, 1), 3 * 32);
-                return;
-            }
-            (Component::AttentionProjections, Cut::Inputs(_)) => "attention",
-            (Component::Adapter, cut) => {
-                self.share_adapter(linear, cut, layer, exchange);
-                return;
-            }
-            // What drives the state is summed before it does, of all tokens.
-            (Component::Recurrent, Cut::Inputs(_)) if linear.to != self.hidden => {
-                let kind = (Collective::AllReduce, "what drives recurrent layers");
-                exchange.add(kind, tensor, (Over::All, 1), passes * linear.to);
-                return;
-            }
-            (Component::Recurrent, Cut::Inputs(_)) => "recurrent layers",
-            (Component::MoeExperts, Cut::Inputs(_)) => {
-                if let Some(experts) = linear.experts.filter(|_| self.plan.dispatches()) {
-                    self.dispatch(experts.active, passes, exchange);
-                    return;
-                }
-                "experts"
-            }
-            (Component::MoeShared, Cut::Inputs(_)) if self.plan.dispatches() => "shared experts",
-            (Component::MoeShared, Cut::Inputs(_)) => "experts",
-            (_, Cut::Inputs(_)) => "feed-forward layers",
-            _ => return,
-        };
-        // Routed and shared experts are added up before the ranks' results are.
-        if of == "experts" && std::mem::replace(summed, true) {
-            return;
-        }
-        exchange.add_sum(of, tensor, sequence, passes * self.hidden);
-        if sequence && trains {
-            // What a product read is gathered once more for the gradient of its weights (section 4.2.2).
-            let rows = (Over::All, 1);
-            exchange.add((Collective::AllGather, of), tensor, rows, self.hidden);
-        }
     }
 
     pub fn share(&self, what: &str, count: u64) -> Result<u64> {

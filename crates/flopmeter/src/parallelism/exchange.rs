@@ -100,6 +100,10 @@ pub(super) enum Over {
     Sampled,
     /// Those of a prompt's new tokens.
     Prompt,
+    /// Those of a prompt's cached tokens, where it has new ones.
+    Cached,
+    /// Those of tokens that are generated.
+    Decoded,
 }
 
 impl Exchange {
@@ -140,6 +144,14 @@ impl Exchange {
         }
     }
 
+    /// Adds what other layers exchange, so often.
+    pub fn add_times(&mut self, other: &Self, times: u64) {
+        for item in &other.items {
+            let Item { collective, of, ranks, over, bits, shared_by } = *item;
+            self.add_bits((collective, of), ranks, (over, shared_by), bits.saturating_mul(times));
+        }
+    }
+
     /// Adds the sum of all tensor ranks' results, `elements` a row.
     pub fn add_sum(&mut self, of: &'static str, ranks: u64, sequence: bool, elements: u64) {
         let rows = (Over::All, 1);
@@ -155,6 +167,11 @@ impl Exchange {
     pub fn transfers(&self, workload: &Workload, shared_by: u64) -> Option<Vec<Transfer>> {
         let mut all = [0_u128; 2];
         let mut sampled = [0_u128; 2];
+        let mut cached = 0_u128;
+        for sequence in workload.sequences().iter().filter(|it| it.prompt > it.cached) {
+            let tokens = times(sequence.cached.into(), sequence.count.into())?;
+            cached = cached.checked_add(tokens)?;
+        }
         for (at, phase) in Phase::ALL.into_iter().enumerate() {
             for sequence in workload.sequences() {
                 let count = u128::from(sequence.count);
@@ -169,6 +186,8 @@ impl Exchange {
                 Over::All => all,
                 Over::Sampled => sampled,
                 Over::Prompt => [all[0], 0],
+                Over::Cached => [cached, 0],
+                Over::Decoded => [0, all[1]],
             };
             let mut sent = [0_u128; 2];
             for (sent, rows) in sent.iter_mut().zip(rows) {

@@ -68,6 +68,12 @@ impl Kept {
             kept.token += once * layer.token + again * whole;
             kept.square += once * layer.square;
         }
+        if let Some((one, count)) = model.prediction_layers() {
+            let (of_one, count) = (Self::of(one, hidden, plan, step)?, u128::from(count));
+            kept.token += count * of_one.token;
+            kept.square += count * of_one.square;
+            kept.outside += count * of_one.outside;
+        }
         Some(kept)
     }
 }
@@ -159,6 +165,9 @@ fn outside(op: &Op, hidden: u64, shared_by: u128) -> u128 {
     match op {
         Op::Vector(op) if [hidden, 2 * hidden].contains(&op.elements) => 2 * width,
         Op::Linear(op) if op.component == Component::Head => 2 * width + 4 * u128::from(op.to),
+        Op::Linear(op) if op.component == Component::EmbeddingProjections => {
+            2 * u128::from(op.from)
+        }
         _ => 0,
     }
 }

@@ -24,6 +24,9 @@ pub struct Parallelism {
     pub context: u64,
     /// Ranks that share every layer.
     pub tensor: u64,
+    /// Of the tensor ranks those that share by tokens what they would each keep whole of a request's cache: KV heads that
+    /// are fewer than ranks, or latents (vLLM's decode context parallelism). They add no devices.
+    pub decode_context: u64,
     /// Whether the tensor ranks share the tokens between their products as well (Korthikanti et al., arXiv:2205.05198,
     /// section 4.2.2): an all-reduce is then a reduce-scatter and an all-gather.
     pub sequence: bool,
@@ -55,6 +58,7 @@ impl Parallelism {
         data: 1,
         context: 1,
         tensor: 1,
+        decode_context: 1,
         sequence: false,
         zero: 0,
         pipeline: 1,
@@ -90,6 +94,7 @@ impl Parallelism {
             ("data", self.data, size::MOST),
             ("context", self.context, size::MOST_CONTEXT),
             ("tensor", self.tensor, size::MOST),
+            ("decode context", self.decode_context, size::MOST),
             ("pipeline", self.pipeline, size::MOST),
             ("virtual stages", self.virtual_stages, size::MOST),
             ("expert", self.expert, size::MOST),

@@ -6,8 +6,9 @@ use super::{Parallelism, Stage};
 use crate::component::Component;
 use crate::convention::Convention;
 use crate::error::Result;
-use crate::model::too_large;
-use crate::op::Op;
+use crate::model::{Group, Model, too_large};
+use crate::op::{Op, Table};
+use crate::stack::Stack;
 use crate::training::{Step, Training, learns};
 
 /// Bytes that a rank holds in a step.
@@ -53,49 +54,72 @@ struct Parameters {
     experts: u128,
 }
 
+/// What a stage has to know of the others.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// Width of what passes from layer to layer.
+    hidden: u64,
+    /// Whether there are other stages and the head is the embedding's table.
+    tied: bool,
+    /// Whether the last of several stages has the embedding's table, or the head that it is.
+    both: bool,
+}
+
+impl Ends {
+    pub fn of(model: &Model, plan: &Parallelism) -> Self {
+        let is_table = |(op, _): (&Op, u64)| match op {
+            Op::Linear(op) => op.component == Component::Head && op.shared_weights,
+            _ => false,
+        };
+        let tied = plan.pipeline > 1 && model.ops().any(is_table);
+        let further = plan.pipeline > 1 && model.prediction_layers().is_some();
+        Self { hidden: model.width(), tied, both: tied || further }
+    }
+}
+
 impl Share {
     pub fn of(
         stage: &Stage,
-        (first, hidden, tied): (u64, u64, bool),
-        plan: &Parallelism,
+        first: u64,
+        (ends, plan): (&Ends, &Parallelism),
         step: &Step,
         convention: &Convention,
     ) -> Result<Self> {
         let model = &stage.model;
         let learns = learns(model, step);
         let [mut trained, mut bits] = [Parameters::default(); 2];
-        // Its rows are those of the padded vocabulary, on both stages.
-        let is_table = |op: &Op| match op {
-            Op::Table(op) => op.width == hidden,
-            Op::Linear(op) => op.component == Component::Head && op.from == hidden,
-            _ => false,
-        };
-        let outside = model.groups().iter().filter(|group| group.layers.is_empty());
-        let mut tables = outside.flat_map(|group| &group.ops).filter(|op| is_table(op));
-        let table = tables.next().filter(|op| tied && learns(None, op));
         let mut sums = || -> Option<()> {
-            let stacks = model.stacks().iter().flat_map(|stack| stack.groups());
-            for group in stacks.chain(model.groups()) {
+            for (group, times) in groups(model) {
                 let outside = group.layers.is_empty().then_some(None);
                 let layers = group.layers.iter().map(|layer| Some(*layer)).chain(outside);
                 let repeat = layers.clone().count() as u64;
                 for op in &group.ops {
-                    bits.add(op, op.stored_bits(), repeat)?;
+                    bits.add(op, op.stored_bits(), repeat.checked_mul(times)?)?;
                     let learning = layers.clone().filter(|layer| learns(*layer, op)).count();
-                    trained.add(op, op.parameters(), learning as u64)?;
+                    trained.add(op, op.parameters(), times.checked_mul(learning as u64)?)?;
                 }
+            }
+            // The copy of the embedding that layers which predict further tokens look up.
+            if let Some(table) = copied_table(model).filter(|_| ends.both && !ends.tied) {
+                bits.add(&table, table.stored_bits(), 1)?;
+                trained.add(&table, table.parameters(), u64::from(learns(None, &table)))?;
             }
             Some(())
         };
         sums().ok_or_else(too_large)?;
+        let table = table(model, ends.hidden).filter(|op| ends.both && learns(None, op));
+        let step = match model.prediction_layers() {
+            Some(_) => step.clone(),
+            None => step.clone().predicting_no_further(),
+        };
         Ok(Self {
-            training: model.training(step, convention)?,
+            training: model.training(&step, convention)?,
             trained,
             weight_bytes: Parameters {
                 dense: bits.dense.div_ceil(8),
                 experts: bits.experts.div_ceil(8),
             },
-            kept: Kept::of(model, hidden, plan, step),
+            kept: Kept::of(model, ends.hidden, plan, &step),
             tied: table.map_or(0, Op::parameters),
             first,
         })
@@ -214,6 +238,33 @@ impl Parameters {
 /// Ranks that have the same dense weights, and the same experts.
 fn replicas(plan: &Parallelism) -> [u64; 2] {
     [plan.data * plan.context, plan.ranks() / (plan.expert * plan.expert_tensor())]
+}
+
+/// Groups of a stage and how often they are there, those of layers that predict further tokens included.
+fn groups(model: &Model) -> impl Iterator<Item = (&Group, u64)> {
+    let stacks = model.stacks().iter().flat_map(Stack::groups);
+    let further = model.prediction_layers().into_iter();
+    let further = further.flat_map(|(one, count)| one.groups().iter().map(move |it| (it, count)));
+    stacks.chain(model.groups()).map(|group| (group, 1)).chain(further)
+}
+
+/// The embedding's table of a stage, or its head, whose rows are those of the padded vocabulary either way.
+fn table(model: &Model, hidden: u64) -> Option<&Op> {
+    let outside = model.groups().iter().filter(|group| group.layers.is_empty());
+    outside.flat_map(|group| &group.ops).find(|op| match op {
+        Op::Table(op) => op.width == hidden,
+        Op::Linear(op) => op.component == Component::Head && op.from == hidden,
+        _ => false,
+    })
+}
+
+/// The table that layers which predict further tokens share, as one of their own.
+fn copied_table(model: &Model) -> Option<Op> {
+    let (one, _) = model.prediction_layers()?;
+    one.groups().iter().flat_map(|group| &group.ops).find_map(|op| match op {
+        Op::Table(table) => Some(Op::Table(Table { shared: false, ..table.clone() })),
+        _ => None,
+    })
 }
 
 /// Micro-batches whose activations a stage keeps at once, a numerator and a denominator: of one that runs forward and

@@ -2,14 +2,13 @@
 
 use super::exchange::Transfer;
 use super::plan::Purpose;
-use super::share::{Share, StepMemory};
+use super::share::{Ends, Share, StepMemory};
 use super::{Parallelism, Split, Stage, check_parts, size};
-use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
-use crate::op::Op;
 use crate::training::{Step, TrainingFlops};
+use std::borrow::Cow;
 
 /// A model that is cut to be trained.
 #[derive(Debug, Clone)]
@@ -36,12 +35,12 @@ pub struct StepRank<'s> {
 }
 
 impl Model {
-    /// The model cut to be trained by a plan, for steps of these settings.
+    /// The model cut to be trained by a plan, for steps of these settings. Layers that predict further tokens are on the
+    /// last stage, with a copy of the embedding.
     ///
     /// # Errors
     ///
-    /// As [`split`](Self::split) and [`training`](Self::training); [`ErrorKind::Parallelism`] for layers that predict
-    /// further tokens, which are on no stage.
+    /// As [`split`](Self::split) and [`training`](Self::training).
     ///
     /// # Example
     ///
@@ -79,23 +78,21 @@ impl Model {
         step: &Step,
         convention: &Convention,
     ) -> Result<StepSplit> {
-        if step.predicts_further() {
-            let fact = "is of layers that are on no stage";
-            return Err(Error::new(ErrorKind::Parallelism, "mtp", fact)
-                .hint("leave them out, or the parallel sizes"));
-        }
         if plan.context > 1 && step.rollout_lengths().is_some() {
             let fact = "is not known here for answers that are generated first";
             return Err(Error::new(ErrorKind::Parallelism, "context", fact));
         }
         check_parts(plan, convention)?;
-        let split = self.divided(plan, stages, Purpose::Training(step.recompute()))?;
-        let heads = |(op, _): (&Op, u64)| matches!(op, Op::Linear(op) if op.component == Component::Head && op.shared_weights);
-        let tied = plan.pipeline > 1 && self.ops().any(heads);
+        let whole = match step.predicts_further() {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(self.clone().without_prediction()),
+        };
+        let split = whole.divided(plan, stages, Purpose::Training(step.recompute()))?;
+        let ends = Ends::of(&whole, plan);
         let mut first = 0;
         let mut shares = Vec::with_capacity(split.stages.len());
         for stage in &split.stages {
-            shares.push(Share::of(stage, (first, self.width(), tied), plan, step, convention)?);
+            shares.push(Share::of(stage, first, (&ends, plan), step, convention)?);
             first += stage.count;
         }
         Ok(StepSplit { split, shares })

@@ -167,6 +167,12 @@ impl Step {
         self
     }
 
+    /// The same step without them.
+    pub(crate) fn predicting_no_further(mut self) -> Self {
+        self.predicts_further = false;
+        self
+    }
+
     /// The same step with so many forward passes over its tokens that have no gradient: one of a reference model for
     /// DPO (the chosen and the rejected answer are rows of their own), the reference's and the old policy's for GRPO.
     #[must_use]

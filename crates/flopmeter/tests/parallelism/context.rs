@@ -200,6 +200,98 @@ fn what_cannot_be_shared_is_said() {
     assert!(said.to_string().contains("answers that are generated first"));
 }
 
+/// 2 KV heads on 8 ranks of 8 query heads: each is on four, and two or four of these share its tokens.
+const GROUPED: &str = r#"{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 96,
+    "vocab_size": 128, "torch_dtype": "bfloat16"}"#;
+
+#[test]
+fn what_is_kept_more_than_once_is_shared_by_tokens() {
+    let grouped = model(GROUPED);
+    let tensor = Parallelism { tensor: 8, ..Parallelism::NONE };
+    let decoding = Parallelism { decode_context: 4, ..tensor };
+    assert_eq!(decoding.devices(), Some(8));
+    let sequence = flopmeter::Sequence { cached: 6, ..flopmeter::Sequence::new(10, 3) };
+    let request = Workload::batch(vec![sequence]).expect("a batch");
+    let [alone, shared] = [split(&grouped, &tensor), split(&grouped, &decoding)];
+    let ranks = |split: &Split| {
+        let ranks = split.ranks(&request, &Convention::MODEL).expect("ranks");
+        (ranks[0].flops, ranks[0].bytes, ranks[0].transfers.clone())
+    };
+    let ((flops, bytes, sent), (same, less, more)) = (ranks(&alone), ranks(&shared));
+    assert_eq!(flops, same);
+    // A token's key and value of a head of 16 in two layers, 128 bytes: 12 of them, of which a rank keeps a fourth.
+    assert_eq!((bytes.kv_cache, less.kv_cache), (12 * 128, 12 * 32));
+    assert_eq!(less.prefill.read, bytes.prefill.read);
+    assert_eq!((bytes.prefill.written, less.prefill.written), (4 * 128, 4 * 32));
+    // Two decoded tokens see 11 and 12.
+    assert_eq!(bytes.decode.read - less.decode.read, (11 + 12) * (128 - 32));
+    let new: Vec<_> = more.iter().filter(|it| !sent.contains(it)).collect();
+    let kinds: Vec<_> = new.iter().map(|it| (it.of, it.ranks, it.sent)).collect();
+    // Six cached tokens, of which each has a fourth. Of two tokens and layers: queries of a head from each of four, 32
+    // bytes; 4 sums of 4 bytes from each; results of 4 heads of 32 bytes. Three fourths of each are sent.
+    assert_eq!(
+        kinds,
+        [
+            ("cached keys and values", 4, [6 * 128 * 3 / 4, 0]),
+            ("queries", 4, [0, 2 * 2 * 4 * 32 * 3 / 4]),
+            ("sums of exponentials", 4, [0, 2 * 2 * 16 * 4 * 3 / 4]),
+            ("results of attention", 4, [0, 2 * 2 * 4 * 32 * 3 / 4]),
+        ]
+    );
+}
+
+/// vLLM's docs/serving/context_parallel_deployment.md: DeepSeek-R1 on 8 ranks keeps 8 copies, Kimi-K2 on 16 ranks 16, or 2 with
+/// 8 that share; Qwen3-235B-A22B, of 4 KV heads, 2 on 8 ranks.
+#[test]
+fn the_copies_of_vllms_guide() {
+    let kept = |name: &str, tensor, decode_context| {
+        let plan = Parallelism { tensor, decode_context, ..Parallelism::NONE };
+        let split = builtin(name).split(&plan).expect("a plan that can be");
+        let ranks = split.ranks(&Workload::request(1024, 1), &Convention::MODEL).expect("ranks");
+        (u128::from(tensor) * ranks[0].bytes.kv_cache)
+            / builtin(name).bytes(&Workload::request(1024, 1)).expect("bytes").kv_cache
+    };
+    for (name, tensor, decode_context, copies) in [
+        ("deepseek-ai/DeepSeek-R1", 8, 1, 8),
+        ("deepseek-ai/DeepSeek-R1", 8, 8, 1),
+        ("moonshotai/Kimi-K2-Instruct", 16, 1, 16),
+        ("moonshotai/Kimi-K2-Instruct", 16, 16, 1),
+        ("moonshotai/Kimi-K2-Instruct", 16, 8, 2),
+        ("Qwen/Qwen3-235B-A22B", 8, 1, 2),
+        ("Qwen/Qwen3-235B-A22B", 8, 2, 1),
+    ] {
+        assert_eq!(kept(name, tensor, decode_context), copies, "{name} {decode_context}");
+    }
+}
+
+#[test]
+fn caches_that_cannot_be_shared_by_tokens_are_said() {
+    let refused = |name: &str, tensor, decode_context| {
+        let plan = Parallelism { tensor, decode_context, ..Parallelism::NONE };
+        builtin(name).split(&plan).expect_err("no plan").to_string()
+    };
+    assert_eq!(
+        refused("meta-llama/Llama-3.1-8B", 8, 2),
+        "decode context: is 2, and a KV head is on one tensor rank alone; the nearest is 1"
+    );
+    assert_eq!(
+        refused("Qwen/Qwen3-235B-A22B", 16, 8),
+        "decode context: is 8, and a KV head is on 4 tensor ranks; the nearest is 4"
+    );
+    assert_eq!(
+        refused("meta-llama/Llama-3.1-8B", 8, 3),
+        "decode context: 8 tensor ranks cannot be shared evenly by 3; the nearest are 2 and 4"
+    );
+    assert!(
+        refused("google/gemma-3-27b-it", 16, 2).starts_with("decode context: is not known here")
+    );
+    let plan = Parallelism { tensor: 8, decode_context: 2, ..Parallelism::NONE };
+    let step = Step::new(32, 8).expect("a step");
+    let error = model(GROUPED).split_step(&plan, &step, &Convention::MODEL).expect_err("no plan");
+    assert_eq!(error.to_string(), "decode context: is of requests");
+}
+
 /// Over every built-in model: ranks that share a prompt sum to it, and each samples and generates.
 #[test]
 fn ranks_that_share_a_prompt_sum_to_it() {

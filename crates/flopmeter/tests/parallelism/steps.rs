@@ -1,7 +1,7 @@
 //! Steps of training: what ranks compute, hold and send.
 
-use super::{LLAMA, MIXTRAL, TENSOR, builtin, model};
-use flopmeter::{Convention, Parallelism, Recompute, Step, StepRank};
+use super::{LLAMA, MIXTRAL, TENSOR, builtin, model, sent_in_step};
+use flopmeter::{Collective, Convention, Parallelism, Recompute, Step, StepRank};
 
 /// A GPT of 3 layers, 4 heads of 16, a feed-forward layer of 4·64, learned positions.
 const GPT: &str = r#"{"model_type": "gpt2", "n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 32,
@@ -81,6 +81,25 @@ fn experts_have_replicas_of_their_own() {
     assert_eq!(memory.optimizer, 12 * dense / 8 + 12 * experts / 2);
 }
 
+/// DeepSeek-V3's report (arXiv:2412.19437), section 3.2: 2,048 devices, 16 stages, experts over 64 ranks, ZeRO-1.
+#[test]
+fn deepseek_v3_is_trained_as_published() {
+    let v3 = builtin("deepseek-ai/DeepSeek-V3");
+    let plan = Parallelism { data: 128, pipeline: 16, expert: 64, zero: 1, ..Parallelism::NONE };
+    assert_eq!(plan.devices(), Some(2048));
+    let step = Step::new(4096, 15_360).expect("a step");
+    let split = v3.split_step(&plan, &step, &Convention::MODEL).expect("a plan that can be");
+    let ranks = split.ranks(&step, 120).expect("ranks");
+    assert_eq!(ranks.iter().map(|rank| rank.count).sum::<u64>(), 2048);
+    let middle = ranks.iter().find(|rank| rank.name == "stages 3–15 of 16, 4 layers each");
+    // Attention and two norms, the router and the shared expert, over all replicas; of 256 experts of 3·7168·2048 four
+    // are on two ranks each.
+    let expert = 3 * 7168 * 2048_u128;
+    let dense = 187_107_328 + 2 * 7168 + 7168 * 256 + expert;
+    let optimizer = 12 * 4 * dense / 128 + 12 * 4 * 4 * expert / 2;
+    assert_eq!(middle.expect("they are alike").memory.optimizer, optimizer);
+}
+
 #[test]
 fn ranks_of_a_step_sum_to_it() {
     let llama = builtin("meta-llama/Llama-3.1-8B");
@@ -104,6 +123,77 @@ fn ranks_of_a_step_sum_to_it() {
     // On the last one; with it a norm's input, the head's, and a fourth of the logits.
     let outside = 4096 * (4 * 4096 / 4 + 4 * 128_512 / 4);
     assert_eq!(last.memory.activations, Some(16 * 2 * 4096 * 4096 / 4 + outside));
+}
+
+/// DeepSeek-V3's layer that predicts a further token, 11,610,067,968 parameters, stands on the last stage, with a copy of
+/// 129,280 rows of 7168.
+#[test]
+fn layers_that_predict_further_are_on_the_last_stage() {
+    let v3 = builtin("deepseek-ai/DeepSeek-V3");
+    let plan = Parallelism { pipeline: 3, ..Parallelism::NONE };
+    let alone = Step::new(4096, 2).expect("a step");
+    let further = alone.clone().predicting_further();
+    let of = |step: &Step| {
+        let split = v3.split_step(&plan, step, &Convention::MODEL).expect("a plan that can be");
+        let ranks = split.ranks(step, 1).expect("ranks");
+        let kinds =
+            ranks.iter().map(|rank| (rank.flops.total, rank.memory, rank.transfers.clone()));
+        kinds.collect::<Vec<_>>()
+    };
+    let (with, without) = (of(&further), of(&alone));
+    let whole = v3.training(&further, &Convention::MODEL).expect("a model").flops(&further);
+    let all: u128 = with.iter().map(|(flops, ..)| flops).sum();
+    assert_eq!(all, whole.expect("FLOPs").total);
+    assert_eq!((with[0].0, with[1].0), (without[0].0, without[1].0));
+    let table = 129_280 * 7168;
+    let more = with[2].1.optimizer - without[2].1.optimizer;
+    assert_eq!(more, 12 * (11_610_067_968 + table));
+    // Its gradient is added up with the first stage's: two ranks, 2 bytes a parameter.
+    let sent = |of: &[flopmeter::Transfer]| -> Option<u128> {
+        of.iter().find(|it| it.of == "gradients of the tied table").map(|it| it.sent[0])
+    };
+    let shared: Vec<_> = with.iter().map(|(.., transfers)| sent(transfers)).collect();
+    assert_eq!(shared, [Some(2 * table), None, Some(2 * table)]);
+    assert!(without.iter().all(|(.., transfers)| sent(transfers).is_none()));
+}
+
+#[test]
+fn the_gradient_of_a_tied_table_is_added_up_over_the_ends() {
+    let gpt2 = builtin("gpt2");
+    let step = Step::new(1024, 2).expect("a step");
+    let sent = |pipeline| {
+        let plan = Parallelism { pipeline, ..Parallelism::NONE };
+        let split = gpt2.split_step(&plan, &step, &Convention::MODEL).expect("a plan");
+        let ranks = split.ranks(&step, 1).expect("ranks");
+        let of = |rank: &StepRank<'_>| {
+            let tied = |it: &&flopmeter::Transfer| it.of == "gradients of the tied table";
+            rank.transfers.iter().find(tied).map(|it| it.sent[0])
+        };
+        ranks.iter().map(of).collect::<Vec<_>>()
+    };
+    let table = 50_257 * 768;
+    assert_eq!(sent(1), [None]);
+    assert_eq!(sent(3), [Some(2 * table), None, Some(2 * table)]);
+}
+
+/// 32 bits each of the largest logit, the sum of exponentials and the token's own, of 64 tokens among two ranks; a ring of
+/// two sends them once.
+#[test]
+fn the_loss_is_summed_over_a_vocabulary_that_is_cut() {
+    let split = model(LLAMA).split_step(&TENSOR(2), &step(2), &Convention::MODEL).expect("a plan");
+    let ranks = split.ranks(&step(2), 1).expect("ranks");
+    assert_eq!(sent_in_step(&ranks[0], Collective::AllReduce, "sums of the loss"), 64 * 12);
+}
+
+/// One of two layers is computed again: three passes of it and two of the other.
+#[test]
+fn layers_that_are_computed_again_exchange_once_more() {
+    let step = step(2).recomputing(Recompute::Layers(1));
+    let split = model(LLAMA).split_step(&TENSOR(2), &step, &Convention::MODEL).expect("a plan");
+    let ranks = split.ranks(&step, 1).expect("ranks");
+    // 64 tokens of 128 bytes.
+    let sent = sent_in_step(&ranks[0], Collective::AllReduce, "attention");
+    assert_eq!(sent, (3 + 2) * 64 * 128);
 }
 
 #[test]
