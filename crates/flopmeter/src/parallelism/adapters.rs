@@ -32,7 +32,7 @@ impl Cutter<'_> {
             let Some(base) = base else { return Err(unknown("tensor", adapter.module)) };
             // A stands before B.
             let beside = |op: &&Op| self::adapter(op).is_some_and(|it| it.module == adapter.module);
-            let is_first = ops.iter().position(|op| beside(op)) == Some(at);
+            let is_first = ops.iter().position(beside) == Some(at);
             cuts[at] = match cuts[base] {
                 cut @ Cut::Outputs(_) if !is_first => cut,
                 cut @ Cut::Inputs(_) if is_first => cut,
