@@ -132,7 +132,7 @@ fn title(plan: &ParallelismReport) -> String {
         let _ = write!(title, "; at most {} sequences fit", grouped(most.into()));
     }
     if let Some(most) = plan.largest_context {
-        let _ = write!(title, "; or {} tokens of each", grouped(most.into()));
+        let _ = write!(title, ", or {} tokens of each", grouped(most.into()));
     }
     title
 }

@@ -163,7 +163,8 @@ impl Exchange {
         }
     }
 
-    /// What a rank sends for a workload as the decoder runs it, whose rows some ranks share; `None` if it does not fit.
+    /// What a rank sends for a workload as the decoder runs it, whose rows some ranks share; `None` if it does not fit. What
+    /// a workload has no rows for is left out.
     pub fn transfers(&self, workload: &Workload, shared_by: u64) -> Option<Vec<Transfer>> {
         let mut all = [0_u128; 2];
         let mut sampled = [0_u128; 2];
@@ -197,7 +198,10 @@ impl Exchange {
             }
             Some(Transfer { collective: item.collective, of: item.of, ranks: item.ranks, sent })
         };
-        self.items.iter().map(transfer).collect()
+        let mut transfers: Vec<Transfer> =
+            self.items.iter().map(transfer).collect::<Option<_>>()?;
+        transfers.retain(|transfer| transfer.sent != [0, 0]);
+        Some(transfers)
     }
 }
 
