@@ -51,7 +51,7 @@ impl Cutter<'_> {
         if self.purpose == Purpose::Inference {
             let elements = kept_of_token(op)?;
             let kind = (Collective::AllGather, KEYS_AND_VALUES);
-            exchange.add(kind, ranks, (Over::Prompt, 1), ranks * elements);
+            exchange.add(kind, ranks, (Over::Prompt, 1), elements.saturating_mul(ranks));
             return Ok(());
         }
         let passes = self.purpose.passes_of_attention(layer);

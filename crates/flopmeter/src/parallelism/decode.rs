@@ -76,15 +76,12 @@ impl Cutter<'_> {
         };
         let (cached, decoded) = ((Over::Cached, 1), (Over::Decoded, 1));
         let gather = |of| (Collective::AllGather, of);
+        let all = |factors: [u64; 3]| factors.into_iter().fold(1, u64::saturating_mul);
         exchange.add(gather("cached keys and values"), ranks, cached, kept);
-        exchange.add(gather("queries"), ranks, decoded, ranks * heads * query);
-        exchange.add_bits(
-            gather("sums of exponentials"),
-            ranks,
-            decoded,
-            32 * ranks * ranks * heads,
-        );
+        exchange.add(gather("queries"), ranks, decoded, all([ranks, heads, query]));
+        let sums = all([32 * ranks, ranks, heads]);
+        exchange.add_bits(gather("sums of exponentials"), ranks, decoded, sums);
         let results = (Collective::ReduceScatter, "results of attention");
-        exchange.add(results, ranks, decoded, ranks * heads * result);
+        exchange.add(results, ranks, decoded, all([ranks, heads, result]));
     }
 }

@@ -30,10 +30,11 @@ impl Cutter<'_> {
         let Parallelism { tensor, sequence, expert, .. } = *self.plan;
         let (ranks, rows) = (self.plan.expert_tensor(), (Over::All, tensor));
         let elements = passes * copies * self.hidden;
+        let on_all = elements.saturating_mul(ranks);
         let [there, back] = ["tokens to their experts", "results of experts"];
         exchange.add((Collective::AllToAll, there), expert, rows, elements);
-        exchange.add((Collective::AllGather, there), ranks, rows, ranks * elements);
-        exchange.add((Collective::ReduceScatter, back), ranks, rows, ranks * elements);
+        exchange.add((Collective::AllGather, there), ranks, rows, on_all);
+        exchange.add((Collective::ReduceScatter, back), ranks, rows, on_all);
         exchange.add((Collective::AllToAll, back), expert, rows, elements);
         if !sequence {
             let elements = passes * self.hidden;
