@@ -159,7 +159,7 @@ fn the_four_dimensions_of_llama_3() {
         let whole = llama.training(&step, &Convention::MODEL).expect("a model").flops(&step);
         let all: u128 = ranks.iter().map(|rank| u128::from(rank.count) * rank.flops.total).sum();
         // 128,256 rows of the head are padded to 126·1024 = 129,024, three times for each token.
-        let padding = 3 * 2 * 16_384 * (129_024 - 128_256) << 24;
+        let padding = (3 * 2 * 16_384 * (129_024 - 128_256)) << 24;
         assert_eq!(all, whole.expect("FLOPs").total + padding);
     }
 }
