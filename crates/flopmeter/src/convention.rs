@@ -6,6 +6,7 @@ mod formula;
 mod published;
 mod shape;
 
+pub(crate) use applied::Applied;
 pub(crate) use formula::Formula;
 
 use crate::error::{Error, ErrorKind, Result, shown};

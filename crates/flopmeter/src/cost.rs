@@ -9,6 +9,7 @@ use crate::passes::Passes;
 use crate::perception::Load;
 use crate::stack::Stack;
 use crate::sums::Sums;
+use crate::terms::{Amount, Each};
 use crate::workload::{Phase, Run, Sequence, Workload};
 
 /// FLOPs of a workload, exact.
@@ -73,7 +74,9 @@ impl Model {
         convention.check_requests()?;
         let rule = match convention.kind {
             Kind::Rule(rule) => rule,
-            Kind::Published(formula) => return convention.request(&formula, self, workload),
+            Kind::Published(formula) => {
+                return convention.applied(&formula, self)?.request(self, workload);
+            }
         };
         let requests = self.requests(workload, rule)?;
         // A convention that knows parameters alone knows no encoder either: the request is taken as it is. Tokens of
@@ -107,28 +110,46 @@ impl Model {
         let runs_stacks =
             !self.stacks.is_empty() && (!self.perceives() || workload.was_perceived());
         for (sequence, source) in workload.with_sources() {
+            let all = |amount: u128| match sequence.count {
+                1 => Some(amount),
+                count => times(amount, count.into()),
+            };
+            if runs_stacks {
+                self.visit_stacks_of(
+                    workload,
+                    sequence,
+                    source,
+                    rule,
+                    &mut |stack, each, amount| {
+                        let flops = times(each.all, all(amount)?)?;
+                        *total = total.checked_add(flops)?;
+                        // At most the total, which fits.
+                        prefill[stack.component()] += flops;
+                        Some(())
+                    },
+                )?;
+            }
             for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)] {
-                let mut add = |component: Component, flops: u128| {
-                    let flops = match sequence.count {
-                        1 => flops,
-                        count => times(flops, count.into())?,
-                    };
+                if rule == Rule::PerParameter {
+                    let tokens = per_parameter(sequence, phase, workload.kv_cache())?;
+                    let flops = times(self.nominal_parameters(), all(tokens)?)?;
                     *total = total.checked_add(flops)?;
-                    // At most the total, which fits.
-                    sum[component] += flops;
+                    sum[Component::Parameters] += flops;
+                    continue;
+                }
+                let mut add = |each: Each<'_>, amount: u128| {
+                    let amount = all(amount)?;
+                    *total = total.checked_add(times(each.all, amount)?)?;
+                    for &(component, flops) in each.parts {
+                        // At most the total, which fits.
+                        sum[component] += flops * amount;
+                    }
                     Some(())
                 };
-                if runs_stacks && phase == Phase::Prefill {
-                    self.add_stacks(workload, sequence, source, rule, &mut add)?;
-                }
                 let run = self.run_by(rule, workload.run(sequence, source, phase));
                 match rule {
-                    Rule::Needed => self.sums.add_needed(&run, &mut add)?,
-                    Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
-                    Rule::PerParameter => {
-                        let tokens = per_parameter(sequence, phase, workload.kv_cache())?;
-                        add(Component::Parameters, times(self.nominal_parameters(), tokens)?)?;
-                    }
+                    Rule::ByReference => self.sums.visit_by_reference(&run, &mut add)?,
+                    _ => self.sums.visit_needed(&run, &mut add)?,
                 }
             }
         }
@@ -142,46 +163,46 @@ impl Model {
     pub(crate) fn pass_flops(&self, passes: Passes, sampled: u64, rule: Rule) -> Option<Counts> {
         let run = Run { passes, sampled, source: 0, ahead: [0, 0] };
         let mut counts = Counts::default();
-        let mut add = |component: Component, flops: u128| {
-            counts[component] = counts[component].checked_add(flops)?;
+        let mut add = |each: Each<'_>, amount: u128| {
+            for &(component, flops) in each.parts {
+                counts[component] = counts[component].checked_add(times(flops, amount)?)?;
+            }
             Some(())
         };
         match rule {
-            Rule::Needed => self.sums.add_needed(&run, &mut add)?,
-            Rule::ByReference => self.sums.add_by_reference(&run, &mut add)?,
+            Rule::Needed => self.sums.visit_needed(&run, &mut add)?,
+            Rule::ByReference => self.sums.visit_by_reference(&run, &mut add)?,
             // It counts tokens and knows no passes.
             Rule::PerParameter => {
-                add(
-                    Component::Parameters,
-                    times(2 * self.nominal_parameters(), passes.tokens()?)?,
-                )?;
+                counts[Component::Parameters] =
+                    times(2 * self.nominal_parameters(), passes.tokens()?)?;
             }
         }
         Some(counts)
     }
 
-    /// What runs once before the prefill of a sequence, each stack under its one component.
+    /// Visits what runs once before the prefill of a sequence: FLOPs of one, and how many there are.
     #[cold] // A decoder alone has none, and its count should not pay for them.
-    pub(crate) fn add_stacks(
+    pub(crate) fn visit_stacks_of(
         &self,
         workload: &Workload,
         sequence: &Sequence,
         source: u64,
         rule: Rule,
-        add: &mut impl FnMut(Component, u128) -> Option<()>,
+        visit: &mut impl FnMut(&Stack, Each<'_>, u128) -> Option<()>,
     ) -> Option<()> {
         for stack in &self.stacks {
-            let mut add = |_, flops| add(stack.component(), flops);
+            let mut visit = |each: Each<'_>, amount| visit(stack, each, amount);
             if let Some(load) = stack.perceived(workload, rule) {
                 if rule != Rule::PerParameter {
-                    stack.sums.add_perceived(load?, &mut add)?;
+                    stack.sums.visit_perceived(load?, &mut visit)?;
                 }
                 continue;
             }
             let Some(run) = stack.run(sequence, source) else { continue };
             match rule {
-                Rule::Needed => stack.sums.add_needed(&run, &mut add)?,
-                Rule::ByReference => stack.sums.add_by_reference(&run, &mut add)?,
+                Rule::Needed => stack.sums.visit_needed(&run, &mut visit)?,
+                Rule::ByReference => stack.sums.visit_by_reference(&run, &mut visit)?,
                 // The model's parameters are counted as a whole.
                 Rule::PerParameter => {}
             }
@@ -191,67 +212,30 @@ impl Model {
 }
 
 impl Sums {
-    /// Visible pairs, the head for sampled tokens, routed experts, latents in the cheaper form.
-    pub fn add_needed(
+    /// Visits what a run needs: visible pairs, the head for sampled tokens, routed experts, latents in the cheaper form.
+    pub fn visit_needed(
         &self,
         run: &Run,
-        add: &mut impl FnMut(Component, u128) -> Option<()>,
+        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
     ) -> Option<()> {
         if let Some(idle) = self.idle_until(run) {
-            idle.add_needed(run, add)?;
+            idle.visit_needed(run, visit)?;
         }
-        let passes = run.passes;
-        let tokens = passes.tokens()?;
-        for &(component, flops) in &self.all {
-            add(component, times(flops, tokens)?)?;
-        }
-        for &(component, flops) in &self.sampled {
-            add(component, times(flops, run.sampled.into())?)?;
-        }
-        for flops in &self.pairs {
-            let pairs = run.pairs(flops.mask)?;
-            add(Component::AttentionScores, times(flops.scores, pairs)?)?;
-            add(Component::AttentionValues, times(flops.values, pairs)?)?;
-        }
-        for latent in &self.latents {
-            add_latent(latent.cheapest(passes)?.1, add)?;
-        }
-        self.add_common(run, tokens, add)
+        self.needed.visit(run, visit)?;
+        self.latents.iter().try_for_each(|latent| latent.visit(run.passes, visit))
     }
 
-    /// Whole score matrices, the head for every token, every latent in sight expanded in every pass,
-    /// recurrences in padded chunks.
-    pub fn add_by_reference(
+    /// Visits what the reference implementation runs: whole score matrices, the head for every token, every latent in
+    /// sight expanded in every pass, recurrences in padded chunks.
+    pub fn visit_by_reference(
         &self,
         run: &Run,
-        add: &mut impl FnMut(Component, u128) -> Option<()>,
+        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
     ) -> Option<()> {
         if let Some(idle) = self.idle_until(run) {
-            idle.add_by_reference(run, add)?;
+            idle.visit_by_reference(run, visit)?;
         }
-        let passes = run.passes;
-        let tokens = passes.tokens()?;
-        for &(component, flops) in &self.by_reference {
-            add(component, times(flops, tokens)?)?;
-        }
-        for flops in &self.squares {
-            let squares = passes.squares(flops.mask)?;
-            add(Component::AttentionScores, times(flops.scores, squares)?)?;
-            add(Component::AttentionValues, times(flops.values, squares)?)?;
-        }
-        for flops in &self.pairs_by_reference {
-            add(Component::AttentionScores, times(flops.scores, passes.pairs(flops.mask)?)?)?;
-        }
-        for &(cache, component, flops) in &self.anew {
-            add(component, times(flops, passes.context(cache)?)?)?;
-        }
-        for &(kind, repeat) in &self.recurrences {
-            add(Component::Recurrent, times(kind.flops_by_reference(passes)?, repeat.into())?)?;
-        }
-        for latent in &self.latents {
-            add_latent(latent.by_reference(passes)?, add)?;
-        }
-        self.add_common(run, tokens, add)
+        self.by_reference.visit(run, visit)
     }
 
     /// What a batch does once, whatever its number of sequences; their sum.
@@ -272,57 +256,19 @@ impl Sums {
         self.with_source.as_deref().filter(|_| run.source > 0)
     }
 
-    /// What a tower does with what a prompt shows or sounds, all of whose rows see each other as they are counted.
-    pub fn add_perceived(
+    /// Visits what a tower does with what a prompt shows or sounds, all of whose rows see each other as they are
+    /// counted.
+    pub fn visit_perceived(
         &self,
         load: Load,
-        add: &mut impl FnMut(Component, u128) -> Option<()>,
+        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
     ) -> Option<()> {
-        for &(component, flops) in &self.all {
-            add(component, times(flops, load.rows)?)?;
-        }
-        for flops in &self.pairs {
-            add(Component::AttentionScores, times(flops.scores, load.pairs)?)?;
-            add(Component::AttentionValues, times(flops.values, load.pairs)?)?;
-        }
-        Some(())
+        self.needed.iter().try_for_each(|term| match term.amount {
+            Amount::Tokens => visit(term.each(), load.rows),
+            Amount::Pairs(_) => visit(term.each(), load.pairs),
+            _ => Some(()),
+        })
     }
-
-    /// What the work needs as the reference implementation does it: one row a pass, and attention to a source.
-    fn add_common(
-        &self,
-        run: &Run,
-        tokens: u128,
-        add: &mut impl FnMut(Component, u128) -> Option<()>,
-    ) -> Option<()> {
-        for &(component, flops) in &self.of_pass {
-            add(component, times(flops, run.passes.count().into())?)?;
-        }
-        for &(distances, flops) in &self.distance_scores {
-            // An encoder makes one pass, of all its tokens.
-            let rows = distances.rows(u64::try_from(tokens).ok()?);
-            add(Component::AttentionScores, times(times(flops, tokens)?, rows)?)?;
-        }
-        if run.source == 0 {
-            return Some(());
-        }
-        for &(component, flops) in &self.of_source {
-            add(component, times(flops, run.source_rows())?)?;
-        }
-        let pairs = times(tokens, run.source.into())?;
-        let [scores, values] = self.cross;
-        add(Component::AttentionScores, times(scores, pairs)?)?;
-        add(Component::AttentionValues, times(values, pairs)?)
-    }
-}
-
-fn add_latent(
-    [expansion, scores, values]: [u128; 3],
-    add: &mut impl FnMut(Component, u128) -> Option<()>,
-) -> Option<()> {
-    add(Component::AttentionProjections, expansion)?;
-    add(Component::AttentionScores, scores)?;
-    add(Component::AttentionValues, values)
 }
 
 /// What P is multiplied by in a phase: 2·T, and without a KV cache T·(T + 1), of which the prompt's

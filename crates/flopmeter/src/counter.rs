@@ -1,19 +1,18 @@
 //! Many requests to one model, counted one by one: rows of a log, columns of an array.
 
-use crate::component::Component;
 use crate::convention::{Convention, Kind, Rule};
 use crate::cost::per_parameter;
 use crate::error::Result;
 use crate::exact::times;
 use crate::model::{Model, too_large};
-use crate::sums::{PairFlops, Sums};
+use crate::sums::Sums;
+use crate::terms::{Amount, Each};
 use crate::workload::{Phase, Run, Sequence, Workload};
 
 /// A model and a convention, ready to count the FLOPs of many requests that each have a KV cache of their own.
 ///
-/// Only the total is counted: what is multiplied by the same number is added up first, and where a token costs the same
-/// in whichever pass it is, a request is one run of tokens and not two phases. The formulas are those of
-/// [`Model::flops`], and so is every digit of the result.
+/// Only the total is counted, and where a token costs the same in whichever pass it is, a request is one run of tokens
+/// and not two phases. The formulas are those of [`Model::flops`], and so is every digit of the result.
 ///
 /// # Example
 ///
@@ -38,17 +37,17 @@ pub struct RequestCounter<'m> {
     closed: Option<Closed>,
 }
 
-/// What a request is a sum of, components added up.
-#[derive(Debug, Clone)]
+/// What a request is counted as.
+#[derive(Debug, Clone, Copy)]
 enum Closed {
     /// One run of all of its tokens.
-    Tokens(Sums),
+    Tokens,
     /// A prefill and a decode phase.
-    Phases(Sums),
+    Phases,
     /// The same as the reference implementation runs them.
-    PhasesByReference(Sums),
+    PhasesByReference,
     /// So many parameters for each token.
-    Parameters(u128),
+    Parameters,
 }
 
 impl Model {
@@ -73,7 +72,7 @@ impl RequestCounter<'_> {
     /// Those of [`Workload::batch`] and of [`Model::flops`] for such a [`Sequence`].
     pub fn total(&self, prompt: u64, cached: u64, generate: u64) -> Result<u128> {
         let sequence = Sequence { prompt, cached, generate, count: 1 };
-        match &self.closed {
+        match self.closed {
             Some(closed) if cached <= prompt => {
                 self.closed_total(closed, &sequence).ok_or_else(too_large)
             }
@@ -87,30 +86,32 @@ impl RequestCounter<'_> {
         Ok(self.model.flops(&workload, &self.convention)?.total)
     }
 
-    fn closed_total(&self, closed: &Closed, sequence: &Sequence) -> Option<u128> {
+    fn closed_total(&self, closed: Closed, sequence: &Sequence) -> Option<u128> {
         sequence.end()?;
+        let sums = &self.model.sums;
         let mut total = 0_u128;
-        let mut add = |_: Component, flops: u128| {
-            total = total.checked_add(flops)?;
+        let mut add = |each: Each<'_>, amount: u128| {
+            total = total.checked_add(times(each.all, amount)?)?;
             Some(())
         };
-        let runs = Phase::ALL.map(|phase| self.request.run(sequence, 0, phase));
+        let runs = || Phase::ALL.map(|phase| self.request.run(sequence, 0, phase));
         match closed {
-            Closed::Tokens(sums) => sums.add_needed(&Run::token_by_token(runs)?, &mut add)?,
-            Closed::Phases(sums) => {
-                for run in runs {
-                    sums.add_needed(&run, &mut add)?;
+            Closed::Tokens => sums.visit_needed(&Run::token_by_token(runs())?, &mut add)?,
+            Closed::Phases => {
+                for run in runs() {
+                    sums.visit_needed(&run, &mut add)?;
                 }
             }
-            Closed::PhasesByReference(sums) => {
-                for run in runs {
-                    sums.add_by_reference(&self.model.run_by(Rule::ByReference, run), &mut add)?;
+            Closed::PhasesByReference => {
+                for run in runs() {
+                    sums.visit_by_reference(&self.model.run_by(Rule::ByReference, run), &mut add)?;
                 }
             }
-            Closed::Parameters(parameters) => {
+            Closed::Parameters => {
                 for phase in Phase::ALL {
                     let tokens = per_parameter(sequence, phase, self.request.kv_cache())?;
-                    add(Component::Parameters, times(*parameters, tokens)?)?;
+                    let flops = times(self.model.nominal_parameters(), tokens)?;
+                    total = total.checked_add(flops)?;
                 }
             }
         }
@@ -119,56 +120,29 @@ impl RequestCounter<'_> {
 }
 
 impl Closed {
-    /// `None` if a sum does not fit, or by this rule the model is not counted.
+    /// `None` if by this rule the model is not counted.
     fn of(model: &Model, rule: Rule) -> Option<Self> {
         model.check_rule(rule).ok()?;
-        let sums = || model.sums.without_components();
         Some(match rule {
-            Rule::Needed if model.sums.looks_back_only() => Self::Tokens(sums()?),
-            Rule::Needed => Self::Phases(sums()?),
-            Rule::ByReference => Self::PhasesByReference(sums()?),
-            Rule::PerParameter => Self::Parameters(model.nominal_parameters()),
+            Rule::Needed if model.sums.looks_back_only() => Self::Tokens,
+            Rule::Needed => Self::Phases,
+            Rule::ByReference => Self::PhasesByReference,
+            Rule::PerParameter => Self::Parameters,
         })
     }
 }
 
 impl Sums {
-    /// Whether a token costs the same in whichever pass it is: it sees nothing behind it, and nothing is chosen or done
+    /// Whether a token needs the same in whichever pass it is: it sees nothing behind it, and nothing is chosen or done
     /// once for a pass.
     fn looks_back_only(&self) -> bool {
-        self.pairs.iter().all(|flops| flops.mask.keeps_cache())
-            && self.latents.is_empty()
-            && self.of_pass.is_empty()
-            && self.distance_scores.is_empty()
-    }
-
-    /// The FLOPs of these sums under one component, what is multiplied by the same number together; those of a source
-    /// left out. `None` if one does not fit.
-    fn without_components(&self) -> Option<Self> {
-        let one = |rows: &[(Component, u128)]| {
-            let sum = rows.iter().try_fold(0_u128, |sum, (_, flops)| sum.checked_add(*flops))?;
-            Some(if sum > 0 { vec![(Component::Parameters, sum)] } else { Vec::new() })
+        let behind = |amount| match amount {
+            Amount::Tokens | Amount::Sampled => true,
+            // Over text there is no source.
+            Amount::SourceRows | Amount::SourcePairs => true,
+            Amount::Pairs(mask) => mask.keeps_cache(),
+            _ => false,
         };
-        let both = |flops: &[PairFlops]| {
-            let one = |it: &PairFlops| {
-                let scores = it.scores.checked_add(it.values)?;
-                Some(PairFlops { scores, values: 0, ..*it })
-            };
-            flops.iter().map(one).collect::<Option<Vec<_>>>()
-        };
-        Some(Self {
-            all: one(&self.all)?,
-            sampled: one(&self.sampled)?,
-            by_reference: one(&self.by_reference)?,
-            of_pass: one(&self.of_pass)?,
-            pairs: both(&self.pairs)?,
-            squares: both(&self.squares)?,
-            pairs_by_reference: both(&self.pairs_by_reference)?,
-            anew: self.anew.clone(),
-            distance_scores: self.distance_scores.clone(),
-            latents: self.latents.clone(),
-            recurrences: self.recurrences.clone(),
-            ..Self::default()
-        })
+        self.latents.is_empty() && self.needed.iter().all(|term| behind(term.amount))
     }
 }

@@ -1,4 +1,54 @@
-//! Exact products and quotients of counts that nearly always fit 64 bits.
+//! Exact sums, products and quotients of counts that nearly always fit 64 bits.
+
+/// A width of whole numbers: each result is exact, or `None` where it does not fit.
+///
+/// A formula is written once and tried in 64 bits first, which costs a third.
+pub(crate) trait Whole: Copy + Ord + From<u64> {
+    /// The sum.
+    fn plus(self, other: Self) -> Option<Self>;
+    /// The difference, `None` below zero.
+    fn minus(self, other: Self) -> Option<Self>;
+    /// The product.
+    fn times(self, other: Self) -> Option<Self>;
+    /// The quotient, and what remains.
+    fn divide(self, divisor: u64) -> (Self, Self);
+}
+
+impl Whole for u64 {
+    fn plus(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.checked_sub(other)
+    }
+
+    fn times(self, other: Self) -> Option<Self> {
+        self.checked_mul(other)
+    }
+
+    fn divide(self, divisor: u64) -> (Self, Self) {
+        (self / divisor, self % divisor)
+    }
+}
+
+impl Whole for u128 {
+    fn plus(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.checked_sub(other)
+    }
+
+    fn times(self, other: Self) -> Option<Self> {
+        times(self, other)
+    }
+
+    fn divide(self, divisor: u64) -> (Self, Self) {
+        divide(self, divisor)
+    }
+}
 
 /// `a · b`, `None` if it does not fit; where both fit 64 bits, without the cost of a 128-bit check.
 pub(crate) fn times(a: u128, b: u128) -> Option<u128> {
@@ -14,4 +64,21 @@ pub(crate) fn divide(n: u128, d: u64) -> (u128, u128) {
         Ok(n) => ((n / d).into(), (n % d).into()),
         Err(_) => (n / u128::from(d), n % u128::from(d)),
     }
+}
+
+/// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
+pub(crate) fn sum_to<N: Whole>(n: N) -> Option<N> {
+    let Some(before) = n.minus(1.into()) else { return Some(n) };
+    let (half, rest) = n.divide(2);
+    // Chosen, not branched to: what is even is no pattern.
+    let even = rest == 0.into();
+    let one = if even { half } else { n };
+    let other = if even { before } else { before.divide(2).0 };
+    one.times(other)
+}
+
+/// Σ_{m<n} m² = (n − 1)·n·(2n − 1)/6.
+pub(crate) fn squares_to<N: Whole>(n: N) -> Option<N> {
+    let odd = n.plus(n)?.minus(1.into()).unwrap_or(n);
+    Some(sum_to(n)?.times(odd)?.divide(3).0)
 }

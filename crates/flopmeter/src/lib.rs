@@ -51,6 +51,7 @@ pub mod op;
 mod model;
 mod stack;
 mod sums;
+mod terms;
 
 mod adapter;
 

@@ -5,7 +5,7 @@
 
 mod mask;
 
-use crate::exact::{divide, times};
+use crate::exact::{Whole, divide, squares_to, sum_to, times};
 
 pub use mask::Mask;
 use mask::sum_of_products;
@@ -95,10 +95,11 @@ impl Passes {
             _ => {}
         }
         match self {
-            // Nothing is before the first token.
-            Self::Prefill { past: 0, new: count } => mask.seen_by_first(count.into()),
             Self::Prefill { past, new: count } | Self::Decode { past, count } => {
-                mask.seen_by_first(end(past, count))?.checked_sub(mask.seen_by_first(past.into())?)
+                match seen_after::<u64>(past, count, mask) {
+                    Some(pairs) => Some(pairs.into()),
+                    None => seen_after::<u128>(past, count, mask),
+                }
             }
             Self::Recompute { first, count } => mask
                 .seen_by_prefixes(end(first, count))?
@@ -259,23 +260,16 @@ impl Passes {
     }
 }
 
+/// Σ over `count` positions after `past` of what each sees, where that ends with itself.
+fn seen_after<N: Whole>(past: u64, count: u64, mask: Mask) -> Option<N> {
+    let all = mask.seen_by_first(N::from(past).plus(count.into())?)?;
+    // Nothing is before the first token.
+    if past == 0 { Some(all) } else { all.minus(mask.seen_by_first(past.into())?) }
+}
+
 /// One past the last position; two `u64` always fit.
 fn end(first: u64, count: u64) -> u128 {
     u128::from(first) + u128::from(count)
-}
-
-/// 0 + 1 + … + (n − 1): where two neighbours are too large, the even one is halved before they are multiplied.
-pub(crate) fn sum_to(n: u128) -> Option<u128> {
-    if let Ok(n) = u64::try_from(n) {
-        return Some(u128::from(n) * u128::from(n.saturating_sub(1)) / 2);
-    }
-    let before = n - 1;
-    if n.is_multiple_of(2) { times(n / 2, before) } else { times(n, before / 2) }
-}
-
-/// Σ_{m<n} m² = (n − 1)·n·(2n − 1)/6.
-pub(crate) fn squares_to(n: u128) -> Option<u128> {
-    Some(sum_to(n)?.checked_mul((2 * n).saturating_sub(1))? / 3)
 }
 
 #[cfg(test)]

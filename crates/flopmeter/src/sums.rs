@@ -1,43 +1,25 @@
 //! What the ops of a model add up to, so that a count need not walk them.
 
-use crate::component::{Component, Counts};
+use crate::component::Component;
 use crate::model::Group;
 use crate::op::{Distances, Experts, Latent, LatentFlops, Linear, Op, RecurrentKind, Rows};
 use crate::passes::Mask;
+use crate::terms::{Amount, Terms};
 
-/// Sums over all layers: per row of linear layers, per pair of attention, per position of the cache.
+/// Sums over all layers: FLOPs of each amount of work, bits of weights and of each position of the cache.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sums {
-    /// FLOPs of one row that every token runs through.
-    pub all: Vec<(Component, u128)>,
-    /// FLOPs of one row that only sampled tokens need.
-    pub sampled: Vec<(Component, u128)>,
-    /// FLOPs of one row as the reference implementation runs it, for every token.
-    pub by_reference: Vec<(Component, u128)>,
-    /// FLOPs of the one row that a pass of a sequence has.
-    pub of_pass: Vec<(Component, u128)>,
+    /// FLOPs of what the work needs, latent attention apart.
+    pub needed: Terms,
+    /// Latent attentions in either form, equal ones together.
+    pub latents: Vec<LatentFlops>,
+    /// FLOPs of what the reference implementation multiplies.
+    pub by_reference: Terms,
     /// FLOPs of one vector of distances, once for a whole batch.
     pub of_distances: Vec<(Distances, Component, u128)>,
-    /// FLOPs of a token and a distance that it is scored with.
-    pub distance_scores: Vec<(Distances, u128)>,
-    /// FLOPs of one position of the source.
-    pub of_source: Vec<(Component, u128)>,
     /// What runs only where there is a source.
     pub with_source: Option<Box<Self>>,
-    /// FLOPs of a token and a position of the source that it attends to: scores and values.
-    pub cross: [u128; 2],
-    /// FLOPs of one visible pair, by what a token sees.
-    pub pairs: Vec<PairFlops>,
-    /// FLOPs of one entry of a score matrix, by what the reference implementation's cache keeps.
-    pub squares: Vec<PairFlops>,
-    /// FLOPs of one pair that the reference implementation multiplies where it makes no matrix of scores.
-    pub pairs_by_reference: Vec<PairFlops>,
-    /// FLOPs of one position that the reference implementation takes up again in every pass, by what its
-    /// cache keeps.
-    pub anew: Vec<(Mask, Component, u128)>,
-    /// FLOPs of latent attentions, equal ones together.
-    pub latents: Vec<LatentFlops>,
-    /// Recurrences as the reference implementation runs them, equal ones together with their number.
+    /// Recurrences, equal ones together with their number.
     pub recurrences: Vec<(RecurrentKind, u64)>,
     /// Bits of the states of one sequence, whatever its length.
     pub state_bits: u128,
@@ -59,14 +41,6 @@ pub(crate) struct Sums {
     pub looked_up_bits: u128,
 }
 
-/// FLOPs that a pair of a query and a key costs in all layers of one mask.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PairFlops {
-    pub mask: Mask,
-    pub scores: u128,
-    pub values: u128,
-}
-
 /// Experts of all layers that route alike.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoutedBits {
@@ -81,128 +55,25 @@ impl Sums {
         let mut sums = Self::default();
         let mut latents: Vec<(Latent, u64)> = Vec::new();
         let mut idle: Vec<(Op, u64)> = Vec::new();
-        let [mut all, mut sampled, mut by_reference] = [Counts::default(); 3];
-        let [mut of_pass, mut of_source] = [Counts::default(); 2];
-        for group in groups {
-            let repeat = u128::from(group.repeat);
-            for op in &group.ops {
-                let bits = op.stored_bits().checked_mul(repeat)?;
+        for Group { repeat, ops, .. } in groups {
+            for op in ops {
                 match op {
-                    Op::Linear(linear) => {
-                        let add = |counts: &mut Counts, flops: u128| {
-                            add_to(&mut counts[linear.component], flops.checked_mul(repeat)?)
-                        };
-                        let rows = match linear.rows {
-                            Rows::Distances(distances) => {
-                                let flops = linear.flops_per_row().checked_mul(repeat)?;
-                                sums.of_distances.push((distances, linear.component, flops));
-                                sums.add_weights(linear, repeat)?;
-                                continue;
-                            }
-                            Rows::All | Rows::Anew { .. } => &mut all,
-                            Rows::Sampled => &mut sampled,
-                            Rows::Pass => &mut of_pass,
-                            Rows::Source => &mut of_source,
-                        };
-                        add(rows, linear.flops_per_row())?;
-                        let flops = linear.flops_per_row_by_reference();
-                        match linear.rows {
-                            Rows::All | Rows::Sampled => add(&mut by_reference, flops)?,
-                            Rows::Anew { cache } => {
-                                let flops = flops.checked_mul(repeat)?;
-                                sums.anew.push((cache, linear.component, flops));
-                            }
-                            Rows::Pass | Rows::Source | Rows::Distances(_) => {}
-                        }
-                        sums.add_weights(linear, repeat)?;
-                    }
-                    Op::Cross(op) => {
-                        let [scores, values] = &mut sums.cross;
-                        add_to(scores, op.score_flops_per_pair().checked_mul(repeat)?)?;
-                        add_to(values, op.value_flops_per_pair().checked_mul(repeat)?)?;
-                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        add_to(&mut sums.source_cache, position)?;
-                    }
-                    Op::Attention(op) => {
-                        let flops = PairFlops {
-                            mask: op.mask,
-                            scores: op.score_flops_per_pair().checked_mul(repeat)?,
-                            values: op.value_flops_per_pair().checked_mul(repeat)?,
-                        };
-                        add_pairs(&mut sums.pairs, flops)?;
-                        let runs = u128::from(op.runs_by_reference);
-                        let squares = PairFlops {
-                            mask: op.cache_mask,
-                            scores: flops.scores.checked_mul(runs)?,
-                            values: flops.values.checked_mul(runs)?,
-                        };
-                        add_pairs(&mut sums.squares, squares)?;
-                        if !op.mask.keeps_cache() {
-                            continue;
-                        }
-                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        let caches =
-                            if op.shares_cache { &mut sums.shared_cache } else { &mut sums.cache };
-                        add_cache(caches, op.mask, position)?;
-                    }
-                    Op::DistanceScores(op) => {
-                        let flops = op.flops_per_score().checked_mul(repeat)?;
-                        sums.distance_scores.push((op.distances, flops));
-                    }
-                    Op::Indexer(op) => {
-                        // It scores what it could choose.
-                        let flops = |scores: u128| {
-                            let scores = scores.checked_mul(repeat)?;
-                            Some(PairFlops { mask: op.mask, scores, values: 0 })
-                        };
-                        add_pairs(&mut sums.pairs, flops(op.flops_per_pair())?)?;
-                        let reference = if op.only_pairs {
-                            &mut sums.pairs_by_reference
-                        } else {
-                            &mut sums.squares
-                        };
-                        add_pairs(reference, flops(op.flops_per_pair_by_reference())?)?;
-                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        add_cache(&mut sums.cache, op.mask, position)?;
-                    }
-                    Op::Latent(op) => {
-                        match latents.iter_mut().find(|(other, _)| other == op) {
-                            Some((_, count)) => *count = count.checked_add(group.repeat)?,
-                            None => latents.push((*op, group.repeat)),
-                        }
-                        add_to(&mut sums.dense_bits, bits)?;
-                        let position = op.cached_bits_per_token().checked_mul(repeat)?;
-                        add_cache(&mut sums.cache, op.mask, position)?;
-                    }
-                    Op::Recurrent(op) => {
-                        let token = op.kind.flops_per_token()?.checked_mul(repeat)?;
-                        add_to(&mut all[Component::Recurrent], token)?;
-                        add_recurrence(&mut sums.recurrences, op.kind, group.repeat)?;
-                        let read = op.read_bits().checked_mul(repeat)?;
-                        add_to(&mut sums.dense_bits, read)?;
-                        add_to(&mut sums.state_bits, op.state_bits()?.checked_mul(repeat)?)?;
-                    }
-                    Op::Table(table) => {
-                        let row = table.storage.matrix_bits(table.width, table.looked_up);
-                        add_to(&mut sums.looked_up_bits, row.checked_mul(repeat)?)?;
-                    }
-                    Op::Vector(_) => add_to(&mut sums.dense_bits, bits)?,
-                    Op::Product(product) => {
-                        let flops = product.flops_per_row().checked_mul(repeat)?;
-                        add_to(&mut all[product.component], flops)?;
-                        add_to(&mut by_reference[product.component], flops)?;
-                    }
-                    Op::Idle(op) => idle.push((op.as_ref().clone(), group.repeat)),
+                    Op::Latent(op) => match latents.iter_mut().find(|(other, _)| other == op) {
+                        Some((_, count)) => *count = count.checked_add(*repeat)?,
+                        None => latents.push((*op, *repeat)),
+                    },
+                    Op::Idle(op) => idle.push((op.as_ref().clone(), *repeat)),
+                    _ => {}
                 }
+                sums.add_flops(op, (*repeat).into())?;
+                sums.add_bits(op, (*repeat).into())?;
             }
         }
-        sums.latents =
-            latents.iter().map(|(latent, repeat)| latent.flops(*repeat)).collect::<Option<_>>()?;
-        sums.all = all.present().collect();
-        sums.sampled = sampled.present().collect();
-        sums.by_reference = by_reference.present().collect();
-        sums.of_pass = of_pass.present().collect();
-        sums.of_source = of_source.present().collect();
+        for (latent, repeat) in latents {
+            let flops = latent.flops(repeat)?;
+            flops.add_by_reference(&mut sums.by_reference)?;
+            sums.latents.push(flops);
+        }
         if !idle.is_empty() {
             let group = |(op, repeat)| Group {
                 name: String::new(),
@@ -222,27 +93,128 @@ impl Sums {
 
     /// Components that a count of visible work has, or one by the reference implementation.
     pub fn components(&self, by_reference: bool) -> impl Iterator<Item = Component> {
-        let rows = |rows: &[(Component, u128)], component| {
-            rows.iter().any(|(known, _)| *known == component)
+        let terms = if by_reference { &self.by_reference } else { &self.needed };
+        let attended = [Component::AttentionScores, Component::AttentionValues];
+        let in_terms = move |component| {
+            terms.iter().any(|term| term.each().parts.iter().any(|(known, _)| *known == component))
         };
-        let attends = !self.pairs.is_empty() || !self.latents.is_empty() || self.cross != [0, 0];
+        let attends = !self.latents.is_empty() || attended.into_iter().any(in_terms);
+        let in_latents = !self.latents.is_empty();
+        let recurs = !self.recurrences.is_empty();
         let has = move |component: Component| {
-            let in_rows = if by_reference {
-                rows(&self.by_reference, component)
-                    || self.anew.iter().any(|(_, known, _)| *known == component)
-            } else {
-                rows(&self.all, component) || rows(&self.sampled, component)
-            };
-            let in_attention =
-                matches!(component, Component::AttentionScores | Component::AttentionValues);
-            let recurs = component == Component::Recurrent && !self.recurrences.is_empty();
-            in_rows
-                || rows(&self.of_pass, component)
-                || rows(&self.of_source, component)
-                || recurs
-                || (in_attention && attends)
+            in_terms(component)
+                || (recurs && component == Component::Recurrent)
+                || (attends && attended.contains(&component))
+                || (in_latents && component == Component::AttentionProjections)
         };
         Component::ALL.into_iter().filter(move |component| has(*component))
+    }
+
+    fn add_flops(&mut self, op: &Op, repeat: u128) -> Option<()> {
+        let (needed, by_reference) = (&mut self.needed, &mut self.by_reference);
+        let all = |flops: u128| flops.checked_mul(repeat);
+        let (scores, values) = (Component::AttentionScores, Component::AttentionValues);
+        match op {
+            Op::Linear(op) => {
+                let (flops, run) = (op.flops_per_row(), op.flops_per_row_by_reference());
+                let ([amount, reference], run) = match op.rows {
+                    Rows::All => ([Amount::Tokens; 2], run),
+                    Rows::Anew { cache } => ([Amount::Tokens, Amount::Context(cache)], run),
+                    Rows::Sampled => ([Amount::Sampled, Amount::Tokens], run),
+                    Rows::Pass => ([Amount::Passes; 2], flops),
+                    Rows::Source => ([Amount::SourceRows; 2], flops),
+                    Rows::Distances(distances) => {
+                        self.of_distances.push((distances, op.component, all(flops)?));
+                        return Some(());
+                    }
+                };
+                needed.push(amount, op.component, all(flops)?)?;
+                by_reference.push(reference, op.component, all(run)?)
+            }
+            Op::Product(op) => {
+                for terms in [needed, by_reference] {
+                    terms.push(Amount::Tokens, op.component, all(op.flops_per_row())?)?;
+                }
+                Some(())
+            }
+            Op::Attention(op) => {
+                let runs = u128::from(op.runs_by_reference);
+                for (component, flops) in
+                    [(scores, op.score_flops_per_pair()), (values, op.value_flops_per_pair())]
+                {
+                    needed.push(Amount::Pairs(op.mask), component, all(flops)?)?;
+                    let run = all(flops)?.checked_mul(runs)?;
+                    by_reference.push(Amount::Squares(op.cache_mask), component, run)?;
+                }
+                Some(())
+            }
+            Op::Cross(op) => {
+                for terms in [needed, by_reference] {
+                    terms.push(Amount::SourcePairs, scores, all(op.score_flops_per_pair())?)?;
+                    terms.push(Amount::SourcePairs, values, all(op.value_flops_per_pair())?)?;
+                }
+                Some(())
+            }
+            Op::DistanceScores(op) => {
+                for terms in [needed, by_reference] {
+                    terms.push(
+                        Amount::Distances(op.distances),
+                        scores,
+                        all(op.flops_per_score())?,
+                    )?;
+                }
+                Some(())
+            }
+            Op::Indexer(op) => {
+                // It scores what it could choose.
+                needed.push(Amount::Pairs(op.mask), scores, all(op.flops_per_pair())?)?;
+                let amount = if op.only_pairs { Amount::PairsBehind } else { Amount::Squares };
+                by_reference.push(amount(op.mask), scores, all(op.flops_per_pair_by_reference())?)
+            }
+            Op::Recurrent(op) => {
+                let recurrent = Component::Recurrent;
+                needed.push(Amount::Tokens, recurrent, all(op.kind.flops_per_token()?)?)?;
+                for term in op.kind.by_reference()? {
+                    by_reference.push(
+                        Amount::Recurrence(term.amount),
+                        recurrent,
+                        all(term.each()?)?,
+                    )?;
+                }
+                add_recurrence(&mut self.recurrences, op.kind, repeat)
+            }
+            Op::Latent(_) | Op::Table(_) | Op::Vector(_) | Op::Idle(_) => Some(()),
+        }
+    }
+
+    fn add_bits(&mut self, op: &Op, repeat: u128) -> Option<()> {
+        let all = |bits: u128| bits.checked_mul(repeat);
+        match op {
+            Op::Linear(op) => self.add_weights(op, repeat),
+            Op::Cross(op) => add_to(&mut self.source_cache, all(op.cached_bits_per_token())?),
+            Op::Attention(op) if op.mask.keeps_cache() => {
+                let caches =
+                    if op.shares_cache { &mut self.shared_cache } else { &mut self.cache };
+                add_cache(caches, op.mask, all(op.cached_bits_per_token())?)
+            }
+            Op::Indexer(op) => {
+                add_cache(&mut self.cache, op.mask, all(op.cached_bits_per_token())?)
+            }
+            Op::Latent(latent) => {
+                add_to(&mut self.dense_bits, all(op.stored_bits())?)?;
+                add_cache(&mut self.cache, latent.mask, all(latent.cached_bits_per_token())?)
+            }
+            Op::Recurrent(op) => {
+                add_to(&mut self.dense_bits, all(op.read_bits())?)?;
+                add_to(&mut self.state_bits, all(op.state_bits()?)?)
+            }
+            Op::Table(table) => {
+                let row = table.storage.matrix_bits(table.width, table.looked_up);
+                add_to(&mut self.looked_up_bits, all(row)?)
+            }
+            Op::Vector(_) => add_to(&mut self.dense_bits, all(op.stored_bits())?),
+            Op::Attention(_) | Op::DistanceScores(_) | Op::Product(_) | Op::Idle(_) => Some(()),
+        }
     }
 
     fn add_weights(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
@@ -283,19 +255,6 @@ fn add_cache(caches: &mut Vec<(Mask, u128)>, mask: Mask, bits: u128) -> Option<(
     }
 }
 
-fn add_pairs(known: &mut Vec<PairFlops>, flops: PairFlops) -> Option<()> {
-    match known.iter_mut().find(|other| other.mask == flops.mask) {
-        Some(sum) => {
-            add_to(&mut sum.scores, flops.scores)?;
-            add_to(&mut sum.values, flops.values)
-        }
-        None => {
-            known.push(flops);
-            Some(())
-        }
-    }
-}
-
 fn add_to(sum: &mut u128, more: u128) -> Option<()> {
     *sum = sum.checked_add(more)?;
     Some(())
@@ -304,8 +263,9 @@ fn add_to(sum: &mut u128, more: u128) -> Option<()> {
 fn add_recurrence(
     known: &mut Vec<(RecurrentKind, u64)>,
     kind: RecurrentKind,
-    repeat: u64,
+    repeat: u128,
 ) -> Option<()> {
+    let repeat = u64::try_from(repeat).ok()?;
     match known.iter_mut().find(|(other, _)| *other == kind) {
         Some((_, count)) => *count = count.checked_add(repeat)?,
         None => known.push((kind, repeat)),

@@ -15,7 +15,7 @@ pub(crate) use parts::learns;
 pub use step::{Frozen, Recompute, Step};
 
 use crate::component::{Component, Counts};
-use crate::convention::{Convention, Formula, Kind, Rule};
+use crate::convention::{Applied, Convention, Kind, Rule};
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Model, too_large};
 use crate::utilization::Hardware;
@@ -111,7 +111,7 @@ pub struct Training {
 #[derive(Debug, Clone)]
 enum Counted {
     Parts(Box<Parts>),
-    Formula(Box<Formula>),
+    Formula(Box<Applied>),
 }
 
 impl Model {
@@ -163,7 +163,9 @@ impl Model {
         };
         let parts = match convention.kind {
             Kind::Rule(rule) => Counted::Parts(Box::new(Parts::of(self, step, rule)?)),
-            Kind::Published(formula) => Counted::Formula(Box::new(formula)),
+            Kind::Published(formula) => {
+                Counted::Formula(Box::new(convention.applied(&formula, self)?))
+            }
         };
         Ok(Training { model: self.clone(), convention: *convention, parts, further })
     }
@@ -251,7 +253,7 @@ impl Training {
         };
         let parts = match &self.parts {
             Counted::Formula(formula) => {
-                let count = self.convention.step(formula, &self.model, step)?;
+                let count = formula.step(&self.model, step)?;
                 flops.forward = count.forward;
                 [flops.input_gradients, flops.weight_gradients] = [count.forward; 2];
                 flops.recomputed = count.recomputed;

@@ -1,12 +1,13 @@
 //! Work × hardware × time → MFU, MBU and the roofline. Ratios are fractions, kept above 1.
 
 use crate::bytes::{Bytes, Stretch};
-use crate::component::Counts;
 use crate::convention::Rule;
 use crate::cost::Flops;
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact::times;
 use crate::model::{Model, too_large};
 use crate::passes::{Mask, Passes};
+use crate::terms::Amount;
 use crate::units::{BytesPerSecond, FlopsPerSecond};
 use crate::workload::{Phase, Workload};
 
@@ -210,7 +211,11 @@ impl Model {
 
     /// What the tokens of its layers see.
     pub(crate) fn masks(&self) -> impl Iterator<Item = Mask> {
-        self.sums.pairs.iter().map(|flops| flops.mask)
+        let needed = self.sums.needed.iter().filter_map(|term| match term.amount {
+            Amount::Pairs(mask) => Some(mask),
+            _ => None,
+        });
+        needed.chain(self.sums.latents.iter().map(|latent| latent.mask))
     }
 }
 
@@ -233,13 +238,14 @@ impl Roofline<'_> {
         }
         let mut flops = 0_u128;
         for (sequence, source) in self.workload.with_sources() {
-            self.model.add_stacks(
+            self.model.visit_stacks_of(
                 self.workload,
                 sequence,
                 source,
                 Rule::Needed,
-                &mut |_, more| {
-                    flops = flops.checked_add(more.checked_mul(sequence.count.into())?)?;
+                &mut |_, each, amount| {
+                    let flops_of_one = times(each.all, amount)?;
+                    flops = flops.checked_add(times(flops_of_one, sequence.count.into())?)?;
                     Some(())
                 },
             )?;
@@ -325,15 +331,15 @@ impl Roofline<'_> {
 
     /// Seconds that the passes of a stretch take on each side, if that side alone bound them.
     fn seconds(&self, stretch: &Stretch) -> Option<(f64, f64)> {
-        let mut counts = Counts::default();
+        let mut flops = 0_u128;
         for (sequence, run) in stretch.members(self.workload) {
-            self.model.sums.add_needed(&run, &mut |component, flops| {
-                let flops = flops.checked_mul(sequence.count.into())?;
-                counts[component] = counts[component].checked_add(flops)?;
+            self.model.sums.visit_needed(&run, &mut |each, amount| {
+                let flops_of_one = times(each.all, amount)?;
+                flops = flops.checked_add(times(flops_of_one, sequence.count.into())?)?;
                 Some(())
             })?;
         }
-        let flops = counts.total()? as f64;
+        let flops = flops as f64;
         let bytes = self.model.moved(stretch, self.workload)?;
         Some((flops / self.flops_per_second, bytes / self.bytes_per_second))
     }

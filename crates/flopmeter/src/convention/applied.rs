@@ -25,67 +25,27 @@ const FEED_FORWARD: [&str; 4] =
     ["intermediate_size", "ffn_embed_dim", "ffn_hidden_size", "ffn_dim"];
 const SHARED: [&str; 2] = ["n_shared_experts", "num_shared_experts"];
 
+/// A formula as it is for a model, with the sizes that it takes of that.
+#[derive(Debug, Clone)]
+pub(crate) struct Applied {
+    convention: Convention,
+    formula: Formula,
+    subject: Subject,
+}
+
 impl Convention {
-    /// What a formula gives for a step of a model.
-    pub(crate) fn step(&self, formula: &Formula, model: &Model, step: &Step) -> Result<StepCount> {
-        let shape = Shape::of(model)?;
-        let formula = self.applied(formula, model, &shape)?;
-        if step.predicts_further() && !formula.knows.further_predictions {
-            return Err(self.error(
-                "does not apply: it is not followed to layers that predict further tokens",
-            ));
+    /// The formula of a convention as it is for a model.
+    pub(crate) fn formula_of(&self, model: &Model) -> Result<Formula> {
+        match &self.kind {
+            Kind::Rule(_) => Ok(self.formula()),
+            Kind::Published(formula) => Ok(self.applied(formula, model)?.formula),
         }
-        let once = |of: Workload| {
-            let sequences = of.sequences().iter();
-            sequences.map(|it| (of.passes(it, Phase::Prefill), it.count.into())).collect()
-        };
-        let forward = |rows_whole| step.forward(rows_whole).ok_or_else(too_large);
-        let own = model.flops(&forward(false)?, &Self::MODEL)?;
-        let work = Work {
-            own: own.components(),
-            tokens: step.tokens().ok_or_else(too_large)?.into(),
-            apart: once(forward(false)?),
-            joined: once(forward(true)?),
-        };
-        let counts = subject(model, &shape).count(&formula, &work).ok_or_else(too_large)?;
-        recomputed(&formula, counts, step, shape.layers).ok_or_else(too_large)
     }
 
-    /// What a formula gives for requests.
-    pub(crate) fn request(
-        &self,
-        formula: &Formula,
-        model: &Model,
-        workload: &Workload,
-    ) -> Result<Flops> {
-        let shape = Shape::of(model)?;
-        let formula = self.applied(formula, model, &shape)?;
-        if !workload.kv_cache() && !formula.knows.encoders {
-            return Err(self.error("does not apply: it counts passes that keep a KV cache"));
-        }
-        let own = model.flops(workload, &Self::MODEL)?;
-        let requests = model.requests(workload, Rule::Needed)?;
-        let of_phase = |phase| {
-            let passes: Vec<(Passes, u128)> = requests
-                .sequences()
-                .iter()
-                .map(|it| (requests.passes(it, phase), it.count.into()))
-                .collect();
-            let tokens = passes.iter().try_fold(0_u128, |sum, (pass, count)| {
-                sum.checked_add(pass.tokens()?.checked_mul(*count)?)
-            })?;
-            let work =
-                Work { own: *own.phase(phase), tokens, apart: passes.clone(), joined: passes };
-            subject(model, &shape).count(&formula, &work)
-        };
-        let [prefill, decode] = [of_phase(Phase::Prefill), of_phase(Phase::Decode)];
-        let [prefill, decode] = [prefill.ok_or_else(too_large)?, decode.ok_or_else(too_large)?];
-        let sum = prefill.checked_add(&decode).and_then(|sum| sum.total());
-        Ok(Flops { convention: *self, prefill, decode, total: sum.ok_or_else(too_large)? })
-    }
-
-    /// The formula as it is for a model, if it applies to that.
-    fn applied(&self, formula: &Formula, model: &Model, shape: &Shape) -> Result<Formula> {
+    /// A formula applied to a model, if it can be.
+    pub(crate) fn applied(&self, formula: &Formula, model: &Model) -> Result<Applied> {
+        let subject = Subject { shape: Shape::of(model)?, stated: Stated::of(model) };
+        let shape = &subject.shape;
         let no = |why: &str| Err(self.error(&format!("does not apply: {why}")));
         let (knows, kind) = (formula.knows, model.model_type());
         if let Some((_, why)) = knows.types.filter(|(types, _)| !types.contains(&kind)) {
@@ -108,7 +68,7 @@ impl Convention {
             return no("it knows no latent attention");
         }
         let takes_width = formula.feed_forward.takes_the_configs_width();
-        if takes_width && subject(model, shape).stated.feed_forward.is_none() {
+        if takes_width && subject.stated.feed_forward.is_none() {
             return no(
                 "it takes one feed-forward width for every layer, and none was read from this config",
             );
@@ -133,31 +93,77 @@ impl Convention {
         if lacks {
             formula.norms = Norms::Left;
         }
-        Ok(formula)
-    }
-
-    /// The formula of a convention as it is for a model.
-    pub(crate) fn formula_of(&self, model: &Model) -> Result<Formula> {
-        match &self.kind {
-            Kind::Rule(_) => Ok(self.formula()),
-            Kind::Published(formula) => self.applied(formula, model, &Shape::of(model)?),
-        }
+        Ok(Applied { convention: *self, formula, subject })
     }
 }
 
-fn subject<'s>(model: &'s Model, shape: &'s Shape) -> Subject<'s> {
-    let stated = |key: &str| {
-        let (_, value) = model
-            .keys()
-            .iter()
-            .find(|(known, _)| known == key || known.ends_with(&format!(".{key}")))?;
-        value.parse::<u128>().ok()
-    };
-    let stated = Stated {
-        feed_forward: FEED_FORWARD.iter().find_map(|key| stated(key)),
-        numbers_shared: SHARED.iter().any(|key| stated(key).is_some()),
-    };
-    Subject { shape, stated }
+impl Applied {
+    /// What the formula gives for a step of the model.
+    pub fn step(&self, model: &Model, step: &Step) -> Result<StepCount> {
+        let Self { convention, formula, subject } = self;
+        if step.predicts_further() && !formula.knows.further_predictions {
+            return Err(convention.error(
+                "does not apply: it is not followed to layers that predict further tokens",
+            ));
+        }
+        let once = |of: Workload| {
+            let sequences = of.sequences().iter();
+            sequences.map(|it| (of.passes(it, Phase::Prefill), it.count.into())).collect()
+        };
+        let forward = |rows_whole| step.forward(rows_whole).ok_or_else(too_large);
+        let own = model.flops(&forward(false)?, &Convention::MODEL)?;
+        let work = Work {
+            own: own.components(),
+            tokens: step.tokens().ok_or_else(too_large)?.into(),
+            apart: once(forward(false)?),
+            joined: once(forward(true)?),
+        };
+        let counts = subject.count(formula, &work).ok_or_else(too_large)?;
+        recomputed(formula, counts, step, subject.shape.layers).ok_or_else(too_large)
+    }
+
+    /// What the formula gives for requests to the model.
+    pub fn request(&self, model: &Model, workload: &Workload) -> Result<Flops> {
+        let Self { convention, formula, subject } = self;
+        if !workload.kv_cache() && !formula.knows.encoders {
+            return Err(convention.error("does not apply: it counts passes that keep a KV cache"));
+        }
+        let own = model.flops(workload, &Convention::MODEL)?;
+        let requests = model.requests(workload, Rule::Needed)?;
+        let of_phase = |phase| {
+            let passes: Vec<(Passes, u128)> = requests
+                .sequences()
+                .iter()
+                .map(|it| (requests.passes(it, phase), it.count.into()))
+                .collect();
+            let tokens = passes.iter().try_fold(0_u128, |sum, (pass, count)| {
+                sum.checked_add(pass.tokens()?.checked_mul(*count)?)
+            })?;
+            let work =
+                Work { own: *own.phase(phase), tokens, apart: passes.clone(), joined: passes };
+            subject.count(formula, &work)
+        };
+        let [prefill, decode] = [of_phase(Phase::Prefill), of_phase(Phase::Decode)];
+        let [prefill, decode] = [prefill.ok_or_else(too_large)?, decode.ok_or_else(too_large)?];
+        let sum = prefill.checked_add(&decode).and_then(|sum| sum.total());
+        Ok(Flops { convention: *convention, prefill, decode, total: sum.ok_or_else(too_large)? })
+    }
+}
+
+impl Stated {
+    fn of(model: &Model) -> Self {
+        let stated = |key: &str| {
+            let (_, value) = model
+                .keys()
+                .iter()
+                .find(|(known, _)| known == key || known.ends_with(&format!(".{key}")))?;
+            value.parse::<u128>().ok()
+        };
+        Self {
+            feed_forward: FEED_FORWARD.iter().find_map(|key| stated(key)),
+            numbers_shared: SHARED.iter().any(|key| stated(key).is_some()),
+        }
+    }
 }
 
 /// A forward pass and, of it, what is computed again: layers whole but not the head, or attention.

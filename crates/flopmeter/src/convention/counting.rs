@@ -10,8 +10,9 @@ use crate::exact::divide;
 use crate::passes::{Mask, Passes};
 
 /// A model under a formula.
-pub(super) struct Subject<'s> {
-    pub shape: &'s Shape,
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub shape: Shape,
     pub stated: Stated,
 }
 
@@ -46,7 +47,7 @@ const REST: [Component; 6] = [
     Component::Adapter,
 ];
 
-impl Subject<'_> {
+impl Subject {
     /// FLOPs by component, `None` if a count does not fit or a size is not stated.
     pub fn count(&self, formula: &Formula, work: &Work) -> Option<Counts> {
         let mut counts = Counts::default();
@@ -80,7 +81,7 @@ impl Subject<'_> {
     }
 
     fn recurrent_parameters(&self, work: &Work) -> Option<u128> {
-        let shape = self.shape;
+        let shape = &self.shape;
         Self::product(work, shape.matrices[Component::Recurrent].checked_add(shape.recurrent)?)
     }
 
@@ -124,7 +125,7 @@ impl Subject<'_> {
     }
 
     fn projections(&self, formula: &Formula, work: &Work) -> Option<u128> {
-        let Shape { layers, hidden, matrices, .. } = self.shape;
+        let Shape { layers, hidden, matrices, .. } = &self.shape;
         let own = Component::AttentionProjections;
         let square = layers.checked_mul(hidden.checked_mul(*hidden)?)?;
         match formula.projections {
@@ -143,7 +144,7 @@ impl Subject<'_> {
     }
 
     fn feed_forward(&self, formula: &Formula, work: &Work, counts: &mut Counts) -> Option<()> {
-        let Shape { layers, hidden, .. } = *self.shape;
+        let Shape { layers, hidden, .. } = self.shape;
         let own = |component| work.own[component];
         counts[Component::Mlp] = match formula.feed_forward {
             FeedForward::Own => own(Component::Mlp),
@@ -201,7 +202,7 @@ impl Subject<'_> {
 
     /// FLOPs of what is no product: tables, norms, towers over text, and what weights differ by that are stored once.
     fn beside(&self, formula: &Formula, work: &Work) -> Option<i128> {
-        let shape = self.shape;
+        let shape = &self.shape;
         let untied = if shape.tied { 0 } else { shape.token_table };
         let table = match formula.token_table {
             TokenTable::Left => 0,
@@ -244,7 +245,7 @@ impl Subject<'_> {
 
     /// FLOPs of all parameters, as often as a token passes them.
     fn passed(&self, work: &Work, untied: u128) -> Option<i128> {
-        let shape = self.shape;
+        let shape = &self.shape;
         let elements = [untied, shape.other_tables, shape.vectors, shape.idle_experts];
         let elements = elements.iter().try_fold(0_u128, |sum, some| sum.checked_add(*some))?;
         let every = Formula { latents: Latents::Expanded, ..Formula::MODEL };

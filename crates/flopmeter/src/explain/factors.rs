@@ -42,7 +42,10 @@ pub(super) fn recurrent_factors(
 ) -> Option<Vec<Vec<(&'static str, u128)>>> {
     let mut terms: Vec<Vec<(&'static str, u128)>> = Vec::new();
     if by_reference {
-        terms.extend(op.kind.by_reference(passes)?.map(Vec::from));
+        for term in op.kind.by_reference()? {
+            let amount = (term.name, term.amount.of(passes)?);
+            terms.push(term.sizes.into_iter().chain([amount]).collect());
+        }
         terms.retain(|term| term.iter().all(|(_, value)| *value > 0));
     } else {
         terms.push(op.kind.needed().into());

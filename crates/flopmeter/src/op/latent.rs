@@ -1,9 +1,11 @@
 //! Multi-head latent attention: scores and values over a compressed cache.
 
 use super::{Op, Storage};
+use crate::component::Component;
 use crate::dtype::Dtype;
 use crate::exact::times;
 use crate::passes::{Mask, Passes};
+use crate::terms::{Amount, Each, Terms};
 
 /// Latent attention of one layer (DeepSeek-V2, arXiv:2405.04434, section 2.1), without the projections
 /// before the latent and after the values.
@@ -140,15 +142,22 @@ impl Latent {
     }
 
     /// FLOPs of a row and of a pair, in `repeat` layers; `None` if they do not fit.
-    pub fn flops(&self, repeat: u64) -> Option<LatentFlops> {
-        let of = |flops: u128| flops.checked_mul(repeat.into());
-        let of_forms = |[expanded, absorbed]: [u128; 2]| Some([of(expanded)?, of(absorbed)?]);
+    pub(crate) fn flops(&self, repeat: u64) -> Option<LatentFlops> {
+        let all = |flops: u128| flops.checked_mul(repeat.into());
+        let pair = |form| {
+            let (scores, values) =
+                (all(self.score_flops_per_pair(form))?, all(self.value_flops_per_pair(form))?);
+            scores.checked_add(values)?;
+            Some([(Component::AttentionScores, scores), (Component::AttentionValues, values)])
+        };
         Some(LatentFlops {
             mask: self.mask,
             cache_mask: self.cache_mask(),
-            expansion: of(self.expansion_flops_per_token())?,
-            scores: of_forms(Form::ALL.map(|form| self.score_flops_per_pair(form)))?,
-            values: of_forms(Form::ALL.map(|form| self.value_flops_per_pair(form)))?,
+            expansion: [(
+                Component::AttentionProjections,
+                all(self.expansion_flops_per_token())?,
+            )],
+            pairs: [pair(Form::Expanded)?, pair(Form::Absorbed)?],
         })
     }
 
@@ -179,50 +188,66 @@ impl Latent {
 }
 
 /// FLOPs of latent attention in some layers, by what they are multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LatentFlops {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LatentFlops {
     /// What a token sees.
-    mask: Mask,
+    pub mask: Mask,
     /// What the reference implementation's cache keeps.
     cache_mask: Mask,
     /// Of a token that is taken between the latent and the heads.
-    expansion: u128,
-    /// Of a pair's score, in each form.
-    scores: [u128; 2],
-    /// Of a pair's value, in each form.
-    values: [u128; 2],
+    expansion: [(Component, u128); 1],
+    /// Of a pair, in each form; the sum fits.
+    pairs: [[(Component, u128); 2]; 2],
 }
 
 impl LatentFlops {
-    /// FLOPs of (expansion, scores, values) as the reference implementation runs some passes: all latents
-    /// expanded, whole score matrices.
-    pub fn by_reference(&self, passes: Passes) -> Option<[u128; 3]> {
-        let expanded = Form::Expanded.expanded_tokens(passes, self.cache_mask)?;
-        self.over(Form::Expanded, expanded, passes.squares(self.cache_mask)?)
+    /// Adds what the reference implementation runs: all latents expanded, whole score matrices.
+    pub fn add_by_reference(&self, terms: &mut Terms) -> Option<()> {
+        let [(component, flops)] = self.expansion;
+        terms.push(Amount::Context(self.cache_mask), component, flops)?;
+        for (component, flops) in self.pairs[Form::Expanded as usize] {
+            terms.push(Amount::Squares(self.cache_mask), component, flops)?;
+        }
+        Some(())
     }
 
-    /// FLOPs of (expansion, scores, values) in a form, of so many tokens that are expanded and so many pairs.
-    fn over(&self, form: Form, expanded: u128, pairs: u128) -> Option<[u128; 3]> {
-        Some([
-            times(self.expansion, expanded)?,
-            times(self.scores[form as usize], pairs)?,
-            times(self.values[form as usize], pairs)?,
-        ])
-    }
-
-    /// The cheaper form for a run of passes and its FLOPs; the expanded one where both cost the same.
-    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 3])> {
+    /// The cheaper form for a run of passes, the expanded one where both cost the same; tokens that are expanded in it,
+    /// and pairs.
+    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 2])> {
         let pairs = passes.pairs(self.mask)?;
         let over = |form: Form| {
-            self.over(form, form.expanded_tokens_among(|| Some(pairs), passes, self.mask)?, pairs)
+            let expanded = form.expanded_tokens_among(|| Some(pairs), passes, self.mask)?;
+            let [expansion, pair] = self.each(form).map(|each| each.all);
+            let flops = times(expansion, expanded)?.checked_add(times(pair, pairs)?)?;
+            Some((flops, expanded))
         };
-        let (expanded, absorbed) = (over(Form::Expanded)?, over(Form::Absorbed)?);
-        let sum = |[a, b, c]: [u128; 3]| a.checked_add(b)?.checked_add(c);
-        Some(if sum(absorbed)? < sum(expanded)? {
-            (Form::Absorbed, absorbed)
+        let [expanded, absorbed] = [over(Form::Expanded)?, over(Form::Absorbed)?];
+        Some(if absorbed.0 < expanded.0 {
+            (Form::Absorbed, [absorbed.1, pairs])
         } else {
-            (Form::Expanded, expanded)
+            (Form::Expanded, [expanded.1, pairs])
         })
+    }
+
+    /// Visits what a run of passes is a sum of in its cheaper form.
+    pub fn visit(
+        &self,
+        passes: Passes,
+        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+    ) -> Option<()> {
+        let (form, [expanded, pairs]) = self.cheapest(passes)?;
+        let [expansion, pair] = self.each(form);
+        visit(expansion, expanded)?;
+        visit(pair, pairs)
+    }
+
+    /// FLOPs of a token that is expanded, and of a pair.
+    fn each(&self, form: Form) -> [Each<'_>; 2] {
+        let pair = &self.pairs[form as usize];
+        [
+            Each { all: self.expansion[0].1, parts: &self.expansion },
+            Each { all: pair[0].1 + pair[1].1, parts: pair },
+        ]
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a token sees, and what the first tokens see together.
 
-use super::{squares_to, sum_to};
-use crate::exact::{divide, times};
+use crate::exact::{Whole, divide, squares_to, sum_to, times};
 
 /// What a token may attend to, itself included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,40 +58,38 @@ impl Mask {
     }
 
     /// Σ over the first `n` positions of what each sees.
-    pub(super) fn seen_by_first(self, n: u128) -> Option<u128> {
+    pub(super) fn seen_by_first<N: Whole>(self, n: N) -> Option<N> {
         match self {
             Self::Causal => sum_to_and_with(n),
             // What these see depends on where their pass ends: `Passes::pairs` asks for none of them.
             Self::Full | Self::Around { .. } => None,
             Self::Sliding { window } | Self::Selected { most: window } => {
-                let window = u128::from(window);
-                let rising = n.min(window);
-                sum_to_and_with(rising)?.checked_add(times(n - rising, window)?)
+                let rising = n.min(window.into());
+                sum_to_and_with(rising)?.plus(n.minus(rising)?.times(window.into())?)
             }
             Self::Chunked { chunk } => {
-                let (whole, rest) = divide(n, chunk);
-                let chunk = u128::from(chunk);
-                whole.checked_mul(sum_to_and_with(chunk)?)?.checked_add(sum_to_and_with(rest)?)
+                let (whole, rest) = n.divide(chunk);
+                let of_chunk = sum_to_and_with(N::from(chunk))?;
+                whole.times(of_chunk)?.plus(sum_to_and_with(rest)?)
             }
-            Self::Compressed { every, most } => match full(every, most) {
+            Self::Compressed { every, most: None | Some(0) } => sum_of_quotients(n, every),
+            Self::Compressed { every, most: Some(most) } => {
                 // The positions from the last one that more entries come with all see the most.
-                Some((first, most)) if n >= first => {
-                    sum_of_quotients(first - 1, every)?.checked_add(times(n - (first - 1), most)?)
-                }
-                _ => sum_of_quotients(n, every),
-            },
+                let before = N::from(every).times(most.into())?.minus(1.into())?;
+                let rising = n.min(before);
+                sum_of_quotients(rising, every)?.plus(n.minus(rising)?.times(most.into())?)
+            }
             Self::Blocks { size, most, own } => {
                 let [whole, open] = parts(size, most);
-                let seen = |n| times(whole.seen_by_first(n)?, size.into());
+                let seen = |n: N| whole.seen_by_first(n)?.times(size.into());
                 let tokens = open.seen_by_first(n)?;
                 if own {
                     // Its own block is open to it to the last token.
-                    seen(n.saturating_sub(1))?.checked_add(tokens)
+                    seen(n.minus(1.into()).unwrap_or(n))?.plus(tokens)
                 } else {
                     // A chunk's last token sees the chunk, and a block's last one no open block.
-                    seen(n)?
-                        .checked_add(tokens)?
-                        .checked_sub(times(divide(n, size).0, size.into())?)
+                    let ends = n.divide(size).0.times(size.into())?;
+                    seen(n)?.plus(tokens)?.minus(ends)
                 }
             }
         }
@@ -172,9 +169,9 @@ fn parts(size: u64, most: u64) -> [Mask; 2] {
 }
 
 /// Σ ⌊j ÷ d⌋ over j = 1 … n.
-fn sum_of_quotients(n: u128, d: u64) -> Option<u128> {
-    let (whole, rest) = divide(n, d);
-    times(sum_to(whole)?, d.into())?.checked_add(times(whole, rest + 1)?)
+fn sum_of_quotients<N: Whole>(n: N, d: u64) -> Option<N> {
+    let (whole, rest) = n.divide(d);
+    sum_to(whole)?.times(d.into())?.plus(whole.times(rest.plus(1.into())?)?)
 }
 
 /// Σ over m < n of Σ ⌊j ÷ d⌋ over j = 1 … m.
@@ -199,8 +196,8 @@ pub(super) fn sum_of_products(n: u128, d: u64) -> Option<u128> {
 }
 
 /// 1 + 2 + … + n.
-fn sum_to_and_with(n: u128) -> Option<u128> {
-    sum_to(n + 1)
+fn sum_to_and_with<N: Whole>(n: N) -> Option<N> {
+    sum_to(n.plus(1.into())?)
 }
 
 /// Σ_{m<n} m(m + 1)/2 = (n − 1)·n·(n + 1)/6.

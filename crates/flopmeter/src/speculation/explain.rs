@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::explain::{Line, Section, named};
 use crate::model::{Model, too_large};
 use crate::passes::{Mask, Passes};
+use crate::terms::{Amount, Term, Terms};
 use crate::workload::Workload;
 
 impl Speculation {
@@ -95,11 +96,11 @@ impl Speculation {
         rule: Rule,
     ) -> Option<Amounts> {
         let mut amounts = Amounts::default();
-        let flops = if rule == Rule::Needed { &model.sums.pairs } else { &model.sums.squares };
-        let rectangles = rule == Rule::ByReference;
-        let pairs = |passes: Passes, mask: Mask| {
-            if rectangles { passes.squares(mask) } else { passes.pairs(mask) }
+        let pairs = |passes: Passes, mask: Mask| match rule {
+            Rule::ByReference => passes.squares(mask),
+            _ => passes.pairs(mask),
         };
+        let masks: Vec<Mask> = terms(model, rule).iter().filter_map(attended).collect();
         for sequence in workload.sequences() {
             let run: Run = self.run(workload, sequence);
             let count = u128::from(sequence.count);
@@ -112,8 +113,7 @@ impl Speculation {
             amounts.sampled.add_times(tokens, count)?;
             amounts.tokens.add_times(tokens, count)?;
             amounts.tokens.add_times(late, count)?;
-            for of_mask in flops {
-                let mask = of_mask.mask;
+            for &mask in &masks {
                 let [mut sum] = run.over_steps(model, &|offset| {
                     Some([pairs(self.passes(side, &run, offset), mask)?])
                 })?;
@@ -164,47 +164,58 @@ impl Amounts {
     fn product(&self, model: &Model, component: Component, rule: Rule) -> (String, String) {
         let sums = &model.sums;
         let by_reference = rule == Rule::ByReference;
-        let (all, pairs) = if by_reference {
-            (&sums.by_reference, &sums.squares)
-        } else {
-            (&sums.all, &sums.pairs)
-        };
-        let mut terms: Vec<(&str, u128, f64)> = Vec::new();
-        let of = |rows: &[(Component, u128)]| {
-            rows.iter().find(|(known, _)| *known == component).map(|(_, flops)| *flops)
-        };
-        terms.extend(of(all).map(|flops| ("FLOPs a token · tokens", flops, self.tokens.value())));
-        if !by_reference {
-            let sampled = of(&sums.sampled);
-            let each = "FLOPs a sampled token · sampled";
-            terms.extend(sampled.map(|flops| (each, flops, self.sampled.value())));
-        }
-        for (flops, (_, pairs)) in pairs.iter().zip(&self.pairs) {
-            let each = match component {
-                Component::AttentionScores => flops.scores,
-                Component::AttentionValues => flops.values,
-                _ => 0,
+        let mut products: Vec<(&str, u128, f64)> = Vec::new();
+        let mut anew = false;
+        for term in terms(model, rule).iter() {
+            let parts = term.each().parts.iter();
+            let of_component = parts.filter(|(known, _)| *known == component);
+            let amount = match (term.amount, attended(term)) {
+                (Amount::Tokens, _) => Some(("FLOPs a token · tokens", self.tokens)),
+                (Amount::Sampled, _) => Some(("FLOPs a sampled token · sampled", self.sampled)),
+                (_, Some(mask)) => {
+                    let known = self.pairs.iter().find(|(known, _)| *known == mask);
+                    known.map(|(_, pairs)| ("FLOPs a pair · pairs", *pairs))
+                }
+                _ => None,
             };
-            terms.extend((each > 0).then_some(("FLOPs a pair · pairs", each, pairs.value())));
+            for &(_, flops) in of_component {
+                match amount {
+                    Some((each, amount)) => products.push((each, flops, amount.value())),
+                    None => anew = true,
+                }
+            }
         }
-        let mut formula: Vec<&str> = terms.iter().map(|(formula, ..)| *formula).collect();
+        let mut formula: Vec<&str> = products.iter().map(|(formula, ..)| *formula).collect();
         let attends = [
             Component::AttentionProjections,
             Component::AttentionScores,
             Component::AttentionValues,
         ];
-        if !sums.latents.is_empty() && attends.contains(&component) {
+        if !by_reference && !sums.latents.is_empty() && attends.contains(&component) {
             formula.push("latents, in each pass");
         }
-        if by_reference && !(sums.anew.is_empty() && sums.pairs_by_reference.is_empty()) {
-            formula.push("what is taken up anew, in each pass");
-        }
-        if by_reference && component == Component::Recurrent {
-            formula.push("recurrences, in each pass");
+        if anew {
+            formula.push(match component {
+                Component::Recurrent => "recurrences, in each pass",
+                _ => "what is taken up anew, in each pass",
+            });
         }
         let numbers: Vec<String> =
-            terms.iter().map(|(_, flops, amount)| format!("{flops} · {amount}")).collect();
+            products.iter().map(|(_, flops, amount)| format!("{flops} · {amount}")).collect();
         (formula.join(" + "), numbers.join(" + "))
+    }
+}
+
+/// What a run is a sum of by a rule.
+fn terms(model: &Model, rule: Rule) -> &Terms {
+    if rule == Rule::ByReference { &model.sums.by_reference } else { &model.sums.needed }
+}
+
+/// The mask of pairs that a term is multiplied by.
+fn attended(term: &Term) -> Option<Mask> {
+    match term.amount {
+        Amount::Pairs(mask) | Amount::Squares(mask) => Some(mask),
+        _ => None,
     }
 }
 

@@ -10,8 +10,7 @@
 //! `u_i` is the probability that a step begins `i` tokens after the first one. It is exact, and so are the sums
 //! of it, which take log₂ i multiplications.
 
-use crate::exact::times;
-use crate::passes::sum_to;
+use crate::exact::{sum_to, times};
 
 /// When steps of at most `step` tokens begin, each drafted one being accepted with probability `acceptance`.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,8 @@ mod gradients;
 mod needed;
 mod runs;
 
+pub(crate) use runs::RunAmount;
+
 use super::{Op, Storage};
 use crate::dtype::Dtype;
 use crate::passes::Passes;
@@ -138,8 +140,9 @@ impl Kind {
 
     /// FLOPs that PyTorch's counter counts in some passes, `None` if they do not fit.
     pub fn flops_by_reference(self, passes: Passes) -> Option<u128> {
-        let terms = self.by_reference(passes)?;
-        terms.iter().try_fold(0_u128, |sum, term| sum.checked_add(product(term)?))
+        self.by_reference()?.iter().try_fold(0_u128, |sum, term| {
+            sum.checked_add(term.each()?.checked_mul(term.amount.of(passes)?)?)
+        })
     }
 }
 

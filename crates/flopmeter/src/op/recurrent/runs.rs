@@ -1,8 +1,57 @@
 //! Passes as a recurrent layer of the reference implementation sees them: steps of one token that
 //! follow others, and runs over a whole piece of a sequence.
 
-use crate::exact::{divide, times};
-use crate::passes::{Passes, squares_to, sum_to};
+use crate::exact::{divide, squares_to, sum_to, times};
+use crate::passes::Passes;
+
+/// What a recurrence is multiplied by in some passes of the reference implementation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunAmount {
+    /// Tokens.
+    Tokens,
+    /// Steps of one token that follow others.
+    Steps,
+    /// Positions that a convolution of so many computes, padded on both sides.
+    Convolved(u64),
+    /// The same of one that begins every pass anew.
+    ConvolvedAnew(u64),
+    /// Tokens, and so many positions before those of each pass.
+    Padded(u64),
+    /// Tokens, and one before the first of all.
+    Delayed,
+    /// Chunks of so many tokens, the last one perhaps padded.
+    Chunks(u64),
+    /// Whole ones.
+    WholeChunks(u64),
+    /// Tokens that are in no whole one.
+    TokensLeft(u64),
+    /// Σ (chunks + 1)².
+    ChunksPassed(u64),
+    /// Σ of the squares of the tokens of blocks.
+    BlockSquares(u64),
+}
+
+impl RunAmount {
+    /// How much of it some passes have, `None` if that does not fit.
+    pub fn of(self, passes: Passes) -> Option<u128> {
+        let runs = Runs::of(passes);
+        match self {
+            Self::Tokens => passes.tokens(),
+            Self::Steps => Some(runs.steps.into()),
+            Self::Convolved(kernel) => runs.convolved(kernel),
+            Self::ConvolvedAnew(kernel) => runs.convolved_anew(kernel),
+            Self::Padded(more) => passes.tokens()?.checked_add(times(more.into(), runs.passes())?),
+            Self::Delayed => passes.tokens()?.checked_add(runs.first_passes()),
+            Self::Chunks(chunk) => runs.chunks(chunk),
+            Self::WholeChunks(chunk) => runs.whole_chunks(chunk),
+            Self::TokensLeft(chunk) => {
+                passes.tokens()?.checked_sub(times(chunk.into(), runs.whole_chunks(chunk)?)?)
+            }
+            Self::ChunksPassed(chunk) => runs.chunks_passed(chunk),
+            Self::BlockSquares(block) => runs.block_squares(block),
+        }
+    }
+}
 
 /// Steps, and runs of `first`, `first + 1`, … tokens.
 #[derive(Debug, Clone, Copy)]
