@@ -4,7 +4,8 @@ use divan::{Bencher, black_box};
 use flopmeter::device::{self, Device};
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{
-    Builtin, Config, Convention, Hardware, Model, Parallelism, Phase, Recompute, Step, Workload,
+    Builtin, Config, Convention, Hardware, Model, Parallelism, Phase, Recompute, Sequence, Step,
+    Workload,
 };
 
 fn main() {
@@ -70,6 +71,26 @@ fn roofline(bencher: Bencher<'_, '_>, name: &str) {
     let hardware = Hardware::new(FlopsPerSecond(989.5e12), Some(BytesPerSecond(3.35e12)), 1)
         .expect("hardware");
     bencher.bench(|| model.ideal(black_box(&request), Phase::Decode, &hardware));
+}
+
+/// The same of a batch of requests that all differ: as many more cost as much more.
+#[divan::bench(args = [64, 512, 4096])]
+fn roofline_of_a_batch(bencher: Bencher<'_, '_>, requests: u64) {
+    let model = model("google/gemma-3-27b-it");
+    let sequences = (0..requests).map(|at| Sequence::new(100 + 7 * at % 5000, 2 + at));
+    let batch = Workload::batch(sequences.collect()).expect("a batch");
+    let hardware = Hardware::new(FlopsPerSecond(989.5e12), Some(BytesPerSecond(3.35e12)), 1)
+        .expect("hardware");
+    bencher.bench(|| model.ideal(black_box(&batch), Phase::Decode, &hardware));
+}
+
+/// A step of training by a published formula, the same.
+#[divan::bench(sample_size = 100, args = ["llama-3.1-8b", "deepseek-ai/DeepSeek-V3"])]
+fn step_by_formula(bencher: Bencher<'_, '_>, name: &str) {
+    let step = Step::new(4096, 15_360).expect("a step");
+    let megatron = "megatron".parse().expect("a convention");
+    let training = model(name).training(&step, &megatron).expect("it applies");
+    bencher.bench(|| training.flops(black_box(&step)));
 }
 
 /// A step of training, the model being ready for it.

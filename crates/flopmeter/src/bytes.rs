@@ -103,9 +103,9 @@ impl Model {
             if phase == Phase::Prefill {
                 self.visit_stacks(workload, |_, term| read.add_read(term))?;
             }
-            for stretch in Stretch::of(workload, phase) {
-                self.visit_weights(&stretch, workload, |term| read.add_read(term))?;
-            }
+            Stretch::visit(workload, phase, &[], |stretch| {
+                self.visit_weights(&stretch, |term| read.add_read(term))
+            })?;
             let positions = |purpose| move |mask| cache_positions(workload, purpose, mask);
             let (sees, keeps) = (CacheUse::Read(phase), CacheUse::Written(phase));
             read.add(self.cache_bits_read(positions(sees))?, 1)?;
@@ -121,7 +121,7 @@ impl Model {
         held.add(self.other_cache_bits(workload, CacheUse::Held)?, 1)?;
         let mut weights = Bits::default();
         for (op, repeat) in self.ops() {
-            weights.add(op.stored_bits(), repeat)?;
+            weights.add(op.stored_bits(), repeat.into())?;
         }
         let mut per_token = Bits::default();
         for &(mask, bits) in &self.sums.cache {
@@ -137,16 +137,16 @@ impl Model {
     }
 
     /// Bytes that a stretch reads and writes.
-    pub(crate) fn moved(&self, stretch: &Stretch, workload: &Workload) -> Option<f64> {
+    pub(crate) fn moved(&self, stretch: &Stretch<'_>, kv_cache: bool) -> Option<f64> {
         let mut bits = Bits::default();
-        self.visit_weights(stretch, workload, |term| bits.add_read(term))?;
-        for (sequence, Run { passes, source, .. }) in stretch.members(workload) {
-            if workload.kv_cache() {
+        self.visit_weights(stretch, |term| bits.add_read(term))?;
+        for (count, Run { passes, source, .. }) in stretch.members() {
+            if kv_cache {
                 let of_source = times(self.sums.source_cache, source.into())?;
                 let moved = u128::from(passes.count()) + u128::from(passes.sources());
-                bits.add(times(of_source, moved)?, sequence.count)?;
+                bits.add(times(of_source, moved)?, count)?;
                 let [read, written] = self.cache_bits_moved(passes)?;
-                bits.add(read.checked_add(written)?, sequence.count)?;
+                bits.add(read.checked_add(written)?, count)?;
             }
         }
         Some((bits.exact as f64 + bits.expected) / 8.0)
@@ -155,15 +155,13 @@ impl Model {
     /// Visits what a stretch reads of the weights.
     pub(crate) fn visit_weights(
         &self,
-        stretch: &Stretch,
-        workload: &Workload,
+        stretch: &Stretch<'_>,
         mut visit: impl FnMut(Read) -> Option<()>,
     ) -> Option<()> {
         let passes = stretch.to - stretch.from;
         let (mut first, mut growth, mut tokens) = (0_u128, 0_u128, 0_u128);
         let (mut samples, mut sources, mut attends) = (false, 0, false);
-        for (sequence, run) in stretch.members(workload) {
-            let count = u128::from(sequence.count);
+        for (count, run) in stretch.members() {
             let (of_first_pass, more_in_each) = match run.passes {
                 Passes::Prefill { new, .. } => (u128::from(new), 0),
                 Passes::Decode { .. } => (1, 0),
@@ -313,8 +311,8 @@ struct Bits {
 }
 
 impl Bits {
-    fn add(&mut self, bits: u128, count: u64) -> Option<()> {
-        self.exact = self.exact.checked_add(bits.checked_mul(count.into())?)?;
+    fn add(&mut self, bits: u128, count: u128) -> Option<()> {
+        self.exact = self.exact.checked_add(times(bits, count)?)?;
         Some(())
     }
 

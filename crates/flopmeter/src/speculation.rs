@@ -11,7 +11,8 @@
 //! arXiv:2211.17192, section 2). A rejected token's place in the cache is dropped, and computed again. Where fewer
 //! than K + 1 tokens are left, a step drafts one less than are left, so that none is thrown away. All sums are the
 //! exact expectation: [`starts`] says how often a step begins where, and what it costs there is summed in closed
-//! form; a result is rounded once, and at R = 0 and R = 1 it is a whole number by itself.
+//! form; a result is rounded once, and at R = 0 and R = 1 it is a whole number by itself. Only where attention ends at
+//! chunks (Llama 4's 8,192 tokens) and an answer has more than 256 of them, the mean of a chunk stands for each further one.
 
 mod bytes;
 mod drafting;
@@ -168,6 +169,8 @@ impl Speculation {
     }
 
     /// FLOPs of a workload, useful and spent, under a convention.
+    ///
+    /// The expectation is exact, but for attention in chunks: of an answer's chunks after the 256th the mean is taken.
     ///
     /// # Errors
     ///

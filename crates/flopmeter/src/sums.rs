@@ -193,8 +193,7 @@ impl Sums {
             Op::Linear(op) => self.add_weights(op, repeat),
             Op::Cross(op) => add_to(&mut self.source_cache, all(op.cached_bits_per_token())?),
             Op::Attention(op) if op.mask.keeps_cache() => {
-                let caches =
-                    if op.shares_cache { &mut self.shared_cache } else { &mut self.cache };
+                let caches = if op.shares_cache { &mut self.shared_cache } else { &mut self.cache };
                 add_cache(caches, op.mask, all(op.cached_bits_per_token())?)
             }
             Op::Indexer(op) => {

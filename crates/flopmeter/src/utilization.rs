@@ -6,7 +6,7 @@ use crate::cost::Flops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exact::times;
 use crate::model::{Model, too_large};
-use crate::passes::{Mask, Passes};
+use crate::passes::Mask;
 use crate::terms::Amount;
 use crate::units::{BytesPerSecond, FlopsPerSecond};
 use crate::workload::{Phase, Workload};
@@ -203,9 +203,12 @@ impl Model {
         if phase == Phase::Prefill {
             sum = sum.and(roofline.of_stacks().ok_or_else(too_large)?);
         }
-        for stretch in Stretch::of(workload, phase) {
-            sum = sum.and(roofline.of(&stretch).ok_or_else(too_large)?);
-        }
+        let masks: Vec<Mask> = self.masks().collect();
+        Stretch::visit(workload, phase, &masks, |stretch| {
+            sum = sum.and(roofline.of(stretch)?);
+            Some(())
+        })
+        .ok_or_else(too_large)?;
         sum.checked().map(Some)
     }
 
@@ -218,10 +221,6 @@ impl Model {
         needed.chain(self.sums.latents.iter().map(|latent| latent.mask))
     }
 }
-
-/// The most points at which a stretch is cut because a window fills or a chunk ends. Beyond it, passes
-/// between two cuts are bounded together, which is a lower bound still.
-const MOST_CUTS: usize = 4096;
 
 struct Roofline<'m> {
     model: &'m Model,
@@ -254,33 +253,33 @@ impl Roofline<'_> {
         Some(longer(flops as f64 / self.flops_per_second, bytes / self.bytes_per_second))
     }
 
-    /// Between two cuts FLOPs and bytes of a pass grow by the same amount from one to the next, so at
-    /// most once does the other side begin to bind, and the sums on either side have closed forms.
-    fn of(&self, stretch: &Stretch) -> Option<Ideal> {
-        let mut cuts = self.cuts(stretch);
-        cuts.push(stretch.to);
-        let mut from = stretch.from;
+    /// Within a stretch FLOPs and bytes of a pass grow by the same amount from one to the next, so at most once does the
+    /// other side begin to bind, and the sums on either side have closed forms. Entries and blocks come by steps, which
+    /// are bounded together.
+    fn of(&self, stretch: Stretch<'_>) -> Option<Ideal> {
+        let Stretch { from, to, .. } = stretch;
+        let change = self.change(stretch)?;
         let mut sum = Ideal { seconds: 0.0, compute_seconds: 0.0 };
-        for to in cuts {
-            let change = self.change(stretch, from, to)?;
-            for (from, to) in [(from, change), (change, to)] {
-                if from < to {
-                    let (compute, memory) = self.seconds(&stretch.part(from, to))?;
-                    sum = sum.and(longer(compute, memory));
-                }
+        for (from, to) in [(from, change), (change, to)] {
+            if from < to {
+                let (compute, memory) = self.seconds(&stretch.part(from, to))?;
+                sum = sum.and(longer(compute, memory));
             }
-            from = to;
         }
         Some(sum)
     }
 
-    /// The first pass after `from` on which another side binds than on `from` itself; `to` if none.
-    fn change(&self, stretch: &Stretch, from: u64, to: u64) -> Option<u64> {
+    /// The first pass of a stretch on which another side binds than on its first; its end if none.
+    fn change(&self, stretch: Stretch<'_>) -> Option<u64> {
+        let Stretch { from, to, .. } = stretch;
         let compute_binds = |pass: u64| {
             self.seconds(&stretch.part(pass, pass + 1)).map(|(compute, memory)| compute > memory)
         };
+        if to - from < 2 {
+            return Some(to);
+        }
         let first = compute_binds(from)?;
-        if to - from < 2 || compute_binds(to - 1)? == first {
+        if compute_binds(to - 1)? == first {
             return Some(to);
         }
         let (mut same, mut other) = (from, to - 1);
@@ -295,52 +294,17 @@ impl Roofline<'_> {
         Some(other)
     }
 
-    /// Passes at which a sequence fills a window or begins a chunk, inside the stretch.
-    fn cuts(&self, stretch: &Stretch) -> Vec<u64> {
-        let mut cuts = Vec::new();
-        for (_, run) in stretch.members(self.workload) {
-            let Passes::Decode { past, count } = run.passes else { continue };
-            for mask in self.model.masks() {
-                let (first, step) = match mask {
-                    Mask::Causal
-                    | Mask::Full
-                    | Mask::Around { .. }
-                    | Mask::Compressed { most: None, .. } => continue,
-                    // Entries and blocks come by steps, which are bounded together.
-                    Mask::Compressed { every: size, most: Some(most) }
-                    | Mask::Blocks { size, most, .. } => {
-                        (size.saturating_mul(most).saturating_sub(past), u64::MAX)
-                    }
-                    // Up to this pass the window still fills.
-                    Mask::Sliding { window } | Mask::Selected { most: window } => {
-                        (window.saturating_sub(past), u64::MAX)
-                    }
-                    Mask::Chunked { chunk } => (chunk - past % chunk, chunk),
-                };
-                let mut at = first;
-                while at > 0 && at < count && cuts.len() < MOST_CUTS {
-                    cuts.push(stretch.from + at);
-                    at = at.saturating_add(step);
-                }
-            }
-        }
-        cuts.sort_unstable();
-        cuts.dedup();
-        cuts
-    }
-
     /// Seconds that the passes of a stretch take on each side, if that side alone bound them.
-    fn seconds(&self, stretch: &Stretch) -> Option<(f64, f64)> {
+    fn seconds(&self, stretch: &Stretch<'_>) -> Option<(f64, f64)> {
         let mut flops = 0_u128;
-        for (sequence, run) in stretch.members(self.workload) {
+        for (count, run) in stretch.members() {
             self.model.sums.visit_needed(&run, &mut |each, amount| {
-                let flops_of_one = times(each.all, amount)?;
-                flops = flops.checked_add(times(flops_of_one, sequence.count.into())?)?;
+                flops = flops.checked_add(times(each.all, times(amount, count)?)?)?;
                 Some(())
             })?;
         }
         let flops = flops as f64;
-        let bytes = self.model.moved(stretch, self.workload)?;
+        let bytes = self.model.moved(stretch, self.workload.kv_cache())?;
         Some((flops / self.flops_per_second, bytes / self.bytes_per_second))
     }
 }

@@ -135,13 +135,13 @@ impl Model {
                 Some(())
             })?;
         }
-        for stretch in Stretch::of(workload, phase) {
+        Stretch::visit(workload, phase, &[], |stretch| {
             let passes = format!("passes {}–{}", stretch.from + 1, stretch.to);
-            self.visit_weights(&stretch, workload, |read| {
+            self.visit_weights(&stretch, |read| {
                 lines.push(read_line(phase, &passes, &read)?);
                 Some(())
-            })?;
-        }
+            })
+        })?;
         let formula = "Σ over passes of positions in sight, new ones included · bits of one ÷ 8";
         let name = format!("read, {} · KV cache", phase.name());
         self.cache_lines(workload, &name, formula, CacheUse::Read(phase), lines)

@@ -153,10 +153,7 @@ impl Latent {
         Some(LatentFlops {
             mask: self.mask,
             cache_mask: self.cache_mask(),
-            expansion: [(
-                Component::AttentionProjections,
-                all(self.expansion_flops_per_token())?,
-            )],
+            expansion: [(Component::AttentionProjections, all(self.expansion_flops_per_token())?)],
             pairs: [pair(Form::Expanded)?, pair(Form::Absorbed)?],
         })
     }

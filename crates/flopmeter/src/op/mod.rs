@@ -11,11 +11,11 @@ mod storage;
 pub use attention::Attention;
 pub use distances::{DistanceScores, Distances};
 pub use indexer::{HeadSum, Indexer};
-pub use latent::{Form, Latent};
 pub(crate) use latent::LatentFlops;
+pub use latent::{Form, Latent};
 pub use linear::{Experts, Linear, Rows, Spread};
-pub use recurrent::{Convolution, Factors, Kind as RecurrentKind, Padding, Recurrent};
 pub(crate) use recurrent::RunAmount;
+pub use recurrent::{Convolution, Factors, Kind as RecurrentKind, Padding, Recurrent};
 pub use storage::{Scale, Storage};
 
 use crate::component::Component;
