@@ -8,25 +8,6 @@ pub(super) const DELTA_CHUNK: u64 = 64;
 
 impl Kind {
     /// The terms of the FLOPs that PyTorch's counter counts.
-    ///
-    /// ```text
-    /// convolution  every output of a padded input is computed, then cut: positions + kernel − 1 a
-    ///              pass, where a cached pass has `kernel` old positions before its own, and a first one
-    ///              at least `kernel`; 2 a step. See [`Padding`] for those that are padded otherwise
-    /// delayed      the product of every token, and of nothing before the first
-    /// selective    the read-out: a product of the state with one vector a token
-    /// dual         chunks of c, the last one padded: C·Bᵀ and its product with x (c²), states in and out
-    ///              (2·c), then all states times all, the first included; a step: the read-out
-    /// delta        chunks of 64, the last one padded: K·Kᵀ and Q·Kᵀ (keys), their product with the new
-    ///              values, and three products with the state; a step: nothing, being element by element
-    ///              Kimi's has one product with the keys less and one with the values more
-    /// lightning    the state's update and read-out, every token; within blocks of a pass that follows
-    ///              nothing, the last one short, Q·Kᵀ and its product with V as well
-    /// matrix       whole chunks of c: Q·Kᵀ and its product with V (c²), states in and out (2·c), the
-    ///              normaliser out; what is left of a pass, and a step: the update of the state, and the
-    ///              read-out of the state and of the normaliser
-    /// shift, gated, weighted: nothing, being element by element
-    /// ```
     pub(crate) fn by_reference(self) -> Option<Vec<Term>> {
         let two = ("2", 2_u128);
         Some(match self {
