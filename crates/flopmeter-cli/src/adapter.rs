@@ -1,10 +1,10 @@
 //! `--adapter` → the model that it adapts, and what it adds.
 
 use crate::args::AdapterArgs;
-use crate::report::AdapterReport;
-use crate::source::{self, Source, adapter};
-use crate::visible::shortened;
 use flopmeter::{Error, ErrorKind, Result};
+use flopmeter_report::report::AdapterReport;
+use flopmeter_source::visible::shortened;
+use flopmeter_source::{self as source, Source, adapter};
 
 /// An adapter as it was given.
 pub struct Adapter {

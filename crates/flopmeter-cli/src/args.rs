@@ -21,7 +21,6 @@ mod train;
 mod values;
 
 pub use adapter::AdapterArgs;
-use anstyle::{AnsiColor, Style};
 pub use audit::AuditArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -32,25 +31,9 @@ use flopmeter::image::Image;
 use flopmeter::{Convention, Dtype};
 use parallel::ParallelArgs;
 pub use plot::{Plot, PlotArgs, ThemeName};
-use std::fmt::Display;
 pub use sweep::{Goal, SweepArgs};
 pub use train::TrainArgs;
 pub use values::Values;
-
-/// A style that can be put around a word; a terminal that shows no colour shows the word alone.
-pub struct Paint(Style);
-
-/// For the word `error`.
-pub const ERROR: Paint = Paint(AnsiColor::Red.on_default().bold());
-/// For titles.
-pub const TITLE: Paint = Paint(Style::new().bold());
-
-impl Paint {
-    /// The word in this style.
-    pub fn apply(&self, word: impl Display) -> String {
-        format!("{}{word}{}", self.0.render(), self.0.render_reset())
-    }
-}
 
 /// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.
 ///

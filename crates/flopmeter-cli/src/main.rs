@@ -3,19 +3,15 @@
 mod adapter;
 mod args;
 mod cmd;
-mod draft;
-mod plot;
-mod ranks;
-mod render;
-mod report;
+mod output;
 mod request;
-mod source;
 mod sweep;
-mod visible;
 
 use args::{Cli, Command};
 use clap::Parser;
 use flopmeter::Error;
+use flopmeter_report::paint::ERROR;
+use flopmeter_source::visible;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -66,14 +62,14 @@ fn unwritten(error: &io::Error) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
-    say(format_args!("{}: standard output: {error}", args::ERROR.apply("error")));
+    say(format_args!("{}: standard output: {error}", ERROR.apply("error")));
     ExitCode::from(1)
 }
 
 /// An error on one line, and the candidates that it has, one a line.
 fn failure(error: &Error) -> ExitCode {
     let text = visible::visible(&error.to_string());
-    say(format_args!("{}: {text}", args::ERROR.apply("error")));
+    say(format_args!("{}: {text}", ERROR.apply("error")));
     for candidate in error.candidate_list() {
         say(format_args!("  {}", visible::visible(candidate)));
     }

@@ -5,12 +5,13 @@ mod cells;
 mod choice;
 mod grid;
 
-use crate::args::{Format, SweepArgs, TITLE};
-use crate::report::ModelReport;
-use crate::visible;
+use crate::args::{Format, SweepArgs};
 use cells::{Cell, Column, Unit};
 use choice::Choice;
 use flopmeter::{Error, Result};
+use flopmeter_report::paint::TITLE;
+use flopmeter_report::report::ModelReport;
+use flopmeter_source::visible;
 use grid::Grid;
 use std::io::{self, Write};
 use std::ops::Range;

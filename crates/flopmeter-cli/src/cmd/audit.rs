@@ -1,16 +1,17 @@
 //! `flopmeter audit`: a table of published figures, recomputed by every convention.
 
 use crate::args::AuditArgs;
-use crate::render;
-use crate::report::audit::{AuditReport, ConventionReport, RowReport, VerdictsReport};
-use crate::source::{self, table};
+use crate::output;
 use flopmeter::audit::Verdict;
 use flopmeter::{Convention, Model, Result};
+use flopmeter_report::render;
+use flopmeter_report::report::audit::{AuditReport, ConventionReport, RowReport, VerdictsReport};
+use flopmeter_source::{self as source, table};
 use std::collections::HashMap;
 
 pub fn run(args: &AuditArgs) -> Result<String> {
     let report = report(args)?;
-    render::document(&render::audit(&report, args.all), &report, args.output.format)
+    output::document(&render::audit(&report, args.all), &report, args.output.format)
 }
 
 fn report(args: &AuditArgs) -> Result<AuditReport> {

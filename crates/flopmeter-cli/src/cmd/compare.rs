@@ -1,11 +1,12 @@
 //! `flopmeter compare`: why two conventions give different figures, term by term.
 
 use crate::args::CompareArgs;
-use crate::render::{self, Block, Column, Document, grouped};
-use crate::report::training::StepReport;
-use crate::report::{ModelReport, WorkloadReport};
-use crate::source;
+use crate::output;
 use flopmeter::{Comparison, Convention, Error, ErrorKind, Result, Sequence, Step, Workload};
+use flopmeter_report::render::{self, Block, Column, Document, grouped};
+use flopmeter_report::report::training::StepReport;
+use flopmeter_report::report::{ModelReport, WorkloadReport};
+use flopmeter_source as source;
 use serde::Serialize;
 
 /// The JSON of `compare`.
@@ -82,7 +83,7 @@ pub fn run(args: &CompareArgs) -> Result<String> {
         terms: terms(&comparison),
         notes: source.notes.iter().chain(model.notes()).cloned().collect(),
     };
-    render::document(&document(&report, work), &report, args.output.format)
+    output::document(&document(&report, work), &report, args.output.format)
 }
 
 fn terms(comparison: &Comparison) -> Vec<TermReport> {

@@ -1,8 +1,9 @@
 //! `flopmeter conventions`: the named rules of counting.
 
 use crate::args::ConventionsArgs;
-use crate::render::{self, Block, Column, Document};
+use crate::output;
 use flopmeter::{Convention, Result};
+use flopmeter_report::render::{Block, Column, Document};
 use serde::Serialize;
 
 /// The JSON of `conventions`.
@@ -49,5 +50,5 @@ pub fn run(args: &ConventionsArgs) -> Result<String> {
     };
     let head = vec![format!("{} conventions", list.conventions.len())];
     let document = Document { head, blocks: vec![table], notes: Vec::new() };
-    render::document(&document, &list, args.output.format)
+    output::document(&document, &list, args.output.format)
 }

@@ -1,10 +1,11 @@
 //! `flopmeter devices`: the table of accelerators, or the row that a name means.
 
 use crate::args::DevicesArgs;
-use crate::render::{self, Block, Column, Document};
+use crate::output;
 use flopmeter::Result;
 use flopmeter::device::{self, Device};
 use flopmeter::units::Si;
+use flopmeter_report::render::{Block, Column, Document};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -32,11 +33,11 @@ struct Row<'d> {
 pub fn run(args: &DevicesArgs) -> Result<String> {
     let Some(name) = &args.name else {
         let list = List { devices: Device::all().iter().map(row).collect() };
-        return render::document(&several(&list), &list, args.output.format);
+        return output::document(&several(&list), &list, args.output.format);
     };
     let device = device::find(name)?;
     let list = List { devices: vec![row(&device)] };
-    render::document(&single(&list.devices[0]), &list, args.output.format)
+    output::document(&single(&list.devices[0]), &list, args.output.format)
 }
 
 fn row(device: &Device) -> Row<'_> {

@@ -2,16 +2,17 @@
 
 use super::side_by_side;
 use crate::args::EstimateArgs;
-use crate::render;
-use crate::request::Request;
+use crate::output;
+use crate::request::{read, side_by_side as all};
 use flopmeter::Result;
+use flopmeter_report::render;
 
 pub fn run(args: &EstimateArgs) -> Result<String> {
-    let request = Request::read(&args.work, &args.hardware, args.parallel.plan(0))?;
+    let request = read(&args.work, &args.hardware, args.parallel.plan(0))?;
     if args.work.convention == side_by_side::ALL {
-        let report = request.side_by_side(None)?;
+        let report = all(request, None)?;
         let work = render::workload(&report.work.workload);
         return report.text(work, args.output.format);
     }
-    render::report(&request.report(None)?, args.output.format)
+    output::report(&request.report(None)?, args.output.format)
 }

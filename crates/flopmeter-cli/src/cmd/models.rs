@@ -1,12 +1,13 @@
 //! `flopmeter models`: what is built in, or what is known of one model.
 
 use crate::args::ModelsArgs;
-use crate::render::{self, Block, Column, Document};
-use crate::report::ModelReport;
-use crate::source;
+use crate::output;
 use flopmeter::op::Op;
 use flopmeter::units::Si;
 use flopmeter::{Builtin, Group, Model, Result, Workload};
+use flopmeter_report::render::{Block, Column, Document};
+use flopmeter_report::report::ModelReport;
+use flopmeter_source as source;
 use serde::Serialize;
 
 /// The JSON of `models` without a name.
@@ -88,7 +89,7 @@ fn list(args: &ModelsArgs) -> Result<String> {
     };
     let head = vec![format!("{} built-in models", list.models.len())];
     let document = Document { head, blocks: vec![table], notes: Vec::new() };
-    render::document(&document, &list, args.output.format)
+    output::document(&document, &list, args.output.format)
 }
 
 fn one(name: &str, args: &ModelsArgs) -> Result<String> {
@@ -110,7 +111,7 @@ fn one(name: &str, args: &ModelsArgs) -> Result<String> {
         source: row.map(|row| row.source),
         notes,
     };
-    render::document(&document(&one), &one, args.output.format)
+    output::document(&document(&one), &one, args.output.format)
 }
 
 /// Every group of layers; of those that run before the decoder with what they are called.

@@ -1,14 +1,19 @@
 //! `flopmeter plot`: a picture of a model on hardware, in a file or in the terminal.
 
 use crate::args::{Plot, PlotArgs, ThemeName, Values};
-use crate::plot::{self, Subject, Theme};
-use crate::visible::shortened;
+use crate::request::machine;
 use flopmeter::{Error, ErrorKind, Result};
+use flopmeter_report::plot::{self, Subject, Theme};
+use flopmeter_source as source;
+use flopmeter_source::visible::{shortened, visible};
 use std::fs;
 use std::path::Path;
 
+/// The most points of a line.
+const MOST: u128 = 4096;
+
 pub fn run(args: &PlotArgs) -> Result<String> {
-    let subject = Subject::read(args)?;
+    let subject = subject(args)?;
     let batches = |known: &str| match &args.batch {
         Some(batches) => Ok(batches.clone()),
         None => {
@@ -16,9 +21,9 @@ pub fn run(args: &PlotArgs) -> Result<String> {
         }
     };
     let chart = match args.plot {
-        Plot::Roofline => plot::roofline(&subject, &batches("1")?)?,
-        Plot::Context => plot::context(&subject, &args.context)?,
-        Plot::Batch => plot::batch(&subject, &batches("1..256x2")?)?,
+        Plot::Roofline => plot::roofline(&subject, &few(&batches("1")?, "batch")?)?,
+        Plot::Context => plot::context(&subject, &few(&args.context, "context")?)?,
+        Plot::Batch => plot::batch(&subject, &few(&batches("1..256x2")?, "batch")?)?,
     };
     let theme = match args.theme {
         ThemeName::Light => &Theme::LIGHT,
@@ -33,6 +38,41 @@ pub fn run(args: &PlotArgs) -> Result<String> {
         if is_svg { plot::svg(chart, theme)?.into_bytes() } else { plot::png(chart, theme)? };
     write(path, &picture)?;
     Ok(String::new())
+}
+
+fn subject(args: &PlotArgs) -> Result<Subject> {
+    let source = source::find(&args.model)?;
+    let mut model = source.model;
+    if let Some(dtype) = &args.dtype {
+        model = model.with_dtype(dtype.parse()?);
+    }
+    if let Some(dtype) = &args.kv_dtype {
+        model = model.with_cache_dtype(dtype.parse()?);
+    }
+    let machine = machine(&args.hardware, None, model.quantization().compute)?;
+    // What only reads generates nothing.
+    let most = if model.encodes_only() { 1 } else { 256 };
+    Ok(Subject {
+        id: visible(&source.id),
+        convention: args.convention.parse()?,
+        prompt: args.prompt,
+        generate: args.generate.unwrap_or(most),
+        machine,
+        model,
+    })
+}
+
+/// Numbers, few enough to be drawn.
+fn few(values: &Values, of: &str) -> Result<Vec<u64>> {
+    if values.count() > MOST {
+        let fact = format!("is {} values; at most {MOST} are drawn", values.count());
+        return Err(Error::new(ErrorKind::Workload, of, fact)
+            .hint("take larger steps, or a range that multiplies: 1..65536x2"));
+    }
+    let mut few: Vec<u64> = (0..).map_while(|at| values.get(at)).collect();
+    few.sort_unstable();
+    few.dedup();
+    Ok(few)
 }
 
 fn write(path: &Path, picture: &[u8]) -> Result<()> {

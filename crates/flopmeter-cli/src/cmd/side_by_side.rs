@@ -1,9 +1,10 @@
 //! `--convention all`: the same work by every convention that counts such.
 
 use crate::args::Format;
-use crate::render::{self, Block, Column, Document, grouped, percent};
-use crate::report::{AdapterReport, DeviceReport, ModelReport};
+use crate::output;
 use flopmeter::{Convention, Error, ErrorKind, Result};
+use flopmeter_report::render::{Block, Column, Document, grouped, percent};
+use flopmeter_report::report::{AdapterReport, DeviceReport, ModelReport};
 use serde::Serialize;
 
 /// The name that stands for all conventions.
@@ -123,6 +124,6 @@ impl<W: Serialize> SideBySide<W> {
         };
         let rows = self.conventions.iter().map(cells).collect();
         let blocks = vec![Block { title, columns, rows }];
-        render::document(&Document { head, blocks, notes: self.notes.clone() }, self, format)
+        output::document(&Document { head, blocks, notes: self.notes.clone() }, self, format)
     }
 }

@@ -2,17 +2,18 @@
 
 use super::side_by_side;
 use crate::args::UtilizationArgs;
-use crate::render;
-use crate::request::Request;
+use crate::output;
+use crate::request::{read, side_by_side as all};
 use flopmeter::Result;
+use flopmeter_report::render;
 
 pub fn run(args: &UtilizationArgs) -> Result<String> {
     // The arguments cannot be without a device or a peak.
-    let request = Request::read(&args.work, &args.hardware, args.parallel.plan(0))?;
+    let request = read(&args.work, &args.hardware, args.parallel.plan(0))?;
     if args.work.convention == side_by_side::ALL {
-        let report = request.side_by_side(Some(args.time))?;
+        let report = all(request, Some(args.time))?;
         let work = render::workload(&report.work.workload);
         return report.text(work, args.output.format);
     }
-    render::report(&request.report(Some(args.time))?, args.output.format)
+    output::report(&request.report(Some(args.time))?, args.output.format)
 }

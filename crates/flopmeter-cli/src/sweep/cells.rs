@@ -1,6 +1,6 @@
 //! What a row of a sweep says, one cell a column, and how each form writes it.
 
-use crate::render::{percent, si};
+use flopmeter_report::render::{percent, si};
 use std::io::{self, Write};
 
 /// A column of a sweep.

@@ -2,14 +2,15 @@
 
 use super::cells::{Cell, Column, Unit};
 use crate::args::{HardwareArgs, SweepArgs, Values};
-use crate::report::training::recomputed;
-use crate::request::Machine;
-use crate::source::{self, Source};
+use crate::request::machine;
 use flopmeter::device::{self, Device};
 use flopmeter::{
     Convention, Dtype, Error, ErrorKind, Hardware, Model, Recompute, Result, Sequence, Step,
     Training, Workload,
 };
+use flopmeter_report::Machine;
+use flopmeter_report::report::training::recomputed;
+use flopmeter_source::{self as source, Source};
 
 /// The most points of a sweep: it is counted in a few minutes.
 const MOST: usize = 100_000_000;
@@ -424,7 +425,7 @@ fn places(args: &SweepArgs, models: &[(Dtype, Model)]) -> Result<Vec<Place>> {
             machines: Vec::new(),
         };
         for (dtype, _) in models {
-            let machine = match Machine::read(&hardware, None, *dtype) {
+            let machine = match machine(&hardware, None, *dtype) {
                 Err(error) if error.kind() == ErrorKind::Peak => {
                     missing.get_or_insert(error);
                     None
