@@ -2,11 +2,12 @@
 
 use crate::adapter::Adapter;
 use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
-use crate::cmd::side_by_side::{self, SideBySide};
+use crate::cmd::side_by_side::{self, Counted, SideBySide};
 use flopmeter::{
     Convention, Dtype, Error, ErrorKind, Model, Parallelism, Result, Sequence, Utilization,
     Workload,
 };
+use flopmeter_report::report::parallel::RankReport;
 use flopmeter_report::report::{AdapterReport, ModelReport, WorkloadReport};
 use flopmeter_report::{Draft, Given, Machine, Ranks, Request, devices};
 use flopmeter_source::{self as source, Source};
@@ -103,27 +104,36 @@ pub struct OfRequest {
 }
 
 /// Counts a request by every convention; with a time, each one's MFU.
-pub fn side_by_side(request: Request, seconds: Option<f64>) -> Result<SideBySide<OfRequest>> {
+pub fn side_by_side(
+    request: Request,
+    seconds: Option<f64>,
+) -> Result<SideBySide<OfRequest, RankReport>> {
     let model = &request.source.model;
-    if request.draft.is_some() || request.ranks.is_some() {
-        let fact = "is every convention, and drafts and ranks are counted by one";
+    if request.draft.is_some() {
+        let fact = "is every convention, and a draft is counted by one";
         return Err(Error::new(ErrorKind::Convention, "`all`", fact));
     }
-    let notes = request.notes();
+    let mut notes = request.notes();
     let bytes = model.bytes(&request.workload)?;
     let timed = request.machine.as_ref().zip(seconds);
     let conventions = side_by_side::rows(Convention::of_requests(), |convention| {
         let flops = model.flops(&request.workload, convention)?;
         let measured =
             timed.map(|(machine, time)| Utilization::new(&flops, &bytes, &machine.hardware, time));
-        Ok((flops.total, measured.transpose()?.map(|measured| measured.mfu)))
+        let mfu = measured.transpose()?.map(|measured| measured.mfu);
+        Ok(Counted { flops: flops.total, executed: None, mfu, hfu: None })
     })?;
+    let mut device = request.machine.as_ref().map(|machine| machine.device_report(None));
+    let (parallelism, ranks) = request.cut(&Convention::MODEL, device.as_mut())?;
+    notes.extend(parallelism.as_ref().map(|_| side_by_side::RANKS.to_owned()));
     Ok(SideBySide {
         model: ModelReport::of(&request.source),
         adapter: request.adapter,
         work: OfRequest { workload: WorkloadReport::of(model, &request.workload)? },
         conventions,
-        device: request.machine.map(|machine| machine.device_report(None)),
+        device,
+        parallelism,
+        ranks,
         notes,
     })
 }

@@ -1,18 +1,26 @@
 //! Many points, written as they are counted: what is kept at a time does not grow with their number.
 
+mod axes;
 mod blocks;
 mod cells;
 mod choice;
+mod conventions;
 mod grid;
+mod places;
+mod plans;
+mod requests;
+mod steps;
 
 use crate::args::{Format, SweepArgs};
 use cells::{Cell, Column, Unit};
 use choice::Choice;
+use flopmeter::device::Device;
 use flopmeter::{Error, Result};
 use flopmeter_report::paint::TITLE;
 use flopmeter_report::report::ModelReport;
 use flopmeter_source::visible;
 use grid::Grid;
+use plans::{Last, LeftOut};
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -50,6 +58,19 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// Columns of the busiest rank.
+const OF_RANKS: [Column; 3] = [
+    Column::new("rank_flops", "a rank", Unit::Of("FLOP")),
+    Column::new("sent_bytes", "sent", Unit::Of("B")),
+    Column::new("link_seconds", "links", Unit::Of("s")),
+];
+
+/// Their cells: FLOPs, and what is sent over the links of a device.
+fn of_ranks(flops: u128, sent: u128, device: Option<&Device>) -> [Cell<'static>; 3] {
+    let link = device.and_then(Device::link);
+    [Cell::Whole(flops), Cell::Whole(sent), Cell::of(link.map(|link| sent as f64 / link.0))]
+}
+
 /// A point and how good it is.
 type Best = Option<(f64, usize)>;
 
@@ -57,7 +78,7 @@ impl Sweep {
     /// Reads the arguments.
     pub fn read(args: &SweepArgs) -> Result<Self> {
         let grid = Grid::read(args)?;
-        let axes = grid.axes();
+        let axes = grid.axes.columns();
         let mut columns: Vec<Column> = axes.iter().map(|(column, _)| *column).collect();
         columns.extend(grid.columns());
         let choice = Choice::new(&columns, &args.limit, args.best)?;
@@ -66,11 +87,14 @@ impl Sweep {
         for (at, column) in columns.iter().enumerate() {
             let Some(heading) = column.heading else { continue };
             let width = match axes.get(at) {
-                Some((_, Some(value))) => {
-                    alone.push(format!("{heading} {value}"));
+                Some((column, Some(value))) => {
+                    // The convention ends the line.
+                    if column.name != "convention" {
+                        alone.push(format!("{heading} {value}"));
+                    }
                     continue;
                 }
-                Some((_, None)) => grid.axis_width(column.name),
+                Some((_, None)) => grid.axes.width(at),
                 None => column.unit.width(),
             };
             table.push((at, width.max(heading.chars().count())));
@@ -89,14 +113,22 @@ impl Sweep {
         self.format == Format::Table
     }
 
-    /// Counts and writes all of it.
-    pub fn write(&self, out: &mut impl Write) -> std::result::Result<(), Stop> {
+    /// Counts and writes all of it; the notes that what is written has no place for are given back.
+    pub fn write(&self, out: &mut impl Write) -> std::result::Result<Vec<String>, Stop> {
         let best = self.best()?;
         out.write_all(self.head().as_bytes())?;
         let rows = |rows: Range<usize>| self.rows(rows, best);
-        blocks::each(self.grid.count, rows, |text| out.write_all(&text).map_err(Stop::from))?;
-        out.write_all(self.foot(best)?.as_bytes())?;
-        Ok(out.flush()?)
+        let mut left_out = LeftOut::default();
+        blocks::each(self.grid.count, rows, |(text, more)| {
+            left_out.and(more);
+            out.write_all(&text).map_err(Stop::from)
+        })?;
+        let mut left_out = left_out.notes(self.grid.count);
+        if matches!(self.format, Format::Table | Format::Markdown) {
+            out.write_all(self.foot(best, std::mem::take(&mut left_out))?.as_bytes())?;
+        }
+        out.flush()?;
+        Ok(left_out)
     }
 
     /// The best row, the first of equal ones. It has to be known before the first row is written.
@@ -107,9 +139,12 @@ impl Sweep {
         }
         let of = |rows: Range<usize>| {
             let mut best: Best = None;
-            let mut cells = Vec::new();
+            let (mut last, mut cells) = (Last::default(), Vec::new());
             for row in rows {
-                self.grid.cells(row, &mut cells)?;
+                let counted = self.grid.cells(row, &mut last, &mut cells)?;
+                if !counted.counted(&mut LeftOut::default()) {
+                    continue;
+                }
                 best = better(best, self.choice.merit(&cells).map(|merit| (merit, row)));
             }
             Ok(best)
@@ -121,12 +156,15 @@ impl Sweep {
         Ok(best)
     }
 
-    fn rows(&self, rows: Range<usize>, best: Best) -> Result<Vec<u8>> {
+    fn rows(&self, rows: Range<usize>, best: Best) -> Result<(Vec<u8>, LeftOut)> {
         let mut text = Vec::new();
-        let mut cells = Vec::new();
+        let (mut last, mut cells) = (Last::default(), Vec::new());
+        let mut left_out = LeftOut::default();
         let start = self.start();
         for row in rows {
-            self.grid.cells(row, &mut cells)?;
+            if !self.grid.cells(row, &mut last, &mut cells)?.counted(&mut left_out) {
+                continue;
+            }
             let keeps = self.choice.keeps(&cells);
             let is_best = best.is_some_and(|(_, best)| best == row);
             if self.choice.has_limits() {
@@ -153,23 +191,22 @@ impl Sweep {
             // A vector takes everything.
             written.unwrap_or_default();
         }
-        Ok(text)
+        Ok((text, left_out))
     }
 
-    /// What every row begins with: the names of model and convention.
+    /// What every row begins with: the name of the model.
     fn start(&self) -> String {
-        let (id, convention) = (&self.grid.source.id, self.grid.convention.id);
+        let id = &self.grid.source.id;
         match self.format {
             Format::Csv => {
                 let id = visible::visible(id);
                 let quoted = id.contains(['"', ',']);
-                let id = if quoted { format!("\"{}\"", id.replace('"', "\"\"")) } else { id };
-                format!("{id},{convention}")
+                if quoted { format!("\"{}\"", id.replace('"', "\"\"")) } else { id }
             }
             Format::Json => {
                 let id = serde_json::Value::from(id.as_str()).to_string();
                 let id = visible::json(&id);
-                format!("{{\"model\":{id},\"convention\":\"{convention}\"")
+                format!("{{\"model\":{id}")
             }
             Format::Table | Format::Markdown => String::new(),
         }
@@ -228,12 +265,15 @@ impl Sweep {
             Format::Json => return String::new(),
             Format::Csv => {
                 let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-                return format!("model,convention,{}\n", names.join(","));
+                return format!("model,{}\n", names.join(","));
             }
             Format::Table | Format::Markdown => {}
         }
         let title = visible::visible(&ModelReport::of(&self.grid.source).title());
-        let said = format!("{}; convention {}", self.alone.join(", "), self.grid.convention.id);
+        let mut said = self.alone.join(", ");
+        if let Some(convention) = self.grid.convention() {
+            said += &format!("; convention {}", convention.id);
+        }
         let headings = || {
             self.table.iter().filter_map(|&(at, width)| {
                 let column = self.columns[at];
@@ -264,23 +304,19 @@ impl Sweep {
     }
 
     /// The best row once more, and the notes.
-    fn foot(&self, best: Best) -> Result<String> {
+    fn foot(&self, best: Best, left_out: Vec<String>) -> Result<String> {
         let mut out = String::new();
-        let prefix = match self.format {
-            Format::Table => "note: ",
-            Format::Markdown => "- ",
-            Format::Csv | Format::Json => return Ok(out),
-        };
+        let prefix = if self.format == Format::Markdown { "- " } else { "note: " };
         if self.format == Format::Markdown {
             out.push('\n');
         }
         if let Some(goal) = self.choice.best() {
-            let mut cells = Vec::new();
+            let (mut last, mut cells) = (Last::default(), Vec::new());
             let said = match best {
                 None => "no row fits and keeps the limits".into(),
                 Some((_, row)) => {
-                    self.grid.cells(row, &mut cells)?;
-                    let named = self.grid.axes().into_iter().zip(&cells);
+                    self.grid.cells(row, &mut last, &mut cells)?;
+                    let named = self.grid.axes.columns().into_iter().zip(&cells);
                     let named = named.filter(|((_, alone), _)| alone.is_none());
                     let named = named.map(|((axis, _), cell)| {
                         format!("{} {}", axis.name, cell.shown(axis.unit))
@@ -291,7 +327,7 @@ impl Sweep {
             };
             out += &format!("{prefix}best {}: {said}\n", goal.name());
         }
-        for note in self.grid.notes() {
+        for note in left_out.into_iter().chain(self.grid.notes()) {
             out += &format!("{prefix}{}\n", visible::visible(&note));
         }
         Ok(out)

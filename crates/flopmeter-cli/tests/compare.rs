@@ -77,6 +77,48 @@ fn all_conventions_stand_side_by_side() {
     assert!(ids.clone().all(|id| id != "palm") && ids.count() == 6);
 }
 
+/// 4,154,880 FLOPs and, layers forward once more, 1,256,960; of Megatron's half squares 3·(10·135,680 + 50·512) with a
+/// vocabulary of 128, its 28 further rows 3·10·128·28, and again 10·122,880 + 50·512.
+#[test]
+fn what_is_computed_again_has_columns_of_its_own() {
+    let step =
+        "train llama.json -s 10 --recompute full --convention all --peak bf16=1e12 --time 10us";
+    let report = json(&format!("{step} --format json"));
+    let near = |value: &Value, expected: f64| {
+        assert!((value.as_f64().expect("a number") / expected - 1.0).abs() < 1e-12, "{value}");
+    };
+    assert_eq!(row(&report, "model")["executed"], 4_154_880 + 1_256_960);
+    near(&row(&report, "model")["mfu"], 0.415_488);
+    near(&row(&report, "model")["hfu"], 0.541_184);
+    let megatron = 3 * (10 * 135_680 + 50 * 512) + 3 * 10 * 128 * 28;
+    assert_eq!(row(&report, "megatron")["flops"], megatron);
+    assert_eq!(row(&report, "megatron")["executed"], megatron + 10 * 122_880 + 50 * 512);
+    let place = Place::with_llama();
+    let table = place.run(step).ok();
+    assert!(table.contains("HFU") && table.contains("executed"), "{table}");
+    // A request computes nothing again: the columns would say the same twice.
+    let table = place.run("estimate llama.json -p 10 --convention all").ok();
+    assert!(!table.contains("HFU") && !table.contains("executed"), "{table}");
+}
+
+#[test]
+fn ranks_stand_below_all_conventions() {
+    for (line, alone) in [
+        ("estimate llama.json -p 10 -g 3 --batch 2", "model"),
+        ("train llama.json -s 10 -b 2", "model"),
+    ] {
+        let line = format!("{line} --tp 2 --dp 2 --device nvidia-h100-sxm-80gb");
+        let all = json(&format!("{line} --convention all --format json"));
+        let one = json(&format!("{line} --convention {alone} --format json"));
+        for part in ["parallelism", "ranks", "device"] {
+            assert_eq!(all[part], one[part], "{line}: {part}");
+        }
+        let text = Place::with_llama().run(&format!("{line} --convention all")).ok();
+        assert!(text.contains("4 devices: data 2, tensor 2"), "{text}");
+        assert!(text.contains("note: ranks are counted by the convention `model`"), "{text}");
+    }
+}
+
 #[test]
 fn what_does_not_apply_says_why() {
     let place = Place::with_llama();
@@ -90,6 +132,11 @@ fn what_does_not_apply_says_why() {
         "{}",
         run.err
     );
+    for line in ["plot batch llama.json", "train llama.json -s 10 --explain"] {
+        let run = place.run(&format!("{line} --convention all"));
+        let fact = "error: `all`: is every convention, and one is taken at a time; `estimate`";
+        assert!(run.err.starts_with(fact), "{}", run.err);
+    }
     let run = place.run("compare megatron vllm llama.json -s 10");
     assert!(run.err.contains("`vllm`: does not apply: it counts requests"), "{}", run.err);
     assert_eq!(place.run("compare megatron vllm llama.json").code, Some(2));

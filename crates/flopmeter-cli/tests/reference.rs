@@ -870,9 +870,9 @@ const SWEEP_KEYS: &[(&str, &str)] = &[
     (
         "prefill_seconds, decode_seconds, seconds",
         "the shortest time that the hardware allows, by phase, and both; of a step `seconds` alone, its products' at the \
-         peak",
+         peak. With parallel sizes the busiest rank's and that of its links, whichever is longer",
     ),
-    ("prefill_bound, decode_bound", "`compute` or `memory`"),
+    ("prefill_bound, decode_bound", "`compute`, `memory` or `links`"),
     ("seconds_per_token", "`decode_seconds` ÷ (`generate` − 1)"),
     (
         "tokens_per_second, tokens_per_second_per_device",
@@ -882,9 +882,26 @@ const SWEEP_KEYS: &[(&str, &str)] = &[
     ("weights_bytes, kv_cache_bytes, memory_bytes", "what is held: weights, KV cache, both"),
     (
         "memory_bytes_per_device, fits",
-        "the same in equal parts; whether a device's memory is as large",
+        "the same in equal parts, or what the rank holds that holds most; whether a device's memory is as large",
     ),
     ("sequence, recompute, executed_flops, tokens", "of a step"),
+    ("accumulate", "of a step, with `--accumulate` alone: batches whose gradients add up"),
+    (
+        "gradients_bytes, optimizer_bytes, activations_bytes",
+        "of a step, which holds them and `weights_bytes`; null where it is not known what its ops keep",
+    ),
+    (
+        "tp, pp, dp, cp, dcp, ep, etp, virtual_stages, zero",
+        "parallel sizes, each that is given; what is held is then what the rank does that holds most",
+    ),
+    (
+        "rank_flops, sent_bytes, link_seconds",
+        "with parallel sizes: the most that a rank executes and sends, and what its links take for it",
+    ),
+    (
+        "bubble",
+        "of a step with parallel sizes: the busiest stage's wait for others, of its time at work",
+    ),
     ("within_limits", "with `--limit` alone: whether all are kept"),
     ("best", "with `--best` alone: of one row true"),
 ];
@@ -898,6 +915,10 @@ fn sweep_json(place: &Place) -> String {
     for line in [
         format!("{line} --best throughput --limit latency=1s"),
         format!("sweep llama.json -s 10 {hardware}"),
+        format!(
+            "sweep llama.json -s 10 --accumulate 1 --tp 1 --pp 1 --dp 1 --cp 1 --ep 1 --etp 1 --virtual-stages 1 --zero 1 {hardware}"
+        ),
+        format!("sweep llama.json -p 10 --dcp 1 {hardware}"),
     ] {
         let out = place.run(&line).ok();
         let row = out.lines().next().expect("a row");
@@ -923,7 +944,9 @@ fn conventions_json(place: &Place) -> String {
     format!(
         "\n## --convention all\n\nOf `estimate`, `utilization` and `train`: `conventions`, a list with a row for each that counts \
          such work, instead of `convention`, `flops`, `bytes` and `utilization`. A row has `id` and either `flops` (model FLOPs), \
-         `of_model` (a fraction of those of `model`) and, with a time, `mfu` (a fraction), or `does_not_apply`, the reason.\n\n\
+         `of_model` (a fraction of those of `model`), of a step `executed` (FLOPs, recomputed ones too) and, with a time, `mfu` and \
+         of a step `hfu` (fractions), or `does_not_apply`, the reason. With parallel sizes `parallelism` and `ranks` are there, \
+         counted by `model`.\n\n\
          ```json\n{all}```\n\n## compare\n\n`step` or `workload` as above; `terms` sum to `difference`, which is `to.flops` − \
          `from.flops`, and `share` is a fraction of `from.flops`.\n\n```json\n{compared}```\n"
     )
@@ -1021,7 +1044,7 @@ fn json() {
     let _ = write!(out, "```json\n{model}```\n");
     out += "\n## explain\n\n`sections`, each a `title` and `lines` of `name`, `formula`, `numbers` and `result` as text. In \
             the sections of a tower, of an encoder, of prefill and of decode, results of lines whose name begins with a component sum \
-            to it.\n";
+            to it. Of `train --explain` those under `forward`, `gradients` and, for HFU alone, `computed again` do.\n";
     page("json.md", &out);
 }
 

@@ -204,6 +204,188 @@ fn steps_of_training_are_gone_through_too() {
     assert!(asked.contains("is of requests"), "{asked}");
 }
 
+/// Of 74,560 parameters a step holds 2 bytes of weights and of gradients each and 12 of the optimizer. A token of a layer
+/// keeps what norms read 2·2·64, what q, k, v and gate, up read 2·2·64, q, k, v 2·128, what o reads 2·64, gate and up
+/// 2·2·96, what down reads 2·96: 1,472; a pair of positions 2 for each of 4 heads; outside, the last norm's input 128, the
+/// head's 128 and its 100 logits 4 each.
+#[test]
+fn a_step_holds_weights_gradients_optimizer_and_activations() {
+    let held = |line: &str| {
+        let row = rows(&format!("sweep llama.json -s 10 {line} --device nvidia-l4-24gb")).remove(0);
+        assert_eq!(row["fits"], true);
+        let of = ["weights", "gradients", "optimizer", "activations", "memory"];
+        of.map(|name| row[&format!("{name}_bytes")].as_u64().expect("a size"))
+    };
+    let states = 149_120 + 149_120 + 894_720;
+    let row = 2 * (10 * 1472 + 100 * 8) + 10 * (128 + 128 + 400);
+    assert_eq!(held("-b 3"), [149_120, 149_120, 894_720, 3 * row, states + 3 * row]);
+    // Of two micro-batches one is under way.
+    assert_eq!(held("-b 3 --accumulate 2")[3], 3 * row);
+    // Scores are not kept, but a sum of 4 bytes for each query and head.
+    let flash = 2 * 10 * (1472 + 16) + 10 * (128 + 128 + 400);
+    assert_eq!(held("-b 1 --flash")[3], flash);
+    // Each of two devices has half of it, at best.
+    let rows = rows("sweep llama.json -s 10 -b 3 --device nvidia-l4-24gb --devices 2");
+    assert_eq!(number(&rows[0], "memory_bytes_per_device"), (states + 3 * row) as f64 / 2.0);
+}
+
+const CUT: &str = "--tp 1,2 --pp 1,2 --dp 1,2 --device nvidia-h100-sxm-80gb";
+
+/// A number of a JSON value, at a path.
+fn at(value: &serde_json::Value, path: &str) -> f64 {
+    value.pointer(path).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("{path}"))
+}
+
+/// The largest sum over what one rank sends.
+fn most_sent(ranks: &[serde_json::Value], phases: &[&str]) -> f64 {
+    let of = |rank: &serde_json::Value| -> f64 {
+        let sent = rank["sent"].as_array().into_iter().flatten();
+        sent.flat_map(|it| phases.iter().map(move |phase| at(it, phase))).sum()
+    };
+    ranks.iter().map(of).fold(0.0, f64::max)
+}
+
+/// Every row is what `estimate` says of the ranks of its plan.
+#[test]
+fn a_row_of_a_plan_has_the_most_that_a_rank_of_it_does() {
+    let place = Place::with_llama();
+    let rows = rows(&format!("sweep llama.json -p 10 -g 3 -b 4 {CUT}"));
+    assert_eq!(rows.len(), 8);
+    for row in &rows {
+        let [tp, pp, dp] = ["tp", "pp", "dp"].map(|name| row[name].to_string());
+        let plan = format!("--tp {tp} --pp {pp} --dp {dp} --device nvidia-h100-sxm-80gb");
+        let line = format!("estimate llama.json -p 10 -g 3 --batch 4 {plan} --format json");
+        let report: serde_json::Value = place.run(&line).json();
+        assert_eq!(row["flops"], report["flops"]["total"]);
+        let Some(ranks) = report["ranks"].as_array() else {
+            assert_eq!((row["devices"].as_u64(), &row["rank_flops"]), (Some(1), &row["flops"]));
+            continue;
+        };
+        assert_eq!(row["devices"], report["parallelism"]["devices"]);
+        let most = |path| ranks.iter().map(|rank| at(rank, path)).fold(0.0, f64::max);
+        near(number(row, "rank_flops"), most("/flops/total"));
+        let held = ranks.iter().map(|it| at(it, "/bytes/weights") + at(it, "/bytes/kv_cache"));
+        near(number(row, "memory_bytes_per_device"), held.fold(0.0, f64::max));
+        let moved = ranks
+            .iter()
+            .map(|it| at(it, "/count") * (at(it, "/bytes/read") + at(it, "/bytes/written")));
+        near(number(row, "bytes"), moved.sum());
+        let sent = most_sent(ranks, &["/prefill", "/decode"]);
+        assert_eq!(number(row, "sent_bytes"), sent);
+        // 900 GB/s both ways.
+        assert_eq!(number(row, "link_seconds"), sent / 450e9);
+        assert_eq!(row["fits"], report["device"]["fits"]);
+        // Whatever the schedule, the device that has most to do has to do it.
+        let bound = number(row, "rank_flops") / 989.5e12;
+        assert!(number(row, "seconds") > bound.max(number(row, "link_seconds")));
+    }
+}
+
+/// Two stages of a layer each, and a head on the second; two micro-batches.
+#[test]
+fn a_row_of_a_step_has_the_bubble_and_the_memory_of_its_ranks() {
+    let place = Place::with_llama();
+    let step = "-s 10 -b 4 --accumulate 2";
+    for row in rows(&format!("sweep llama.json {step} {CUT} --zero 0,1,3")) {
+        let [tp, pp, dp, zero] = ["tp", "pp", "dp", "zero"].map(|name| row[name].to_string());
+        let plan = format!("--tp {tp} --pp {pp} --dp {dp} --zero {zero}");
+        let line =
+            format!("train llama.json {step} {plan} --device nvidia-h100-sxm-80gb --format json");
+        let report: serde_json::Value = place.run(&line).json();
+        let Some(ranks) = report["ranks"].as_array() else { continue };
+        assert_eq!(row["devices"], report["parallelism"]["devices"]);
+        assert_eq!(row["flops"], report["flops"]["total"]);
+        let executed: Vec<f64> = ranks.iter().map(|it| at(it, "/flops/executed")).collect();
+        let most = executed.iter().copied().fold(0.0, f64::max);
+        near(number(&row, "rank_flops"), most);
+        let others = executed.iter().sum::<f64>() - most;
+        assert_eq!(number(&row, "bubble"), others / 2.0 / most, "{plan}");
+        let held = ranks.iter().map(|it| at(it, "/memory/total")).fold(0.0, f64::max);
+        assert_eq!(number(&row, "memory_bytes"), held);
+        assert_eq!(number(&row, "memory_bytes_per_device"), held);
+        let sent = most_sent(ranks, &["/bytes"]);
+        assert_eq!(number(&row, "sent_bytes"), sent);
+        let products = most / 989.5e12 * (1.0 + number(&row, "bubble"));
+        near(number(&row, "seconds"), products.max(sent / 450e9));
+        let possible = number(&row, "seconds") * 989.5e12 * number(&row, "devices");
+        near(number(&row, "mfu"), number(&row, "flops") / possible);
+    }
+}
+
+/// 4 heads and 2 layers; 4 sequences.
+#[test]
+fn combinations_that_cannot_be_cut_are_left_out_and_said() {
+    let place = Place::with_llama();
+    let line = "sweep llama.json -p 10 -b 4 --tp 1..4 --pp 1..3 --dp 1,3";
+    let csv = place.run(&format!("{line} --format csv"));
+    assert_eq!((csv.code, csv.out.lines().count()), (Some(0), 1 + 3 * 2), "{csv:?}");
+    let said: Vec<&str> = csv.err.lines().collect();
+    let [data, pipeline, tensor] = &*said else { panic!("{said:?}") };
+    // Of 24, those whose heads are cut by 3; of the rest those with 3 stages; of the rest, those with 3 replicas.
+    assert!(tensor.starts_with("note: 6 of 24 combinations cannot be cut and are left out: "));
+    assert!(tensor.contains("4 heads cannot be shared evenly by 3"), "{tensor}");
+    assert!(pipeline.starts_with("note: 6 of 24 combinations"), "{pipeline}");
+    assert!(data.starts_with("note: 6 of 24 combinations"), "{data}");
+    assert!(data.contains("4 sequences cannot be shared evenly by 3"), "{data}");
+    let table = place.run(line).ok();
+    assert!(said.iter().all(|note| table.contains(note)), "{table}");
+
+    // A number of devices keeps the plans that take it.
+    let kept = rows(&format!("{line} --devices 4"));
+    let of = |row: &Row| ["tp", "pp", "dp"].map(|name| row[name].as_u64().unwrap_or(0));
+    assert_eq!(kept.iter().map(of).collect::<Vec<_>>(), [[2, 2, 1], [4, 1, 1]]);
+    for (sizes, fact) in [
+        ("--tp 3", "4 heads cannot be shared evenly by 3; the nearest are 2 and 4"),
+        ("--tp 1,2 --devices 5", "--devices: is none that these sizes make"),
+        ("--tp 0", "tensor: is 0"),
+    ] {
+        let (message, _) = place.run(&format!("sweep llama.json -p 1 {sizes}")).failure();
+        assert!(message.contains(fact), "{sizes}: {message}");
+    }
+    let of_training = place.run("sweep llama.json -p 1 --zero 1");
+    assert_eq!(of_training.code, Some(2), "{of_training:?}");
+}
+
+/// The best plan within the memory of a device: of the step above without its logits.
+#[test]
+fn the_best_plan_keeps_the_limits() {
+    let line = format!("sweep llama.json -s 10 -b 8 {CUT} --zero 1 --best throughput-per-device");
+    let all = rows(&line);
+    let best = all.iter().find(|row| row["best"] == true).expect("one");
+    // Nothing is sent by a device that is alone, and no other is as busy.
+    assert_eq!(column(std::slice::from_ref(best), "devices"), ["1"]);
+    let limit = number(best, "memory_bytes") - 1.0;
+    let within = rows(&format!("{line} --limit memory={limit}"));
+    let best = within.iter().find(|row| row["best"] == true).expect("one");
+    assert!(number(best, "memory_bytes") <= limit);
+    assert!(number(best, "devices") > 1.0);
+}
+
+/// `2pt` counts 2·74,560·13; PaLM's formula is of training.
+#[test]
+fn conventions_are_an_axis() {
+    let named = rows("sweep llama.json -p 10 -g 3 --convention model,2pt");
+    assert_eq!(column(&named, "convention"), ["\"model\"", "\"2pt\""]);
+    assert_eq!(column(&named, "flops"), ["1552896", &(2 * 74_560 * 13).to_string()]);
+    let place = Place::with_llama();
+    let all = place.run("sweep llama.json -s 10 --convention all").ok();
+    assert!(all.contains("\n megatron ") && all.contains("\n palm "), "{all}");
+    assert!(!all.contains("vllm"), "{all}");
+    place.put(
+        "t5.json",
+        r#"{"model_type": "t5", "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 100}"#,
+    );
+    let some = place.run("sweep t5.json -p 10 --convention all").ok();
+    assert!(some.contains("note: vllm does not apply: "), "{some}");
+    // Ranks are counted product by product all the same.
+    let cut =
+        place.run("sweep llama.json -s 10 -b 2 --convention megatron --tp 2 --format json").ok();
+    let row: Row = serde_json::from_str(&cut).expect("a row");
+    let model = rows("sweep llama.json -s 10 -b 2 --tp 2").remove(0);
+    assert_eq!(row["rank_flops"], model["rank_flops"]);
+    assert_ne!(row["flops"], model["flops"]);
+}
+
 #[test]
 fn csv_and_markdown_have_the_same_rows() {
     let place = Place::with_llama();

@@ -269,3 +269,74 @@ fn ranks_of_a_step_say_what_they_hold_and_send() {
     );
     assert_eq!(last.sent[0].of, "gradients to the stage before");
 }
+
+#[derive(Deserialize)]
+struct Explained {
+    total: u128,
+    sections: Vec<Section>,
+}
+
+#[derive(Deserialize)]
+struct Section {
+    title: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    formula: String,
+    numbers: String,
+    result: String,
+}
+
+/// A step of the row of 10 tokens, every layer computed again: the arithmetic is that of the head of this file.
+#[test]
+fn a_step_is_explained_from_the_config_to_the_ratios() {
+    let line = "train llama.json -s 10 --recompute full --peak bf16=1e12 --time 10us --explain";
+    let explained: Explained = Place::with_llama().run(&format!("{line} --format json")).json();
+    assert_eq!(explained.total, 4_154_880);
+    let titles: Vec<&str> = explained.sections.iter().map(|it| it.title.as_str()).collect();
+    let again = "computed again, which is no part of the model FLOPs";
+    let inputs = "gradients of inputs";
+    assert_eq!(
+        titles,
+        [
+            "config",
+            "forward",
+            inputs,
+            inputs,
+            "gradients of weights",
+            again,
+            "total",
+            "utilization"
+        ]
+    );
+    let lines = || explained.sections.iter().flat_map(|section| &section.lines);
+    let line = |title: &str, name: &str| {
+        let of = explained.sections.iter().filter(|section| section.title == title);
+        of.flat_map(|section| &section.lines).find(|line| line.name.starts_with(name)).expect(name)
+    };
+    let scores = line(inputs, "attention.scores");
+    assert_eq!(scores.formula, "2 · heads · key width · pairs · layers · either factor");
+    assert_eq!((&*scores.numbers, &*scores.result), ("2 · 4 · 16 · 55 · 2 · 2", "28160"));
+    assert_eq!(line("total", "model FLOPs").result, "4154880");
+    assert_eq!(line("total", "executed").numbers, "4154880 + 1256960");
+    assert_eq!(line("total", "model FLOPs a token").result, "415488");
+    let hfu = line("utilization", "HFU");
+    assert_eq!(hfu.numbers, "5411840 ÷ (0.00001 · 1e12 · 1)");
+    assert!((hfu.result.parse::<f64>().expect("a number") - 0.541_184).abs() < 1e-9);
+    assert!(lines().any(|line| line.name == "num_hidden_layers" && line.result == "2"));
+
+    // A formula says what it counts, with its own numbers: 6,144 elements of a layer's projections.
+    let line = "train llama.json -s 10 --convention megatron --explain --format json";
+    let explained: Explained = Place::with_llama().run(line).json();
+    let forward = explained.sections.iter().find(|it| it.title == "forward").expect("it");
+    let of = |name: &str| forward.lines.iter().find(|line| line.name == name).expect(name);
+    assert_eq!(of("attention.projections").numbers, "2 · 24576 · 10");
+    // 2 layers, 4 heads of 16, twice 50 pairs.
+    assert_eq!(of("attention.scores").numbers, "2 · 64 · 100");
+    assert_eq!(of("head").numbers, "2 · 8192 · 10");
+    let cut = Place::with_llama().run("train llama.json -s 10 --explain --tp 2").failure().0;
+    assert!(cut.contains("--explain: is of the whole step"), "{cut}");
+}

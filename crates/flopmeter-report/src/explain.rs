@@ -5,10 +5,15 @@
 use crate::render::{Block, Column, Document};
 use crate::report::Report;
 use crate::request::Request;
-use flopmeter::{Line, NOT_COUNTED, Result, Section, Utilization, utilization_section};
+use crate::trained::Trained;
+use flopmeter::{
+    Convention, Error, ErrorKind, Line, NOT_COUNTED, Result, Section, Utilization,
+    utilization_section,
+};
+use flopmeter_source::Source;
 use serde::Serialize;
 
-/// The JSON of `explain`.
+/// The JSON of `explain`, and of `train --explain`.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     pub model: String,
@@ -66,27 +71,61 @@ impl Request {
                 &measured,
             ));
         }
-        Ok(Explanation {
-            model: self.source.id.clone(),
-            convention: self.convention.id,
-            counts: self.convention.counts,
-            total: report.flops.total,
+        let total = report.flops.total;
+        Ok(Explanation::new(&self.source, convention, total, &sections, report.notes))
+    }
+}
+
+impl Trained {
+    /// A step's arithmetic, with a time down to its MFU and HFU.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trained::count`]; for a step that is cut, whose ranks are not followed.
+    pub fn explain(&self, convention: &Convention, seconds: Option<f64>) -> Result<Explanation> {
+        if self.plan.is_some() {
+            let fact = "is of the whole step, and not of its ranks";
+            return Err(Error::new(ErrorKind::Parallelism, "--explain", fact)
+                .hint("leave the parallel sizes out, or --explain"));
+        }
+        let training = self.source.model.training(&self.step, convention)?;
+        let flops = training.flops(&self.step)?;
+        let mut sections = training.explain(&self.step)?;
+        if let (Some(machine), Some(seconds)) = (&self.machine, seconds) {
+            sections.push(flops.explain_utilization(&machine.hardware, seconds)?);
+        }
+        Ok(Explanation::new(&self.source, convention, flops.total, &sections, self.notes()))
+    }
+}
+
+impl Explanation {
+    fn new(
+        source: &Source,
+        convention: &Convention,
+        total: u128,
+        sections: &[Section],
+        notes: Vec<String>,
+    ) -> Self {
+        Self {
+            model: source.id.clone(),
+            convention: convention.id,
+            counts: convention.counts,
+            total,
             sections: sections.iter().map(section_report).collect(),
             not_counted: NOT_COUNTED,
-            unread_keys: model.unread().to_vec(),
-            notes: report.notes,
-        })
+            unread_keys: source.model.unread().to_vec(),
+            notes,
+        }
     }
 }
 
 fn total(report: &Report) -> Section {
-    let line = Line {
-        name: "FLOPs".into(),
-        formula: "sum of the lines above that name a component".into(),
-        numbers: format!("convention {}", report.convention),
-        result: report.flops.total.to_string(),
-        flops: None,
-    };
+    let line = Line::new(
+        "FLOPs",
+        "sum of the lines above that name a component",
+        format!("convention {}", report.convention),
+        report.flops.total,
+    );
     Section { title: "total".into(), lines: vec![line] }
 }
 

@@ -30,4 +30,4 @@ pub use draft::Draft;
 pub use machine::{Given, Machine};
 pub use ranks::{Ranks, StepRanks, devices};
 pub use request::Request;
-pub use trained::Trained;
+pub use trained::{Cut, Trained};

@@ -48,6 +48,11 @@ impl Ranks {
     }
 }
 
+/// Whether every rank's memory holds what it has to, `None` if it is not known of one.
+pub(crate) fn all_fit(fits: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    fits.reduce(|all, next| Some(all? && next?)).flatten()
+}
+
 /// What a reader should know of a cut model.
 fn notes(split: &Split, padded: &str) -> Vec<String> {
     let mut notes = Vec::new();

@@ -76,6 +76,7 @@ pub use audit::of as audit;
 pub use csv::render as csv;
 pub use json::render as json;
 pub use markdown::render as markdown;
+pub use parallel::{blocks as ranks, step_blocks as step_ranks};
 pub use summary::{grouped, of as summary, percent, si, workload};
 pub use table::render as table;
 pub use training::{of as training, step};

@@ -2,8 +2,11 @@
 
 use crate::draft::Draft;
 use crate::machine::Machine;
-use crate::ranks::Ranks;
-use crate::report::{AdapterReport, BytesReport, FlopsReport, ModelReport, Report, WorkloadReport};
+use crate::ranks::{Ranks, all_fit};
+use crate::report::parallel::{ParallelismReport, RankReport};
+use crate::report::{
+    AdapterReport, BytesReport, DeviceReport, FlopsReport, ModelReport, Report, WorkloadReport,
+};
 use flopmeter::{Component, Convention, Ideal, Phase, Result, Workload};
 use flopmeter_source::Source;
 use flopmeter_source::visible::shortened;
@@ -90,16 +93,7 @@ impl Request {
             notes.extend(report.above_one());
         }
         let mut device = self.machine.as_ref().map(|machine| machine.device_report(Some(&moved)));
-        let (mut parallelism, mut ranks) = (None, Vec::new());
-        if let Some(all) = &self.ranks {
-            let machine = self.machine.as_ref().map(|machine| &machine.device);
-            let (plan, each) = all.report(&self.workload, &self.convention, machine)?;
-            if let Some(device) = &mut device {
-                device.fits =
-                    each.iter().map(|rank| rank.fits).reduce(|a, b| Some(a? && b?)).flatten();
-            }
-            (parallelism, ranks) = (Some(plan), each);
-        }
+        let (parallelism, ranks) = self.cut(&self.convention, device.as_mut())?;
         Ok(Report {
             model: ModelReport::of(&self.source),
             adapter: self.adapter.clone(),
@@ -114,6 +108,27 @@ impl Request {
             ranks,
             notes,
         })
+    }
+}
+
+impl Request {
+    /// What each kind of rank does, if the model is cut; whether the devices hold it is what the ranks' memory says.
+    ///
+    /// # Errors
+    ///
+    /// If the sequences cannot be shared so, and for a convention that knows no parts of a model.
+    pub fn cut(
+        &self,
+        convention: &Convention,
+        device: Option<&mut DeviceReport>,
+    ) -> Result<(Option<ParallelismReport>, Vec<RankReport>)> {
+        let Some(ranks) = &self.ranks else { return Ok((None, Vec::new())) };
+        let each = self.machine.as_ref().map(|machine| &machine.device);
+        let (plan, ranks) = ranks.report(&self.workload, convention, each)?;
+        if let Some(device) = device {
+            device.fits = all_fit(ranks.iter().map(|rank| rank.fits));
+        }
+        Ok((Some(plan), ranks))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A step of training: what is counted, on what, and what is said of it.
 
 use crate::machine::Machine;
-use crate::ranks::StepRanks;
+use crate::ranks::{StepRanks, all_fit};
+use crate::report::parallel::{ParallelismReport, StepRankReport};
 use crate::report::training::{StepFlopsReport, StepReport, StepUtilizationReport, TrainingReport};
-use crate::report::{AdapterReport, ModelReport};
+use crate::report::{AdapterReport, DeviceReport, ModelReport};
 use flopmeter::{Convention, Error, ErrorKind, Parallelism, Result, Step, TrainingFlops};
 use flopmeter_source::Source;
 
@@ -69,26 +70,8 @@ impl Trained {
         } else {
             self.source.model.components(convention)
         };
-        let ranks = match &self.plan {
-            Some((plan, stages)) => {
-                let plan = (plan, &stages[..]);
-                let device = self.machine.as_ref().map(|machine| &machine.device);
-                let step = (&self.step, self.accumulate);
-                Some(StepRanks::of(&self.source.model, plan, step, convention, device)?)
-            }
-            None => None,
-        };
         let mut notes = self.notes();
-        notes.extend(ranks.iter().flat_map(|ranks| ranks.notes.iter().cloned()));
-        let mut device = self.machine.as_ref().map(|machine| machine.device_report(None));
-        let (parallelism, ranks) = match ranks {
-            Some(StepRanks { plan, ranks, .. }) => (Some(plan), ranks),
-            None => (None, Vec::new()),
-        };
-        if let Some(device) = device.as_mut().filter(|_| !ranks.is_empty()) {
-            device.fits =
-                ranks.iter().map(|rank| rank.fits).reduce(|a, b| Some(a? && b?)).flatten();
-        }
+        let Cut { device, parallelism, ranks } = self.cut(convention, &mut notes)?;
         notes.extend(utilization.as_ref().and_then(StepUtilizationReport::above_one));
         Ok(TrainingReport {
             model: ModelReport::of(&self.source),
@@ -103,6 +86,36 @@ impl Trained {
             notes,
         })
     }
+
+    /// The devices, and what each kind of rank does if the step is cut; what is to be known of them is noted.
+    ///
+    /// # Errors
+    ///
+    /// If the model cannot be cut so, and as [`Trained::count`].
+    pub fn cut(&self, convention: &Convention, notes: &mut Vec<String>) -> Result<Cut> {
+        let mut device = self.machine.as_ref().map(|machine| machine.device_report(None));
+        let Some((plan, stages)) = &self.plan else {
+            return Ok(Cut { device, parallelism: None, ranks: Vec::new() });
+        };
+        let each = self.machine.as_ref().map(|machine| &machine.device);
+        let (plan, step) = ((plan, &stages[..]), (&self.step, self.accumulate));
+        let all = StepRanks::of(&self.source.model, plan, step, convention, each)?;
+        notes.extend(all.notes);
+        if let Some(device) = &mut device {
+            device.fits = all_fit(all.ranks.iter().map(|rank| rank.fits));
+        }
+        Ok(Cut { device, parallelism: Some(all.plan), ranks: all.ranks })
+    }
+}
+
+/// What a step runs on, and its ranks.
+pub struct Cut {
+    /// The devices, if any are known.
+    pub device: Option<DeviceReport>,
+    /// How the step is cut, if it is.
+    pub parallelism: Option<ParallelismReport>,
+    /// What each kind of rank does.
+    pub ranks: Vec<StepRankReport>,
 }
 
 fn utilization(

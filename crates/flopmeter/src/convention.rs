@@ -2,6 +2,7 @@
 
 mod applied;
 mod counting;
+mod explained;
 mod formula;
 mod published;
 mod shape;
@@ -149,6 +150,11 @@ impl Convention {
                 .error("is a formula over a few sizes, and counts no product by itself")
                 .hint("`model` and `torch` count product by product")),
         }
+    }
+
+    /// Whether it counts product by product, and so what each part of a model costs.
+    pub fn counts_products(&self) -> bool {
+        matches!(self.kind, Kind::Rule(Rule::Needed | Rule::ByReference))
     }
 
     /// Whether it is a published formula over a few sizes of a model.

@@ -233,6 +233,12 @@ impl Device {
         self.interconnect
     }
 
+    /// What a device sends over its links in a second, one way: half of [`interconnect`](Self::interconnect), which is of
+    /// both.
+    pub fn link(&self) -> Option<BytesPerSecond> {
+        self.interconnect.map(|both| BytesPerSecond(both.0 / 2.0))
+    }
+
     /// The power it is specified for, in watts.
     pub fn power_watts(&self) -> Option<f64> {
         self.power_watts

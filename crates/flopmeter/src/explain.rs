@@ -44,10 +44,13 @@ pub struct Line {
     pub result: String,
     /// The result, where it is FLOPs: these sum to the total of the estimate.
     pub flops: Option<u128>,
+    /// What the FLOPs are counted under.
+    pub component: Option<Component>,
 }
 
 impl Line {
-    pub(crate) fn new(
+    /// A quantity that is no FLOPs of a component.
+    pub fn new(
         name: impl Into<String>,
         formula: impl Into<String>,
         numbers: impl Into<String>,
@@ -59,16 +62,35 @@ impl Line {
             numbers: numbers.into(),
             result: result.to_string(),
             flops: None,
+            component: None,
         }
     }
 
-    fn flops(name: String, factors: &[(&str, u128)]) -> Option<Self> {
+    /// FLOPs of a component, of which `of` says the place, as a product.
+    fn flops(component: Component, of: &str, factors: &[(&str, u128)]) -> Option<Self> {
         let formula: Vec<&str> = factors.iter().map(|(symbol, _)| *symbol).collect();
         let numbers: Vec<String> = factors.iter().map(|(_, value)| value.to_string()).collect();
         let result =
             factors.iter().try_fold(1_u128, |product, (_, value)| product.checked_mul(*value))?;
+        let name = format!("{} · {of}", component.name());
         let line = Self::new(name, formula.join(" · "), numbers.join(" · "), result);
-        Some(Self { flops: Some(result), ..line })
+        Some(line.counting(component, result))
+    }
+
+    /// The same, its result being FLOPs of a component.
+    pub(crate) fn counting(self, component: Component, flops: u128) -> Self {
+        Self { flops: Some(flops), component: Some(component), ..self }
+    }
+
+    /// The same so many times, with the reason.
+    pub(crate) fn times(mut self, why: &str, times: u64) -> Option<Self> {
+        let Some(flops) = self.flops.filter(|_| times != 1) else { return Some(self) };
+        let flops = flops.checked_mul(times.into())?;
+        self.formula += &format!(" · {why}");
+        self.numbers += &format!(" · {times}");
+        self.result = flops.to_string();
+        self.flops = Some(flops);
+        Some(self)
     }
 }
 
@@ -141,7 +163,7 @@ impl Model {
     }
 
     /// What runs before the prefill, the prefill and the decode phase of each sequence.
-    fn run_sections(
+    pub(crate) fn run_sections(
         &self,
         workload: &Workload,
         rule: Rule,
@@ -178,7 +200,8 @@ impl Model {
         Some(())
     }
 
-    fn per_parameter_sections(
+    /// Two FLOPs for each parameter and token, of each sequence and phase.
+    pub(crate) fn per_parameter_sections(
         &self,
         workload: &Workload,
         sections: &mut Vec<Section>,
@@ -196,7 +219,7 @@ impl Model {
     }
 
     /// The keys that the sizes below come from.
-    fn config_section(&self) -> Section {
+    pub(crate) fn config_section(&self) -> Section {
         let mut lines: Vec<Line> = self
             .keys()
             .iter()
@@ -239,6 +262,6 @@ impl Model {
             }
         };
         let line = Line::new(Component::Parameters.name(), formula, times(numbers), result);
-        Some(vec![Line { flops: Some(result), ..line }])
+        Some(vec![line.counting(Component::Parameters, result)])
     }
 }

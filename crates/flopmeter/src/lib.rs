@@ -115,7 +115,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use explain::{Line, NOT_COUNTED, Section, utilization_section};
 pub use model::{Builder, Group, Model, Parameters};
 pub use parallelism::{
-    Collective, Parallelism, Rank, Split, StepMemory, StepRank, StepSplit, Transfer,
+    Busiest, BusiestStep, Collective, Parallelism, Rank, Split, StepMemory, StepRank, StepSplit,
+    Transfer,
 };
 pub use quantization::Quantization;
 pub use speculation::{MOST_DRAFT_TOKENS, Speculation, SpeculativeFlops};

@@ -13,6 +13,7 @@
 
 mod adapters;
 mod attention;
+mod busiest;
 mod context;
 mod cutter;
 mod decode;
@@ -29,6 +30,7 @@ mod stages;
 mod step;
 mod vocabulary;
 
+pub use busiest::{Busiest, BusiestStep};
 pub use exchange::{Collective, Transfer};
 pub use plan::Parallelism;
 pub use share::StepMemory;
@@ -204,6 +206,18 @@ impl Stage {
 }
 
 impl Split {
+    /// A model as it is, on one rank.
+    fn whole(model: Model) -> Self {
+        let name = "every rank".into();
+        let exchange = Exchange::new(16);
+        Self {
+            parallelism: Parallelism::NONE,
+            stages: vec![Stage { name, count: 1, model, sharing: None, exchange }],
+            replicated: BTreeSet::new(),
+            padding: 0,
+        }
+    }
+
     /// The plan.
     pub fn parallelism(&self) -> &Parallelism {
         &self.parallelism

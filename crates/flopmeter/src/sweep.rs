@@ -7,8 +7,10 @@ use crate::convention::Convention;
 use crate::cost::Flops;
 use crate::error::Result;
 use crate::model::Model;
+use crate::parallelism::{Busiest, BusiestStep, Split, StepSplit};
 use crate::training::{Step, Training, TrainingFlops};
-use crate::utilization::{Hardware, Ideal, Utilization};
+use crate::units::BytesPerSecond;
+use crate::utilization::{Bound, Hardware, Ideal, Utilization};
 use crate::workload::{Phase, Workload};
 
 /// A request, and the shortest time in which hardware can do it.
@@ -18,8 +20,10 @@ pub struct Point {
     pub flops: Flops,
     /// Bytes.
     pub bytes: Bytes,
-    /// The shortest time of the prefill and of the decode phase, if a bandwidth is known.
+    /// The shortest time of the prefill and of the decode phase, if a bandwidth is known: of ranks that of the busiest.
     pub ideal: Option<[Ideal; 2]>,
+    /// What the links of the rank take that sends most, in each phase; 0 where nothing is sent, or links are not known.
+    pub link_seconds: [f64; 2],
     /// MFU and MBU that a run in that time has: no run has more. `None` if there is no time, or no work.
     pub utilization: Option<Utilization>,
     /// Tokens that are generated, in all sequences together.
@@ -60,46 +64,116 @@ impl Model {
         hardware: Option<&Hardware>,
     ) -> Result<Point> {
         let (flops, bytes) = (self.flops(workload, convention)?, self.bytes(workload)?);
-        let (mut ideal, mut utilization) = (None, None);
-        if let Some(hardware) = hardware {
-            let phase = |phase| self.ideal(workload, phase, hardware);
-            ideal = phase(Phase::Prefill)?
-                .zip(phase(Phase::Decode)?)
-                .map(|(first, rest)| [first, rest]);
-            let seconds = ideal.map(whole).filter(|seconds| *seconds > 0.0);
-            utilization = seconds
-                .map(|seconds| Utilization::new(&flops, &bytes, hardware, seconds))
-                .transpose()?;
-        }
+        let ideal = match hardware {
+            Some(hardware) => {
+                let phase = |phase| self.ideal(workload, phase, hardware);
+                phase(Phase::Prefill)?.zip(phase(Phase::Decode)?).map(|(first, rest)| [first, rest])
+            }
+            None => None,
+        };
+        Point::of(flops, bytes, workload).within(ideal, [0.0; 2], hardware)
+    }
+
+    /// The same over the ranks of a cut model, with the most that one of them does: bytes are those of all ranks
+    /// together, times those of the busiest and of what it sends over links of so many bytes a second each way. Ranks
+    /// are counted by the convention, or by `model` where that knows no parts of a model.
+    ///
+    /// # Errors
+    ///
+    /// As [`point`](Self::point) and [`Split::ranks`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::{Builtin, Convention, Hardware, Parallelism, Workload, device};
+    ///
+    /// let llama = Builtin::find("meta-llama/Llama-3.1-8B")?.model()?;
+    /// let h100 = device::find("NVIDIA H100 80GB HBM3")?;
+    /// let hardware = Hardware::new(h100.peak(llama.quantization().compute)?, h100.bandwidth().ok(), 8)?;
+    /// let split = llama.split(&Parallelism { tensor: 8, ..Parallelism::NONE })?;
+    /// let request = Workload::request(1024, 256);
+    /// let (point, busiest) =
+    ///     llama.point_of_ranks(&split, &request, &Convention::MODEL, Some(&hardware), h100.link())?;
+    /// // What is not shared, the norms, is read by each: no faster than eight times.
+    /// let alone = llama.point(&request, &Convention::MODEL, Some(&hardware))?;
+    /// assert!(point.seconds() > alone.seconds());
+    /// assert!(busiest.held() * 8 > alone.bytes.held());
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn point_of_ranks(
+        &self,
+        split: &Split,
+        workload: &Workload,
+        convention: &Convention,
+        hardware: Option<&Hardware>,
+        link: Option<BytesPerSecond>,
+    ) -> Result<(Point, Busiest)> {
+        let by = if convention.counts_products() { convention } else { &Convention::MODEL };
+        let (busiest, bytes) = split.busiest_and_all(workload, by)?;
+        let ideal = match hardware {
+            Some(hardware) => split.ideal(workload, hardware)?,
+            None => None,
+        };
+        let links = busiest.sent.map(|bytes| link.map_or(0.0, |link| bytes as f64 / link.0));
+        let flops = self.flops(workload, convention)?;
+        let point = Point::of(flops, bytes, workload).within(ideal, links, hardware)?;
+        Ok((point, busiest))
+    }
+}
+
+impl Point {
+    fn of(flops: Flops, bytes: Bytes, workload: &Workload) -> Self {
         let of = |sequence: &crate::Sequence| {
             u128::from(sequence.generate).saturating_mul(sequence.count.into())
         };
         let sequences = workload.sequences();
-        Ok(Point {
+        Self {
             flops,
             bytes,
-            ideal,
-            utilization,
+            ideal: None,
+            link_seconds: [0.0; 2],
+            utilization: None,
             generated: sequences.iter().map(of).fold(0, u128::saturating_add),
             passes: sequences.iter().map(|it| it.generate.saturating_sub(1)).max().unwrap_or(0),
-        })
+        }
     }
-}
 
-fn whole([prefill, decode]: [Ideal; 2]) -> f64 {
-    prefill.seconds + decode.seconds
-}
+    /// The same in the shortest time.
+    fn within(
+        self,
+        ideal: Option<[Ideal; 2]>,
+        link_seconds: [f64; 2],
+        hardware: Option<&Hardware>,
+    ) -> Result<Self> {
+        let timed = Self { ideal, link_seconds, ..self };
+        let seconds = timed.seconds().filter(|seconds| *seconds > 0.0);
+        let utilization = hardware.zip(seconds).map(|(hardware, seconds)| {
+            Utilization::new(&timed.flops, &timed.bytes, hardware, seconds)
+        });
+        Ok(Self { utilization: utilization.transpose()?, ..timed })
+    }
 
-impl Point {
+    /// The shortest time of a phase, in seconds: links may work beside products and memory.
+    pub fn seconds_of(&self, phase: Phase) -> Option<f64> {
+        let at = phase as usize;
+        Some(self.ideal?[at].seconds.max(self.link_seconds[at]))
+    }
+
+    /// What a phase waits for; `None` if there is nothing to do.
+    pub fn bound(&self, phase: Phase) -> Option<Bound> {
+        let (ideal, links) = (self.ideal?[phase as usize], self.link_seconds[phase as usize]);
+        if links > ideal.seconds { Some(Bound::Links) } else { ideal.bound() }
+    }
+
     /// The shortest time of it all, in seconds.
     pub fn seconds(&self) -> Option<f64> {
-        self.ideal.map(whole)
+        Some(self.seconds_of(Phase::Prefill)? + self.seconds_of(Phase::Decode)?)
     }
 
     /// The shortest time of a decode pass, in seconds: the mean of them all. `None` if there is none.
     pub fn seconds_per_token(&self) -> Option<f64> {
-        let [_, decode] = self.ideal?;
-        (self.passes > 0).then(|| decode.seconds / self.passes as f64)
+        let decode = self.seconds_of(Phase::Decode)?;
+        (self.passes > 0).then(|| decode / self.passes as f64)
     }
 
     /// Generated tokens a second, of all sequences together. `None` if there is nothing to take time.
@@ -151,6 +225,51 @@ impl Training {
         let seconds = hardware.map(|hardware| executed / hardware.flops_per_second());
         let mfu = (flops.executed > 0 && hardware.is_some()).then(|| flops.total as f64 / executed);
         Ok(StepPoint { flops, tokens, seconds, mfu })
+    }
+
+    /// The same over the ranks of a cut model, with the most that one of them does: no step is shorter than the products of
+    /// the busiest rank and its bubble, nor than what it sends over links of so many bytes a second each way.
+    ///
+    /// # Errors
+    ///
+    /// As [`point`](Self::point) and [`StepSplit::ranks`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::units::FlopsPerSecond;
+    /// use flopmeter::{Builtin, Convention, Hardware, Parallelism, Step};
+    ///
+    /// let llama = Builtin::find("meta-llama/Llama-2-7b-hf")?.model()?;
+    /// let step = Step::new(2048, 16)?;
+    /// let plan = Parallelism { tensor: 2, data: 4, ..Parallelism::NONE };
+    /// let split = llama.split_step(&plan, &step, &Convention::MODEL)?;
+    /// let training = llama.training(&step, &Convention::MODEL)?;
+    /// let hardware = Hardware::new(FlopsPerSecond(312e12), None, 8)?;
+    /// let (point, busiest) =
+    ///     training.point_of_ranks(&split, (&step, 1), Some(&hardware), None)?;
+    /// // Heads, widths and the vocabulary, 32,000 = 250·128, are all shared evenly.
+    /// assert_eq!(busiest.executed * 8, point.flops.executed);
+    /// assert_eq!(point.mfu, Some(1.0));
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn point_of_ranks(
+        &self,
+        split: &StepSplit,
+        (step, micro_batches): (&Step, u64),
+        hardware: Option<&Hardware>,
+        link: Option<BytesPerSecond>,
+    ) -> Result<(StepPoint, BusiestStep)> {
+        let busiest = split.busiest(step, micro_batches)?;
+        let whole = self.point(step, None)?;
+        let seconds = hardware.map(|hardware| {
+            let products = busiest.executed as f64 / hardware.peak.0 * (1.0 + busiest.bubble);
+            products.max(link.map_or(0.0, |link| busiest.sent as f64 / link.0))
+        });
+        let timed = hardware.zip(seconds.filter(|seconds| *seconds > 0.0));
+        let mfu =
+            timed.map(|(hardware, seconds)| hardware.flops_utilization(whole.flops.total, seconds));
+        Ok((StepPoint { seconds, mfu: mfu.transpose()?, ..whole }, busiest))
     }
 }
 

@@ -8,6 +8,7 @@
 //! Backward is thus twice forward where everything is trained. What a step computes twice to save memory counts for HFU
 //! alone.
 
+mod explain;
 mod parts;
 mod step;
 
@@ -148,7 +149,8 @@ impl Model {
         let further = match (step.predicts_further(), self.prediction_layers()) {
             (false, _) => None,
             (true, Some((one, count))) => {
-                Some((Box::new(one.training(&step.clone().alone(), convention)?), count))
+                let convention = convention.of_further_layers(self)?;
+                Some((Box::new(one.training(&step.clone().alone(), &convention)?), count))
             }
             (true, None) => {
                 return Err(Error::new(

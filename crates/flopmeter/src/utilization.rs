@@ -65,13 +65,15 @@ impl Hardware {
     }
 }
 
-/// Which side of the roofline a phase is on.
+/// What a phase waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// The matrix products take longer than the bytes.
     Compute,
     /// The bytes take longer than the matrix products.
     Memory,
+    /// What ranks send to each other takes longer than either.
+    Links,
 }
 
 impl Bound {
@@ -80,6 +82,7 @@ impl Bound {
         match self {
             Self::Compute => "compute",
             Self::Memory => "memory",
+            Self::Links => "links",
         }
     }
 }

@@ -86,6 +86,9 @@ fn a_formula_that_does_not_apply_says_so() {
         ("deepseek-ai/DeepSeek-V3", "sglang", "no latent attention"),
         ("google-t5/t5-small", "megatron", "an encoder beside its decoder"),
         ("tiiuae/falcon-mamba-7b", "vllm", "no recurrent layers"),
+        ("tiiuae/falcon-mamba-7b", "megatron", "Mamba-2's and gated delta nets"),
+        ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "nemo", "in models without experts"),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", "maxtext", "is not followed"),
     ] {
         let error = refused(name, convention);
         assert!(error.starts_with(&format!("`{convention}`: does not apply: ")), "{error}");
@@ -138,6 +141,77 @@ fn steps_cost_what_the_projects_functions_return() {
     }
     let packed = Step::packed(&[812, 4096, 3284], 1).expect("a step");
     assert_eq!(count(&llama(), "megatron", &packed).total, 391_063_038_590_976);
+}
+
+/// Megatron-LM's function at d98e8a6 and NeMo's at 8cfedd7, run with the sizes of these hybrids: `hybrid_flops` of Nemotron-H
+/// and Nemotron 3, `transformer_flops` with gated delta nets and a gate at the output of attention of Qwen3-Next.
+#[test]
+fn hybrids_cost_what_the_projects_functions_return() {
+    for (convention, name, length, rows, recorded) in [
+        ("megatron", "nvidia/Nemotron-H-56B-Base-8K", 8192, 2, 5_574_523_952_824_320),
+        ("megatron", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 8192, 2, 365_004_305_989_632),
+        // Whose experts are as wide as a latent.
+        (
+            "megatron",
+            "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4",
+            8192,
+            2,
+            1_234_888_996_945_920,
+        ),
+        ("megatron", "Qwen/Qwen3-Next-80B-A3B-Instruct", 4096, 3, 279_425_203_568_640),
+        ("nemo", "nvidia/Nemotron-H-56B-Base-8K", 8192, 2, 6_943_828_246_265_856),
+    ] {
+        let step = Step::new(length, rows).expect("a step");
+        assert_eq!(count(&builtin(name), convention, &step).total, recorded, "{convention} {name}");
+    }
+    // Twice the model's width, 8960, where 128 heads of 80 are 10,240 wide.
+    let nano = model(
+        json!({"model_type": "nemotron_h", "hidden_size": 4480, "chunk_size": 128, "conv_kernel": 4,
+        "hybrid_override_pattern": "M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-",
+        "intermediate_size": 15680, "mamba_head_dim": 80, "mamba_num_heads": 128, "n_groups": 8, "ssm_state_size": 128,
+        "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 131072}),
+    );
+    let step = Step::new(8192, 2).expect("a step");
+    assert_eq!(count(&nano, "megatron", &step).total, 797_293_569_638_400);
+}
+
+/// The same functions with one layer that predicts a further token: `mtp_num_layers` is 1.
+#[test]
+fn layers_that_predict_further_tokens_cost_what_the_projects_functions_return() {
+    let v3 = "deepseek-ai/DeepSeek-V3";
+    for (convention, name, length, rows, recorded) in [
+        ("megatron", v3, 4096, 2, 2_129_862_252_822_528),
+        ("megatron", "XiaomiMiMo/MiMo-7B-Base", 4096, 3, 623_269_380_096_000),
+        ("nemo", v3, 4096, 2, 2_129_854_954_733_568),
+        ("maxtext", v3, 4096, 2, 2_084_577_409_499_136),
+        ("maxtext", "XiaomiMiMo/MiMo-7B-Base", 4096, 3, 574_988_746_752_000),
+    ] {
+        let step = Step::new(length, rows).expect("a step").predicting_further();
+        assert_eq!(count(&builtin(name), convention, &step).total, recorded, "{convention} {name}");
+    }
+    // All parameters, those of the layer too, 11,610,067,968 of DeepSeek-V3's without its copies of table and head: 6·N·T.
+    let step = Step::new(4096, 1).expect("a step");
+    let [without, with] = [step.clone(), step.predicting_further()]
+        .map(|step| count(&builtin(v3), "chinchilla", &step).total);
+    assert_eq!(with - without, 6 * 11_610_067_968 * 4096);
+}
+
+#[test]
+fn layers_that_predict_further_tokens_are_refused_where_no_code_counts_them() {
+    let step = Step::new(8, 1).expect("a step").predicting_further();
+    for (convention, name, why) in [
+        ("verl", "deepseek-ai/DeepSeek-V3", "it counts no layers that predict further tokens"),
+        (
+            "torchtitan",
+            "deepseek-ai/DeepSeek-V3",
+            "it counts no layers that predict further tokens",
+        ),
+        ("megatron", "Qwen/Qwen3-Next-80B-A3B-Instruct", "layers of a hybrid that predict further"),
+    ] {
+        let convention: Convention = convention.parse().expect("a convention");
+        let error = builtin(name).training(&step, &convention).expect_err("no figure").to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 /// Before pull request 1988 each pair counted twice as much: with its causal half, 52,776,558,133,248 of Llama-3.1-8B's

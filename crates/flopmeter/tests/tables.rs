@@ -7,6 +7,8 @@
 //!
 //! `tests/published/README.md` says what the columns are.
 
+mod bandwidth;
+
 use flopmeter::Builtin;
 use flopmeter::audit::{Audit, Claims, Entry, Fit, Printed, Rates, Table, Verdict};
 use serde::Deserialize;
@@ -220,11 +222,13 @@ fn the_page_is_written_from_the_tables() {
          page prints no throughput, so that only the division can be held. The farthest difference is that of the rows that \
          reproduce.\n\n\
          | source | rows | reproduce | at the digits of the throughput | do not | say too little | convention | farthest |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |\n{summary}{sections}",
+         | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |\n{summary}\n\
+         Bandwidths of decoding are [at the end](#gpt-fast).\n{sections}{}",
         stated + all.unknown,
         sources().len(),
         100.0 * come_out as f64 / stated as f64,
         all.rounded,
+        bandwidth::section(),
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/published.md");
     if env::var_os("UPDATE").is_some_and(|update| update == "1") {

@@ -2,7 +2,7 @@
 //! trained. Recorded by `tests/recorded/training.py`.
 
 use flopmeter::{
-    Adapter, Config, Convention, Counts, Frozen, Model, Recompute, Step, TrainingFlops,
+    Adapter, Config, Convention, Counts, Frozen, Model, Recompute, Section, Step, TrainingFlops,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -130,4 +130,47 @@ fn of_an_adapted_model_only_the_adapter_has_gradients_of_weights() {
         }
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Lines under a title that has these words.
+fn explained(sections: &[Section], words: &str) -> u128 {
+    let some = sections.iter().filter(|section| section.title.contains(words));
+    some.flat_map(|section| &section.lines).filter_map(|line| line.flops).sum()
+}
+
+#[test]
+fn explained_lines_sum_to_what_they_explain() {
+    let mut explained_steps = 0;
+    for (name, run) in recording().trained {
+        let model = model(recorded(&format!("{name}.json"))["config"].clone());
+        let plain = step(&run);
+        let mut steps = vec![
+            plain.clone().recomputing(Recompute::Full),
+            plain.clone().recomputing(Recompute::Selective).with_reference_forwards(2),
+            plain.clone().recomputing(Recompute::Layers(1)).recomputing_scores(),
+            plain.clone().freezing(Frozen::Below(1)),
+        ];
+        steps.extend(plain.clone().with_rollout(13, 10));
+        let conventions = Convention::ALL.iter().filter(|convention| convention.counts_steps());
+        for (convention, step) in
+            conventions.flat_map(|it| steps.iter().map(move |step| (it, step)))
+        {
+            let Ok(training) = model.training(step, convention) else { continue };
+            let Ok(flops) = training.flops(step) else { continue };
+            let sections = training.explain(step).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let lines = sections.iter().flat_map(|section| &section.lines);
+            let all: u128 = lines.filter_map(|line| line.flops).sum();
+            assert_eq!(all, flops.executed, "{name} {} {step:?}", convention.id);
+            for (words, counts) in [
+                ("gradients of inputs", &flops.input_gradients),
+                ("gradients of weights", &flops.weight_gradients),
+                ("computed again", &flops.recomputed),
+            ] {
+                let part = explained(&sections, words);
+                assert_eq!(part, total(counts), "{name} {} {words}", convention.id);
+            }
+            explained_steps += 1;
+        }
+    }
+    assert!(explained_steps > 10_000, "{explained_steps}");
 }

@@ -1,7 +1,7 @@
 //! Options of `plot`.
 
 use super::values::Values;
-use super::{HardwareArgs, convention_names, dtype_names, whole};
+use super::{HardwareArgs, convention_names_and_all, dtype_names, whole};
 use clap::{Args, ValueEnum};
 use flopmeter::Convention;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub struct PlotArgs {
         long,
         value_name = "NAME",
         default_value = Convention::MODEL.id,
-        value_parser = convention_names(),
+        value_parser = convention_names_and_all(),
         help_heading = "Request",
         hide_possible_values = true,
         hide_short_help = true

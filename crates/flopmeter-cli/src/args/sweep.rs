@@ -1,13 +1,19 @@
 //! Options of `sweep`.
 
+use super::plans::PlansArgs;
 use super::values::Values;
-use super::{OutputArgs, convention_names, dtype_names, peak, rate, seconds};
+use super::{OutputArgs, convention_names_and_all, dtype_names, peak, rate, seconds};
 use clap::{ArgGroup, Args, ValueEnum};
 use flopmeter::{Convention, Dtype, Recompute};
 
 /// What is gone through.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("hardware").args(["device", "peak", "bandwidth"]).multiple(true))]
+#[command(
+    group = ArgGroup::new("hardware").args(["device", "peak", "bandwidth"]).multiple(true),
+    group = ArgGroup::new("several")
+        .args(["device", "peak", "bandwidth", "tp", "pp", "dp", "cp", "dcp", "ep", "etp", "virtual_stages", "zero"])
+        .multiple(true)
+)]
 pub struct SweepArgs {
     /// Path of a config.json or its folder, Hub id, Ollama tag, short name
     pub model: String,
@@ -59,6 +65,20 @@ pub struct SweepArgs {
         help_heading = "Step"
     )]
     pub recompute: Vec<Recompute>,
+    /// Batches whose gradients add up before the optimiser steps
+    #[arg(
+        long,
+        value_name = "NUMBERS",
+        value_parser = Values::parse,
+        allow_hyphen_values = true,
+        requires = "sequence",
+        help_heading = "Step",
+        hide_short_help = true
+    )]
+    pub accumulate: Option<Values>,
+    /// Flash attention: scores are not kept, and computed again
+    #[arg(long, requires = "sequence", help_heading = "Step", hide_short_help = true)]
+    pub flash: bool,
     /// Sequences that run together
     #[arg(
         short,
@@ -70,16 +90,17 @@ pub struct SweepArgs {
         help_heading = "Both"
     )]
     pub batch: Values,
-    /// What counts as a FLOP (see `flopmeter conventions`)
+    /// What counts as a FLOP (see `flopmeter conventions`), or `all`
     #[arg(
         long,
-        value_name = "NAME",
+        value_name = "NAME[,…]",
+        value_delimiter = ',',
         default_value = Convention::MODEL.id,
-        value_parser = convention_names(),
+        value_parser = convention_names_and_all(),
         help_heading = "Both",
         hide_possible_values = true
     )]
-    pub convention: String,
+    pub convention: Vec<String>,
     /// Dtypes of products and weights, if not as stored
     #[arg(
         long,
@@ -104,16 +125,17 @@ pub struct SweepArgs {
     #[arg(long, value_name = "NAME[,…]", value_delimiter = ',', help_heading = "Hardware")]
     pub device: Vec<String>,
     /// How many of them
+    ///
+    /// 1 if left out. With parallel sizes, whose product it is, it keeps the combinations that take so many.
     #[arg(
         long,
         value_name = "NUMBERS",
         value_parser = Values::parse,
         allow_hyphen_values = true,
-        default_value = "1",
-        requires = "hardware",
+        requires = "several",
         help_heading = "Hardware"
     )]
-    pub devices: Values,
+    pub devices: Option<Values>,
     /// Dense peak, e.g. `bf16=989.5e12`
     #[arg(
         long,
@@ -161,6 +183,8 @@ pub struct SweepArgs {
         help_heading = "Choice"
     )]
     pub limit: Vec<(Goal, f64)>,
+    #[command(flatten)]
+    pub plans: PlansArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }

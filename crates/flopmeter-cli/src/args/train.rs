@@ -155,6 +155,11 @@ pub struct TrainArgs {
         allow_hyphen_values = true
     )]
     pub time: Option<f64>,
+    /// The arithmetic, formula by formula
+    ///
+    /// From the config to the sums; with --time as far as MFU and HFU.
+    #[arg(long, help_heading = "Counting")]
+    pub explain: bool,
     #[command(flatten)]
     pub output: OutputArgs,
 }

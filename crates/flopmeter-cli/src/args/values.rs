@@ -28,6 +28,11 @@ impl Values {
         text.split(',').map(|part| Part::parse(part.trim())).collect::<Result<_, _>>().map(Self)
     }
 
+    /// One number.
+    pub fn one(number: u64) -> Self {
+        Self(vec![Part { from: number, by: By::Adding(1), count: 1 }])
+    }
+
     /// How many they are.
     pub fn count(&self) -> u128 {
         // A part has at most 2^64 numbers, and a command line fewer parts than that.

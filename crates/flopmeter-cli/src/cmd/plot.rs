@@ -1,5 +1,6 @@
 //! `flopmeter plot`: a picture of a model on hardware, in a file or in the terminal.
 
+use super::side_by_side;
 use crate::args::{Plot, PlotArgs, ThemeName, Values};
 use crate::request::machine;
 use flopmeter::{Error, ErrorKind, Result};
@@ -41,6 +42,7 @@ pub fn run(args: &PlotArgs) -> Result<String> {
 }
 
 fn subject(args: &PlotArgs) -> Result<Subject> {
+    side_by_side::one_at_a_time(&args.convention)?;
     let source = source::find(&args.model)?;
     let mut model = source.model;
     if let Some(dtype) = &args.dtype {

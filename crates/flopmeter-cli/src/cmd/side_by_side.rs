@@ -4,15 +4,16 @@ use crate::args::Format;
 use crate::output;
 use flopmeter::{Convention, Error, ErrorKind, Result};
 use flopmeter_report::render::{Block, Column, Document, grouped, percent};
+use flopmeter_report::report::parallel::ParallelismReport;
 use flopmeter_report::report::{AdapterReport, DeviceReport, ModelReport};
 use serde::Serialize;
 
 /// The name that stands for all conventions.
 pub const ALL: &str = "all";
 
-/// The JSON of a command that was asked for all conventions; `W` is the workload or the step.
+/// The JSON of a command that was asked for all conventions; `W` is the workload or the step, `R` what a rank does.
 #[derive(Debug, Serialize)]
-pub struct SideBySide<W: Serialize> {
+pub struct SideBySide<W: Serialize, R: Serialize> {
     pub model: ModelReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterReport>,
@@ -21,6 +22,10 @@ pub struct SideBySide<W: Serialize> {
     pub conventions: Vec<Row>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<ParallelismReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<R>,
     pub notes: Vec<String>,
 }
 
@@ -45,22 +50,40 @@ pub struct Figures {
     /// Of those of `model`; null if that counts none.
     pub of_model: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub executed: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mfu: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hfu: Option<f64>,
 }
+
+/// What is counted by one convention: model FLOPs; of a step what is executed, too; with a time, the ratios of both.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    pub flops: u128,
+    pub executed: Option<u128>,
+    pub mfu: Option<f64>,
+    pub hfu: Option<f64>,
+}
+
+/// What to know of ranks among all conventions.
+pub const RANKS: &str = "ranks are counted by the convention `model`";
 
 /// Counts by each convention; what does not apply says so, and any other error is one of the work.
 pub fn rows(
     conventions: impl Iterator<Item = &'static Convention>,
-    count: impl Fn(&Convention) -> Result<(u128, Option<f64>)>,
+    count: impl Fn(&Convention) -> Result<Counted>,
 ) -> Result<Vec<Row>> {
-    let (model, _) = count(&Convention::MODEL)?;
+    let model = count(&Convention::MODEL)?.flops;
     conventions
         .map(|convention| {
             let said = match count(convention) {
-                Ok((flops, mfu)) => Said::Flops(Figures {
+                Ok(Counted { flops, executed, mfu, hfu }) => Said::Flops(Figures {
                     flops,
                     of_model: (model > 0).then(|| flops as f64 / model as f64),
+                    executed,
                     mfu,
+                    hfu,
                 }),
                 Err(error) if error.kind() == ErrorKind::Convention => {
                     let fact = error.fact();
@@ -82,48 +105,63 @@ pub fn one_at_a_time(name: &str) -> Result<()> {
             "`all`",
             "is every convention, and one is taken at a time",
         )
-        .hint("`estimate`, `utilization` and `train` print all side by side")),
+        .hint("`estimate`, `utilization`, `train` and `sweep` take all")),
         _ => Ok(()),
     }
 }
 
-impl<W: Serialize> SideBySide<W> {
-    /// As text, with a line that says what was counted.
-    pub fn text(&self, work: String, format: Format) -> Result<String> {
+impl<W: Serialize, R: Serialize> SideBySide<W, R> {
+    /// As text, with a line that says what was counted, and the tables of the ranks.
+    pub fn text(&self, work: String, ranks: Vec<Block>, format: Format) -> Result<String> {
         let mut head = self.model.head(self.adapter.as_ref());
         head.push(format!("{work}; all conventions"));
-        let timed = self
-            .conventions
-            .iter()
-            .any(|row| matches!(&row.said, Said::Flops(Figures { mfu: Some(_), .. })));
-        let mut columns =
-            vec![Column::text("convention"), Column::number("FLOPs"), Column::number("of model")];
-        if timed {
-            columns.push(Column::number("MFU"));
-        }
-        columns.push(Column::text(""));
-        let cells = |row: &Row| {
-            let mut cells = vec![row.id.to_owned()];
-            match &row.said {
-                Said::Flops(figures) => {
-                    cells.push(grouped(figures.flops));
-                    cells.push(figures.of_model.map_or("–".into(), |ratio| format!("{ratio:.4}")));
-                    cells.extend(timed.then(|| figures.mfu.map_or("–".into(), percent)));
-                    cells.push(String::new());
-                }
-                Said::Not { does_not_apply } => {
-                    cells.extend(vec!["–".to_owned(); if timed { 3 } else { 2 }]);
-                    cells.push(format!("does not apply: {does_not_apply}"));
-                }
-            }
-            cells
-        };
         let title = match &self.device {
             Some(device) => format!("{} × {}, {} dense", device.count, device.name, device.dtype),
             None => String::new(),
         };
-        let rows = self.conventions.iter().map(cells).collect();
-        let blocks = vec![Block { title, columns, rows }];
+        let mut blocks = vec![self.block(title)];
+        blocks.extend(ranks);
         output::document(&Document { head, blocks, notes: self.notes.clone() }, self, format)
+    }
+
+    /// A row for each convention; what is executed has columns where it is more than the model FLOPs.
+    fn block(&self, title: String) -> Block {
+        let figures = || self.conventions.iter().filter_map(|row| row.said.figures());
+        let timed = figures().any(|it| it.mfu.is_some());
+        let again = figures().any(|it| it.executed.is_some_and(|executed| executed != it.flops));
+        let ratio = |value: Option<f64>| value.map_or("–".into(), percent);
+        let shown: [(bool, &'static str, &dyn Fn(&Figures) -> String); 5] = [
+            (true, "FLOPs", &|it| grouped(it.flops)),
+            (true, "of model", &|it| {
+                it.of_model.map_or("–".into(), |ratio| format!("{ratio:.4}"))
+            }),
+            (again, "executed", &|it| it.executed.map_or("–".into(), grouped)),
+            (timed, "MFU", &|it| ratio(it.mfu)),
+            (timed && again, "HFU", &|it| ratio(it.hfu)),
+        ];
+        let shown: Vec<_> = shown.into_iter().filter(|(shown, ..)| *shown).collect();
+        let row = |row: &Row| {
+            let mut cells = vec![row.id.to_owned()];
+            let figures = row.said.figures();
+            cells.extend(shown.iter().map(|(.., of)| figures.map_or("–".into(), of)));
+            cells.push(match &row.said {
+                Said::Flops(_) => String::new(),
+                Said::Not { does_not_apply } => format!("does not apply: {does_not_apply}"),
+            });
+            cells
+        };
+        let mut columns = vec![Column::text("convention")];
+        columns.extend(shown.iter().map(|(_, name, _)| Column::number(name)));
+        columns.push(Column::text(""));
+        Block { title, columns, rows: self.conventions.iter().map(row).collect() }
+    }
+}
+
+impl Said {
+    fn figures(&self) -> Option<&Figures> {
+        match self {
+            Self::Flops(figures) => Some(figures),
+            Self::Not { .. } => None,
+        }
     }
 }

@@ -1,22 +1,29 @@
 //! `flopmeter train`: FLOPs of a step of training, and how busy the hardware was with it.
 
-use super::side_by_side::{self, SideBySide};
+use super::side_by_side::{self, Counted, SideBySide};
 use crate::args::TrainArgs;
 use crate::output;
 use crate::request::{Base, machine};
 use flopmeter::{Convention, Error, ErrorKind, Frozen, Result, Step};
-use flopmeter_report::Trained;
-use flopmeter_report::render;
 use flopmeter_report::report::ModelReport;
+use flopmeter_report::report::parallel::StepRankReport;
 use flopmeter_report::report::training::StepReport;
+use flopmeter_report::{Cut, Trained, explain, render};
 use serde::Serialize;
 
 pub fn run(args: &TrainArgs) -> Result<String> {
     let trained = read(args)?;
+    if args.explain {
+        side_by_side::one_at_a_time(&args.convention)?;
+        let explanation = trained.explain(&args.convention.parse()?, args.time)?;
+        let document = explain::document(&explanation);
+        return output::document(&document, &explanation, args.output.format);
+    }
     if args.convention == side_by_side::ALL {
         let report = side_by_side(&trained, args)?;
         let work = render::step(&report.work.step);
-        return report.text(work, args.output.format);
+        let ranks = render::step_ranks(report.parallelism.as_ref(), &report.ranks);
+        return report.text(work, ranks, args.output.format);
     }
     let report = trained.report(&args.convention.parse()?, args.time)?;
     output::document(&render::training(&report), &report, args.output.format)
@@ -46,23 +53,31 @@ fn read(args: &TrainArgs) -> Result<Trained> {
     Ok(Trained { source, adapter, step, accumulate: args.accumulate, plan, machine })
 }
 
-fn side_by_side(trained: &Trained, args: &TrainArgs) -> Result<SideBySide<OfStep>> {
+fn side_by_side(trained: &Trained, args: &TrainArgs) -> Result<SideBySide<OfStep, StepRankReport>> {
     let steps = Convention::ALL.iter().filter(|convention| convention.counts_steps());
     let conventions = side_by_side::rows(steps, |convention| {
         let flops = trained.count(convention)?;
         let measured = trained.machine.as_ref().zip(args.time);
         let measured = measured.map(|(it, time)| flops.utilization(&it.hardware, time));
-        Ok((flops.total, measured.transpose()?.map(|[mfu, _]| mfu)))
+        let ratios = measured.transpose()?;
+        let [mfu, hfu] = ratios.map_or([None; 2], |ratios| ratios.map(Some));
+        Ok(Counted { flops: flops.total, executed: Some(flops.executed), mfu, hfu })
     })?;
+    let mut notes = trained.notes();
+    let Cut { device, parallelism, ranks } = trained.cut(&Convention::MODEL, &mut notes)?;
+    notes.extend(parallelism.as_ref().map(|_| side_by_side::RANKS.to_owned()));
     Ok(SideBySide {
         model: ModelReport::of(&trained.source),
         adapter: trained.adapter.clone(),
         work: OfStep { step: StepReport::of(&trained.step, trained.accumulate, trained.tokens()?) },
         conventions,
-        device: trained.machine.as_ref().map(|machine| machine.device_report(None)),
-        notes: trained.notes(),
+        device,
+        parallelism,
+        ranks,
+        notes,
     })
 }
+
 fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {
     let rows = args.batch.checked_mul(args.accumulate).ok_or_else(|| {
         Error::new(ErrorKind::Overflow, "batch", "times --accumulate does not fit 64 bits")

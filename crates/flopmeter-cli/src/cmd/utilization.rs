@@ -13,7 +13,8 @@ pub fn run(args: &UtilizationArgs) -> Result<String> {
     if args.work.convention == side_by_side::ALL {
         let report = all(request, Some(args.time))?;
         let work = render::workload(&report.work.workload);
-        return report.text(work, args.output.format);
+        let ranks = render::ranks(report.parallelism.as_ref(), &report.ranks);
+        return report.text(work, ranks, args.output.format);
     }
     output::report(&request.report(Some(args.time))?, args.output.format)
 }

@@ -18,7 +18,7 @@ impl Choice {
             place(column(goal)).ok_or_else(|| {
                 let fact = "is of requests, and these are steps of training";
                 Error::new(ErrorKind::Workload, goal.name(), fact)
-                    .hint("latency, throughput, throughput-per-device and mfu are of both")
+                    .hint("latency, throughput, throughput-per-device, mfu and memory are of both")
             })
         };
         let limits = limits.iter().map(|&(goal, value)| Ok((of(goal)?, goal, value)));

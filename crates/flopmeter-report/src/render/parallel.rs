@@ -5,8 +5,9 @@ use super::{Block, Column};
 use crate::report::parallel::{ParallelismReport, RankReport, StepRankReport};
 use std::fmt::Write;
 
-/// What each kind of rank does, and what it sends.
-pub(super) fn blocks(plan: &ParallelismReport, ranks: &[RankReport]) -> Vec<Block> {
+/// What each kind of rank does, and what it sends; nothing without a plan.
+pub fn blocks(plan: Option<&ParallelismReport>, ranks: &[RankReport]) -> Vec<Block> {
+    let Some(plan) = plan else { return Vec::new() };
     let work = ranks.iter().map(|rank| {
         let moved = [rank.bytes.weights, rank.bytes.kv_cache, rank.bytes.read].map(bytes);
         let cells = std::iter::once(grouped(rank.flops.total)).chain(moved);
@@ -23,7 +24,8 @@ pub(super) fn blocks(plan: &ParallelismReport, ranks: &[RankReport]) -> Vec<Bloc
 }
 
 /// The same of a step.
-pub(super) fn step_blocks(plan: &ParallelismReport, ranks: &[StepRankReport]) -> Vec<Block> {
+pub fn step_blocks(plan: Option<&ParallelismReport>, ranks: &[StepRankReport]) -> Vec<Block> {
+    let Some(plan) = plan else { return Vec::new() };
     let work = ranks.iter().map(|rank| {
         let memory = &rank.memory;
         let cells = [

@@ -13,9 +13,7 @@ pub fn of(report: &TrainingReport) -> Document {
     if let (Some(utilization), Some(device)) = (&report.utilization, &report.device) {
         blocks.push(utilization_block(report, utilization, device));
     }
-    if let Some(plan) = &report.parallelism {
-        blocks.extend(super::parallel::step_blocks(plan, &report.ranks));
-    }
+    blocks.extend(super::parallel::step_blocks(report.parallelism.as_ref(), &report.ranks));
     Document { head, blocks, notes: report.notes.clone() }
 }
 

@@ -158,9 +158,8 @@ fn all(ranks: impl Iterator<Item = (u64, u128)>) -> u128 {
     ranks.fold(0, |sum, (count, flops)| sum.saturating_add(flops.saturating_mul(count.into())))
 }
 
-/// Of links in one direction: the table's figure is of both.
 fn seconds(bytes: u128, device: Option<&Device>) -> Option<f64> {
-    device.and_then(Device::interconnect).map(|rate| bytes as f64 / (rate.0 / 2.0))
+    device.and_then(Device::link).map(|rate| bytes as f64 / rate.0)
 }
 
 impl StepRankReport {

@@ -1,12 +1,13 @@
 //! A formula applied to a model: whether it can be, and what it gives of a step or of a request.
 
 use super::counting::{Stated, Subject, Work};
-use super::formula::{Formula, Norms, Projections, Recomputed, Windows};
+use super::formula::{Formula, Norms, Projections, Recomputed, Recurrence, Windows};
 use super::shape::Shape;
 use super::{Convention, Kind, Rule};
 use crate::component::{Component, Counts};
 use crate::cost::Flops;
 use crate::error::{Result, shown};
+use crate::explain::Line;
 use crate::model::{Model, too_large};
 use crate::passes::Passes;
 use crate::training::{Recompute, Step};
@@ -42,6 +43,23 @@ impl Convention {
         }
     }
 
+    /// The same as it is for layers that predict further tokens.
+    pub(crate) fn of_further_layers(&self, model: &Model) -> Result<Self> {
+        let Kind::Published(formula) = self.kind else { return Ok(*self) };
+        if formula.knows.recurrence == Recurrence::DualAndDelta && Shape::of(model)?.recurrences > 0
+        {
+            // Its pattern of layers goes on through them, whatever they are.
+            return Err(self.error(
+                "does not apply: it is not followed to layers of a hybrid that predict further tokens",
+            ));
+        }
+        let further = formula.knows.further.formula(formula).ok_or_else(|| {
+            self.error("does not apply: it counts no layers that predict further tokens")
+                .hint("leave --mtp out, or take another: `megatron`, `nemo`, `maxtext` count them")
+        })?;
+        Ok(Self { kind: Kind::Published(further), ..*self })
+    }
+
     /// A formula applied to a model, if it can be.
     pub(crate) fn applied(&self, formula: &Formula, model: &Model) -> Result<Applied> {
         let subject = Subject { shape: Shape::of(model)?, stated: Stated::of(model) };
@@ -51,8 +69,26 @@ impl Convention {
         if let Some((_, why)) = knows.types.filter(|(types, _)| !types.contains(&kind)) {
             return no(&format!("{why}: `{}`", shown(kind)));
         }
-        if shape.recurs && !knows.recurrence {
-            return no("it knows no recurrent layers, and this model has some");
+        let dual = shape.dual > 0 && shape.dual == shape.recurrences;
+        let delta = shape.dual + shape.delta == shape.recurrences;
+        let experts = shape.matrices[Component::MoeExperts] > 0;
+        match knows.recurrence {
+            _ if shape.recurrences == 0 => {}
+            Recurrence::Any => {}
+            Recurrence::DualAndDelta if delta => {}
+            Recurrence::Dual if dual && !experts => {}
+            Recurrence::DualAndDelta => {
+                return no("of recurrent layers it knows Mamba-2's and gated delta nets");
+            }
+            Recurrence::Dual => {
+                return no("of recurrent layers it knows Mamba-2's, in models without experts");
+            }
+            Recurrence::None => {
+                return no("it knows no recurrent layers, and this model has some");
+            }
+            Recurrence::NotFollowed => {
+                return no("what it counts of recurrent layers is not followed");
+            }
         }
         if !model.stacks().is_empty() && model.processor().is_none() && !knows.encoders {
             return no(
@@ -88,7 +124,7 @@ impl Convention {
         let lacks = match formula.norms {
             Norms::Latents => shape.latent_norms == 0,
             Norms::Apertus => kind != "apertus",
-            Norms::Left | Norms::Counted => false,
+            Norms::Left | Norms::Counted | Norms::LatentsAndThree => false,
         };
         if lacks {
             formula.norms = Norms::Left;
@@ -100,26 +136,15 @@ impl Convention {
 impl Applied {
     /// What the formula gives for a step of the model.
     pub fn step(&self, model: &Model, step: &Step) -> Result<StepCount> {
-        let Self { convention, formula, subject } = self;
-        if step.predicts_further() && !formula.knows.further_predictions {
-            return Err(convention.error(
-                "does not apply: it is not followed to layers that predict further tokens",
-            ));
-        }
-        let once = |of: Workload| {
-            let sequences = of.sequences().iter();
-            sequences.map(|it| (of.passes(it, Phase::Prefill), it.count.into())).collect()
-        };
-        let forward = |rows_whole| step.forward(rows_whole).ok_or_else(too_large);
-        let own = model.flops(&forward(false)?, &Convention::MODEL)?;
-        let work = Work {
-            own: own.components(),
-            tokens: step.tokens().ok_or_else(too_large)?.into(),
-            apart: once(forward(false)?),
-            joined: once(forward(true)?),
-        };
+        let Self { formula, subject, .. } = self;
+        let work = work(model, step)?;
         let counts = subject.count(formula, &work).ok_or_else(too_large)?;
         recomputed(formula, counts, step, subject.shape.layers).ok_or_else(too_large)
+    }
+
+    /// Its forward pass in a step, with the numbers put in.
+    pub fn explain_step(&self, model: &Model, step: &Step) -> Result<Vec<Line>> {
+        self.subject.lines(&self.formula, &work(model, step)?).ok_or_else(too_large)
     }
 
     /// What the formula gives for requests to the model.
@@ -148,6 +173,22 @@ impl Applied {
         let sum = prefill.checked_add(&decode).and_then(|sum| sum.total());
         Ok(Flops { convention: *convention, prefill, decode, total: sum.ok_or_else(too_large)? })
     }
+}
+
+/// The forward pass of a step.
+fn work(model: &Model, step: &Step) -> Result<Work> {
+    let once = |of: Workload| {
+        let sequences = of.sequences().iter();
+        sequences.map(|it| (of.passes(it, Phase::Prefill), it.count.into())).collect()
+    };
+    let forward = |rows_whole| step.forward(rows_whole).ok_or_else(too_large);
+    let own = model.flops(&forward(false)?, &Convention::MODEL)?;
+    Ok(Work {
+        own: own.components(),
+        tokens: step.tokens().ok_or_else(too_large)?.into(),
+        apart: once(forward(false)?),
+        joined: once(forward(true)?),
+    })
 }
 
 impl Stated {

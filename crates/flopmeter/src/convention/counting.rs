@@ -35,7 +35,16 @@ pub(super) struct Work {
     pub joined: Vec<(Passes, u128)>,
 }
 
-const ATTENDED: [Component; 2] = [Component::AttentionScores, Component::AttentionValues];
+/// What attention of some equal layers multiplies.
+pub(super) struct Attended {
+    pub layers: u128,
+    /// Of all queries, and of all values.
+    pub widths: [u128; 2],
+    pub twice_the_pairs: u128,
+}
+
+pub(super) const ATTENDED: [Component; 2] =
+    [Component::AttentionScores, Component::AttentionValues];
 
 /// What has no choice of its own.
 const REST: [Component; 6] = [
@@ -61,6 +70,8 @@ impl Subject {
         counts[Component::Recurrent] = match formula.states {
             States::Own => work.own[Component::Recurrent],
             States::AsParameters => self.recurrent_parameters(work)?,
+            States::Squares => self.shape.squares.checked_mul(work.tokens)?,
+            States::ReadOut => self.shape.read_out.checked_mul(work.tokens)?,
         };
         let mut rest = self.beside(formula, work)?;
         if formula.lumped {
@@ -95,24 +106,34 @@ impl Subject {
             return Some(ATTENDED.map(|component| work.own[component]));
         }
         let mut sums = [0_u128; 2];
+        for Attended { layers, widths, twice_the_pairs } in self.attention(formula, work)? {
+            for (sum, width) in sums.iter_mut().zip(widths) {
+                let product = layers.checked_mul(width)?.checked_mul(twice_the_pairs)?;
+                *sum = sum.checked_add(product)?;
+            }
+        }
+        Some(sums)
+    }
+
+    /// What attention multiplies, equal layers together.
+    pub fn attention(&self, formula: &Formula, work: &Work) -> Option<Vec<Attended>> {
         if formula.pairs == Pairs::Left {
-            return Some(sums);
+            return Some(Vec::new());
         }
         let passes = match formula.documents {
             Documents::Apart => &work.apart,
             Documents::Joined => &work.joined,
         };
-        for it in &self.shape.attention {
+        let of = |it: &AttentionShape| {
             let mut twice = 0_u128;
             for (pass, times) in passes {
                 let pairs = twice_the_pairs(formula, it.mask, *pass)?;
                 twice = twice.checked_add(pairs.checked_mul(*times)?)?;
             }
-            for (sum, width) in sums.iter_mut().zip(self.widths(formula, it)?) {
-                *sum = sum.checked_add(it.layers.checked_mul(width)?.checked_mul(twice)?)?;
-            }
-        }
-        Some(sums)
+            let widths = self.widths(formula, it)?;
+            Some(Attended { layers: it.layers, widths, twice_the_pairs: twice })
+        };
+        self.shape.attention.iter().map(of).collect()
     }
 
     /// Widths of all queries and of all values of a layer.
@@ -131,8 +152,10 @@ impl Subject {
         match formula.projections {
             Projections::Squares => Self::product(work, square.checked_mul(4)?),
             Projections::Grouped if !self.shape.has_latents() => {
-                // q and out, and k and v of fewer heads.
+                // q and out, and k and v of fewer heads, in layers that attend.
                 let [heads, kv_heads] = self.shape.groups()?;
+                let layers = self.shape.attention.iter().map(|it| it.layers).sum::<u128>();
+                let square = layers.checked_mul(hidden.checked_mul(*hidden)?)?;
                 let kv = square.checked_mul(kv_heads)?.checked_mul(2)?.checked_div(heads)?;
                 Self::product(work, square.checked_mul(2)?.checked_add(kv)?)
             }
@@ -151,7 +174,10 @@ impl Subject {
             FeedForward::Gated if self.shape.ungated() => {
                 Self::product(work, self.shape.down.checked_mul(3)?)?
             }
-            FeedForward::Gated => own(Component::Mlp),
+            FeedForward::GatedInHybrids if self.shape.ungated() && self.shape.recurrences > 0 => {
+                Self::product(work, self.shape.down.checked_mul(3)?)?
+            }
+            FeedForward::Gated | FeedForward::GatedInHybrids => own(Component::Mlp),
             FeedForward::FourTimes => {
                 let square = layers.checked_mul(hidden.checked_mul(hidden)?)?;
                 Self::product(work, square.checked_mul(8)?)?
@@ -169,7 +195,7 @@ impl Subject {
             counts[Component::MoeRouter] = own(Component::MoeRouter);
         }
         // One layer everywhere is instead of experts; a formula that knows four widths knows none either.
-        if !matches!(formula.feed_forward, FeedForward::Own | FeedForward::Gated) {
+        if formula.feed_forward.is_of_one_width() {
             return Some(());
         }
         counts[Component::MoeExperts] = own(Component::MoeExperts);
@@ -178,13 +204,15 @@ impl Subject {
             let sum = &mut counts[Component::MoeExperts];
             *sum = sum.checked_add(idle)?;
         }
-        let shares = match formula.shared {
-            Shared::Counted => true,
-            Shared::IfNumbered => self.stated.numbers_shared,
+        counts[Component::MoeShared] = match formula.shared {
+            Shared::Counted => own(Component::MoeShared),
+            Shared::IfNumbered if self.stated.numbers_shared => own(Component::MoeShared),
+            Shared::IfNumbered => 0,
+            Shared::Ungated => {
+                let gates = Self::product(work, self.shape.shared_gates)?;
+                own(Component::MoeShared).checked_sub(gates)?
+            }
         };
-        if shares {
-            counts[Component::MoeShared] = own(Component::MoeShared);
-        }
         Some(())
     }
 
@@ -216,6 +244,7 @@ impl Subject {
         let norms = match formula.norms {
             Norms::Left => 0,
             Norms::Latents => shape.latent_norms,
+            Norms::LatentsAndThree => shape.latent_norms.checked_add(3 * shape.hidden)?,
             Norms::Counted => shape.vectors,
             Norms::Apertus => {
                 let keys = |it: &AttentionShape| {

@@ -68,6 +68,7 @@ choices! {
         Own => "feed-forward layers as they are",
         FourTimes => "two matrices of four times the width in each feed-forward layer",
         Gated => "three matrices in each dense feed-forward layer",
+        GatedInHybrids => "three matrices in each dense feed-forward layer of a hybrid",
         EveryLayer => "one gated feed-forward layer of the config's width everywhere, no experts",
         EveryLayerByRatio => "one feed-forward layer of the config's width everywhere, gated where it is 3.5 times the model's, no experts",
     }
@@ -81,6 +82,7 @@ choices! {
         Counted => "shared experts",
         /// Where the config states how many there are.
         IfNumbered => "shared experts where their number is stated, without gates",
+        Ungated => "shared experts without their gates",
     }
     /// Routed experts.
     Experts {
@@ -103,6 +105,8 @@ choices! {
     Norms {
         Left => "no norms and biases",
         Latents => "the norms of compressed queries and latents as products",
+        /// And the three around a layer that predicts a further token.
+        LatentsAndThree => "the norms of compressed queries and latents and three of a further layer as products",
         Apertus => "norms of queries and keys as products",
         Counted => "norms and biases as products",
     }
@@ -122,6 +126,10 @@ choices! {
     States {
         Own => "states of recurrent layers",
         AsParameters => "parameters of recurrent layers as products, without their states",
+        /// Megatron's: of Mamba-2 no convolution.
+        Squares => "Mamba-2 as wide as twice the model with 7 for an element of its state, delta nets with 8 for a square one",
+        /// NeMo's.
+        ReadOut => "Mamba-2 with 2 for an element of its state, without its convolution",
     }
     /// Weights that are passed more often than once.
     Weights {
@@ -141,6 +149,11 @@ choices! {
 }
 
 impl FeedForward {
+    /// Whether it is of one width everywhere, which is instead of experts.
+    pub fn is_of_one_width(self) -> bool {
+        matches!(self, Self::FourTimes) || self.takes_the_configs_width()
+    }
+
     /// Whether the config has to state one width for every layer.
     pub fn takes_the_configs_width(self) -> bool {
         matches!(self, Self::EveryLayer | Self::EveryLayerByRatio)
@@ -220,11 +233,54 @@ pub(crate) struct Knows {
     /// Types whose windows it takes for what they are; those of others are ignored.
     pub windows: &'static [&'static str],
     pub latents: bool,
-    pub recurrence: bool,
+    pub recurrence: Recurrence,
     /// Attention by an indexer's choice, by distances, to a source.
     pub other_attention: bool,
     pub encoders: bool,
-    pub further_predictions: bool,
+    pub further: Further,
+}
+
+/// What a formula says of recurrent layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recurrence {
+    /// All that it counts of any.
+    Any,
+    /// Something of Mamba-2, and of gated delta nets.
+    DualAndDelta,
+    /// Something of Mamba-2, in models without experts.
+    Dual,
+    /// Nothing.
+    None,
+    /// Something that is not followed.
+    NotFollowed,
+}
+
+/// What a formula says of layers that predict further tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Further {
+    /// They are counted whole, as all else.
+    Whole,
+    /// A layer, its head and what joins its two inputs; Megatron adds its three norms.
+    Joined { norms: bool },
+    /// A layer, and neither its head nor what joins its inputs.
+    Bare,
+    /// Nothing.
+    None,
+}
+
+impl Further {
+    /// A formula as it is for such a layer, `None` if it says nothing of one.
+    pub fn formula(self, formula: Formula) -> Option<Formula> {
+        Some(match self {
+            Self::Whole => formula,
+            Self::Joined { norms: false } => Formula { rest: Rest::Own, ..formula },
+            Self::Joined { norms: true } => {
+                Formula { rest: Rest::Own, norms: Norms::LatentsAndThree, ..formula }
+            }
+            Self::Bare => Formula { head: Heads::Left, ..formula },
+            Self::None => return None,
+        })
+    }
 }
 
 impl Knows {
@@ -232,15 +288,19 @@ impl Knows {
         types: None,
         windows: &[],
         latents: true,
-        recurrence: true,
+        recurrence: Recurrence::Any,
         other_attention: true,
         encoders: true,
-        further_predictions: true,
+        further: Further::Whole,
     };
-    pub const DECODERS: Self =
-        Self { recurrence: false, other_attention: false, encoders: false, ..Self::EVERYTHING };
+    pub const DECODERS: Self = Self {
+        recurrence: Recurrence::None,
+        other_attention: false,
+        encoders: false,
+        ..Self::EVERYTHING
+    };
     /// Decoders layer by layer, without those that predict further tokens.
-    pub const LAYERS: Self = Self { further_predictions: false, ..Self::DECODERS };
+    pub const LAYERS: Self = Self { further: Further::None, ..Self::DECODERS };
 }
 
 impl Formula {

@@ -1,8 +1,9 @@
 //! Formulas as projects and papers publish them, each over a few sizes of a model. What they leave out they leave out here.
 
 use super::formula::{
-    Documents, Experts, FeedForward, Formula, Heads, Knows, Latents, Norms, OtherTables, Pairs,
-    Projections, Recomputed, Rest, Routers, Shared, TokenTable, Towers, Widths, Windows,
+    Documents, Experts, FeedForward, Formula, Further, Heads, Knows, Latents, Norms, OtherTables,
+    Pairs, Projections, Recomputed, Recurrence, Rest, Routers, Shared, States, TokenTable, Towers,
+    Widths, Windows,
 };
 use super::{Convention, Counted, Kind};
 
@@ -98,7 +99,7 @@ pub const TORCHTITAN: Convention = Convention::of_steps(
         token_table: TokenTable::Left,
         other_tables: OtherTables::Left,
         towers: Towers::Idle,
-        knows: &Knows { recurrence: true, ..Knows::LAYERS },
+        knows: &Knows { recurrence: Recurrence::Any, ..Knows::LAYERS },
         ..PALMS
     },
 );
@@ -155,25 +156,44 @@ const LAYERS: Formula = Formula {
 pub const MEGATRON: Convention = Convention::of_steps(
     "megatron",
     "6·T·(projections + feed-forward layers + h·V) + 6·L·H·(q + v)·Σℓ²/2 over the documents: half the square whatever the \
-     window, top-k and shared experts without router, of latent attention the two norms too, V padded to a multiple of 128.",
-    "NVIDIA/Megatron-LM, megatron/training/training.py, num_floating_point_operations, transformer_flops",
-    Formula { documents: Documents::Apart, norms: Norms::Latents, head: Heads::Padded, ..LAYERS },
+     window, top-k and shared experts without router, of latent attention the two norms too, V padded to a multiple of 128. Of \
+     Mamba-2 2·h·(2·D + 2·g·n + H) + 7·D·n + 2·D·h a token forward, D = 2·h whatever the heads; of gated delta nets 8·H·v² and \
+     the convolution; of a layer that predicts a further token its head, 2·h² that join its inputs, 3·h of norms.",
+    "NVIDIA/Megatron-LM, megatron/training/training.py, num_floating_point_operations, transformer_flops, hybrid_flops",
+    Formula {
+        documents: Documents::Apart,
+        shared: Shared::Ungated,
+        norms: Norms::Latents,
+        head: Heads::Padded,
+        states: States::Squares,
+        knows: &Knows {
+            recurrence: Recurrence::DualAndDelta,
+            further: Further::Joined { norms: true },
+            ..Knows::LAYERS
+        },
+        ..LAYERS
+    },
 );
 
 /// NeMo's, by family.
 pub const NEMO: Convention = Convention::of_steps(
     "nemo",
     "B·S·L·h²·(12 + 12·g/H + 18·f/h + 6·S/h + 6·V/Lh), for experts k·f, without a gate 12·f/h: heads together as wide as the \
-     model, half the square of attention, no router; of DeepSeek-V3 its own projections.",
-    "NVIDIA/NeMo, nemo/utils/flops_formulas.py, llama2, llama3, nemotron, mixtral, qwen3, deepseekv3",
+     model, half the square of attention, no router; of DeepSeek-V3 its own projections, and of a layer that predicts a further \
+     token its head and 2·h²; of Nemotron-H three matrices in each feed-forward layer and 2·H·p·n in a state.",
+    "NVIDIA/NeMo, nemo/utils/flops_formulas.py, llama2, llama3, nemotron, mixtral, qwen3, deepseekv3, nemotronh",
     Formula {
         widths: Widths::Model,
         projections: Projections::Grouped,
+        feed_forward: FeedForward::GatedInHybrids,
+        states: States::ReadOut,
         knows: &Knows {
             types: Some((
-                &["llama", "nemotron", "mixtral", "qwen3_moe", "deepseek_v3"],
-                "NeMo has formulas for the families of Llama 2 and 3, Nemotron, Mixtral, Qwen3-MoE and DeepSeek-V3",
+                &["llama", "nemotron", "mixtral", "qwen3_moe", "deepseek_v3", "nemotron_h"],
+                "NeMo has formulas for the families of Llama 2 and 3, Nemotron, Mixtral, Qwen3-MoE, DeepSeek-V3 and Nemotron-H",
             )),
+            recurrence: Recurrence::Dual,
+            further: Further::Joined { norms: false },
             ..Knows::LAYERS
         },
         ..LAYERS
@@ -184,7 +204,8 @@ pub const NEMO: Convention = Convention::of_steps(
 pub const MAXTEXT: Convention = Convention::of_steps(
     "maxtext",
     "6·T·(projections + feed-forward layers, routers and shared experts + h·V) + 6·L·H·(q + v)·S²/2, and S·w − w²/2 where Gemma \
-     2, Gemma 3 and gpt-oss have windows of w; half the square of each chunk in Llama 4.",
+     2, Gemma 3 and gpt-oss have windows of w; half the square of each chunk in Llama 4. Of a layer that predicts a further token \
+     neither the head nor what joins its inputs.",
     "AI-Hypercomputer/maxtext, src/maxtext/utils/maxtext_utils.py, calculate_tflops_training_per_device",
     Formula {
         windows: Windows::Cut,
@@ -200,6 +221,8 @@ pub const MAXTEXT: Convention = Convention::of_steps(
                 "llama4",
                 "llama4_text",
             ],
+            recurrence: Recurrence::NotFollowed,
+            further: Further::Bare,
             ..Knows::LAYERS
         },
         ..LAYERS

@@ -3,7 +3,7 @@
 use crate::component::{Component, Counts};
 use crate::error::Result;
 use crate::model::{Group, Model, Parameters, too_large};
-use crate::op::{Linear, Op, Rows};
+use crate::op::{Linear, Op, Recurrent, RecurrentKind, Rows};
 use crate::passes::Mask;
 
 /// Sizes of a model's decoder, or of an encoder that is the whole of it, summed over its layers where formulas sum.
@@ -36,13 +36,20 @@ pub(crate) struct Shape {
     pub latent_norms: u128,
     /// Parameters of states and convolutions.
     pub recurrent: u128,
+    /// Layers that keep a state instead of a cache; of them those of Mamba-2, and gated delta nets.
+    pub recurrences: u128,
+    pub dual: u128,
+    pub delta: u128,
+    /// FLOPs of a token in recurrent layers by Megatron's formula, and by NeMo's.
+    pub squares: u128,
+    pub read_out: u128,
+    /// Of the gates of shared experts, elements.
+    pub shared_gates: u128,
     /// Elements of dense feed-forward matrices that lead back to the model's width, and of those that lead from it.
     pub down: u128,
     pub up: u128,
     /// Attention, equal layers together.
     pub attention: Vec<AttentionShape>,
-    /// Whether any layer keeps a state instead of a cache.
-    pub recurs: bool,
     /// Whether any layer attends in a way that no formula speaks of: to a source, by distances, by an indexer's choice.
     pub attends_otherwise: bool,
 }
@@ -75,6 +82,7 @@ impl Shape {
             for op in ops {
                 shape.add(op, (*repeat).into()).ok_or_else(too_large)?;
             }
+            shape.add_recurrence(ops, (*repeat).into()).ok_or_else(too_large)?;
         }
         Ok(shape)
     }
@@ -110,7 +118,6 @@ impl Shape {
                 });
             }
             Op::Recurrent(_) => {
-                self.recurs = true;
                 add_to(&mut self.recurrent, parameters)?;
             }
             Op::Vector(vector) => {
@@ -125,6 +132,55 @@ impl Shape {
         Some(())
     }
 
+    /// What formulas say of a layer that keeps a state.
+    ///
+    /// ```text
+    /// Megatron   Mamba-2    2·h·(2·D + 2·g·n + H) + 7·D·n + 2·D·h, D = 2·h; no convolution
+    ///            delta net  2·(projections + convolution) + 8·H·v²
+    /// NeMo       Mamba-2    2·projections + 2·H·p·n
+    /// ```
+    fn add_recurrence(&mut self, ops: &[Op], repeat: u128) -> Option<()> {
+        let (mut projections, mut convolved) = (0_u128, 0_u128);
+        let mut kinds = Vec::new();
+        for op in ops {
+            match op {
+                Op::Linear(op) if op.component == Component::Recurrent => {
+                    add_to(&mut projections, op.flops_per_row())?;
+                }
+                Op::Recurrent(Recurrent { kind: kind @ RecurrentKind::Convolution(_), .. }) => {
+                    add_to(&mut convolved, kind.flops_per_token()?)?;
+                }
+                Op::Recurrent(op) => kinds.push(op.kind),
+                _ => {}
+            }
+        }
+        if kinds.is_empty() && convolved == 0 {
+            return Some(());
+        }
+        add_to(&mut self.recurrences, repeat)?;
+        let hidden = self.hidden;
+        match *kinds {
+            [RecurrentKind::Dual { heads, head, state, .. }] => {
+                let (inner, state) = (u128::from(heads) * u128::from(head), u128::from(state));
+                // Twice the model's width for its own inner width, in what leads there, the gate, and back.
+                let wide = projections.checked_add(2 * 3 * hidden * 2 * hidden)?;
+                let squares = wide.checked_sub(2 * 3 * hidden * inner)?;
+                let squares = squares.checked_add(7 * 2 * hidden * state)?;
+                add_to(&mut self.dual, repeat)?;
+                add_to(&mut self.squares, squares.checked_mul(repeat)?)?;
+                let read_out = projections.checked_add(2 * inner * state)?;
+                add_to(&mut self.read_out, read_out.checked_mul(repeat)?)
+            }
+            [RecurrentKind::Delta { heads, value, by_channel: false, .. }] => {
+                let squares = 8 * u128::from(heads) * u128::from(value) * u128::from(value);
+                let squares = squares.checked_add(projections)?.checked_add(convolved)?;
+                add_to(&mut self.delta, repeat)?;
+                add_to(&mut self.squares, squares.checked_mul(repeat)?)
+            }
+            _ => Some(()),
+        }
+    }
+
     fn add_linear(&mut self, linear: &Linear, repeat: u128) -> Option<()> {
         self.tied |= linear.shared_weights && linear.rows == Rows::Sampled;
         let passed = (linear.flops_per_row() / 2).checked_mul(repeat)?;
@@ -134,6 +190,9 @@ impl Shape {
         let biases = u128::from(linear.bias).checked_mul(copies.into())?;
         add_to(&mut self.idle_experts, idle.checked_mul(repeat)?)?;
         add_to(&mut self.vectors, biases.checked_mul(repeat)?)?;
+        if linear.component == Component::MoeShared && linear.to == 1 {
+            add_to(&mut self.shared_gates, passed)?;
+        }
         if linear.component == Component::Mlp {
             let side =
                 if u128::from(linear.from) == self.hidden { &mut self.up } else { &mut self.down };

@@ -80,9 +80,9 @@ impl Lines {
                             factors.push((symbol, times.into()));
                         }
                     }
-                    let component = self.component.unwrap_or(component).name();
-                    let name = format!("{component} · {} · {}", group.name, op.module());
-                    lines.push(Line::flops(name, &factors)?);
+                    let component = self.component.unwrap_or(component);
+                    let of = format!("{} · {}", group.name, op.module());
+                    lines.push(Line::flops(component, &of, &factors)?);
                 }
             }
         }
@@ -185,8 +185,8 @@ pub(super) fn lines_of_tower(
                     factors.push((symbol, times.into()));
                 }
             }
-            let name = format!("{} · {} · {}", stack.component().name(), group.name, op.module());
-            lines.push(Line::flops(name, &factors)?);
+            let of = format!("{} · {}", group.name, op.module());
+            lines.push(Line::flops(stack.component(), &of, &factors)?);
         }
     }
     Some(lines)

@@ -1,5 +1,6 @@
 //! What ranks do in a step of training.
 
+use super::busiest::fullest;
 use super::exchange::Transfer;
 use super::plan::Purpose;
 use super::share::{Ends, Share, StepMemory};
@@ -83,10 +84,7 @@ impl Model {
             return Err(Error::new(ErrorKind::Parallelism, "context", fact));
         }
         check_parts(plan, convention)?;
-        let whole = match step.predicts_further() {
-            true => Cow::Borrowed(self),
-            false => Cow::Owned(self.clone().without_prediction()),
-        };
+        let whole = self.trained_in(step);
         let split = whole.divided(plan, stages, Purpose::Training(step.recompute()))?;
         let ends = Ends::of(&whole, plan);
         let mut first = 0;
@@ -96,6 +94,45 @@ impl Model {
             first += stage.count;
         }
         Ok(StepSplit { split, shares })
+    }
+}
+
+impl Model {
+    /// The model as a step trains it on devices of which it is not said how they share it: one rank that has all of it, as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`split_step`](Self::split_step).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use flopmeter::{Builtin, Convention, Step};
+    ///
+    /// let llama = Builtin::find("meta-llama/Llama-2-7b-hf")?.model()?;
+    /// let step = Step::new(4096, 1)?;
+    /// let memory = llama.whole_step(&step, &Convention::MODEL)?.memory(&step, 1)?;
+    /// // Two bytes a weight and a gradient, 12 of the optimizer.
+    /// assert_eq!(memory.weights + memory.gradients + memory.optimizer, 16 * 6_738_415_616);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn whole_step(&self, step: &Step, convention: &Convention) -> Result<StepSplit> {
+        let plan = Parallelism::NONE;
+        check_parts(&plan, convention)?;
+        let whole = self.trained_in(step).into_owned();
+        let ends = Ends::of(&whole, &plan);
+        let split = Split::whole(whole);
+        let share = Share::of(&split.stages[0], 0, (&ends, &plan), step, convention)?;
+        Ok(StepSplit { split, shares: vec![share] })
+    }
+
+    /// With the layers that predict further tokens, where the step trains them.
+    fn trained_in(&self, step: &Step) -> Cow<'_, Self> {
+        match step.predicts_further() {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(self.clone().without_prediction()),
+        }
     }
 }
 
@@ -130,13 +167,7 @@ impl StepSplit {
     /// documents among the ranks that share a sequence; and as
     /// [`Training::flops`](crate::Training::flops).
     pub fn ranks(&self, step: &Step, micro_batches: u64) -> Result<Vec<StepRank<'_>>> {
-        let plan = &self.split.parallelism;
-        let share = step.share(plan.data)?;
-        let micro_batches = micro_batches.max(1);
-        size::share("micro-batches", "rows of a replica", share.rows(), micro_batches)?;
-        for (length, _) in step.documents() {
-            size::pieces(*length, plan.context)?;
-        }
+        let (share, micro_batches) = (self.share(step, micro_batches)?, micro_batches.max(1));
         let stages = self.split.stages.iter().zip(&self.shares);
         stages.map(|(stage, of)| self.rank(stage, of, &share, micro_batches)).collect()
     }
@@ -165,6 +196,32 @@ impl StepSplit {
             memory: of.memory(plan, step, micro_batches).ok_or_else(too_large)?,
             transfers: exchanged().ok_or_else(too_large)?,
         })
+    }
+
+    /// What the rank holds that holds most, in a step of so many micro-batches; where it is not known of one what its
+    /// activations are, what that one does.
+    ///
+    /// # Errors
+    ///
+    /// As [`ranks`](Self::ranks).
+    pub fn memory(&self, step: &Step, micro_batches: u64) -> Result<StepMemory> {
+        let plan = &self.split.parallelism;
+        let share = self.share(step, micro_batches)?;
+        let of = |of: &Share| of.memory(plan, &share, micro_batches.max(1)).ok_or_else(too_large);
+        let memories = self.shares.iter().map(of).collect::<Result<Vec<_>>>()?;
+        fullest(memories.into_iter()).ok_or_else(too_large)
+    }
+
+    /// What a replica has of a step.
+    fn share(&self, step: &Step, micro_batches: u64) -> Result<Step> {
+        let plan = &self.split.parallelism;
+        let share = step.share(plan.data)?;
+        let parts = micro_batches.max(1);
+        size::share("micro-batches", "rows of a replica", share.rows(), parts)?;
+        for (length, _) in step.documents() {
+            size::pieces(*length, plan.context)?;
+        }
+        Ok(share)
     }
 
     /// The most rows of a step, over all replicas and micro-batches, with which every rank's memory holds what it has to;
