@@ -130,7 +130,7 @@ impl<W: Serialize, R: Serialize> SideBySide<W, R> {
         let timed = figures().any(|it| it.mfu.is_some());
         let again = figures().any(|it| it.executed.is_some_and(|executed| executed != it.flops));
         let ratio = |value: Option<f64>| value.map_or("–".into(), percent);
-        let shown: [(bool, &'static str, &dyn Fn(&Figures) -> String); 5] = [
+        let shown: [Shown<'_>; 5] = [
             (true, "FLOPs", &|it| grouped(it.flops)),
             (true, "of model", &|it| {
                 it.of_model.map_or("–".into(), |ratio| format!("{ratio:.4}"))
@@ -156,6 +156,9 @@ impl<W: Serialize, R: Serialize> SideBySide<W, R> {
         Block { title, columns, rows: self.conventions.iter().map(row).collect() }
     }
 }
+
+/// Whether a column is shown, its name, and its cell.
+type Shown<'f> = (bool, &'static str, &'f dyn Fn(&Figures) -> String);
 
 impl Said {
     fn figures(&self) -> Option<&Figures> {

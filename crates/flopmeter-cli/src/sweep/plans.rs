@@ -52,7 +52,6 @@ impl Plans {
             expert_tensor: size(Of::ExpertTensor),
             virtual_stages: size(Of::VirtualStages).unwrap_or(1),
             zero: size(Of::Zero).unwrap_or(0),
-            ..Parallelism::NONE
         }
     }
 
