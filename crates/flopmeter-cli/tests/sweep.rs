@@ -27,7 +27,7 @@ fn number(row: &Row, name: &str) -> f64 {
 
 #[track_caller]
 fn near(left: f64, right: f64) {
-    assert!((left / right - 1.0).abs() < 1e-12, "{left} and {right}");
+    assert!(left == right || (left / right - 1.0).abs() < 1e-12, "{left} and {right}");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_row_of_a_plan_has_the_most_that_a_rank_of_it_does() {
         let sent = most_sent(ranks, &["/prefill", "/decode"]);
         assert_eq!(number(row, "sent_bytes"), sent);
         // 900 GB/s both ways.
-        assert_eq!(number(row, "link_seconds"), sent / 450e9);
+        near(number(row, "link_seconds"), sent / 450e9);
         assert_eq!(row["fits"], report["device"]["fits"]);
         // Whatever the schedule, the device that has most to do has to do it.
         let bound = number(row, "rank_flops") / 989.5e12;
@@ -299,7 +299,7 @@ fn a_row_of_a_step_has_the_bubble_and_the_memory_of_its_ranks() {
         let most = executed.iter().copied().fold(0.0, f64::max);
         near(number(&row, "rank_flops"), most);
         let others = executed.iter().sum::<f64>() - most;
-        assert_eq!(number(&row, "bubble"), others / 2.0 / most, "{plan}");
+        near(number(&row, "bubble"), others / 2.0 / most);
         let held = ranks.iter().map(|it| at(it, "/memory/total")).fold(0.0, f64::max);
         assert_eq!(number(&row, "memory_bytes"), held);
         assert_eq!(number(&row, "memory_bytes_per_device"), held);
@@ -331,7 +331,10 @@ fn combinations_that_cannot_be_cut_are_left_out_and_said() {
     assert!(said.iter().all(|note| table.contains(note)), "{table}");
 
     // A number of devices keeps the plans that take it.
-    let kept = rows(&format!("{line} --devices 4"));
+    let kept = place.run(&format!("{line} --devices 4 --format json"));
+    assert!(kept.err.contains("22 of 24 combinations take another number of devices"), "{kept:?}");
+    let kept: Vec<Row> =
+        kept.out.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
     let of = |row: &Row| ["tp", "pp", "dp"].map(|name| row[name].as_u64().unwrap_or(0));
     assert_eq!(kept.iter().map(of).collect::<Vec<_>>(), [[2, 2, 1], [4, 1, 1]]);
     for (sizes, fact) in [

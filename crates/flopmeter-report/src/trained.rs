@@ -59,8 +59,8 @@ impl Trained {
     ///
     /// As [`Trained::count`], and if the model cannot be cut so.
     pub fn report(&self, convention: &Convention, seconds: Option<f64>) -> Result<TrainingReport> {
-        let flops = self.count(convention)?;
         let tokens = self.tokens()?;
+        let flops = self.count(convention)?;
         let utilization = match (&self.machine, seconds) {
             (Some(machine), Some(seconds)) => Some(utilization(&flops, machine, seconds, tokens)?),
             _ => None,

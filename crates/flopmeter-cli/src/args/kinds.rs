@@ -43,22 +43,23 @@ pub fn rate(text: &str) -> Result<f64, String> {
 
 /// `2.1`, `2.1s`, `350ms`, `80us`, `1.5min`. Whether it is above zero is the core's to say.
 pub fn seconds(text: &str) -> Result<f64, String> {
+    // Parts of a second divide, which rounds once: 1e-6 is no double, and 1e6 is.
     let units = [
-        ("ms", 1e-3),
-        ("us", 1e-6),
-        ("µs", 1e-6),
-        ("ns", 1e-9),
-        ("min", 60.0),
-        ("s", 1.0),
-        ("", 1.0),
+        ("ms", 1.0, 1e3),
+        ("us", 1.0, 1e6),
+        ("µs", 1.0, 1e6),
+        ("ns", 1.0, 1e9),
+        ("min", 60.0, 1.0),
+        ("s", 1.0, 1.0),
+        ("", 1.0, 1.0),
     ];
-    let (number, unit) = units
+    let (number, times, parts) = units
         .into_iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
-        .unwrap_or((text, 1.0));
+        .find_map(|(unit, times, parts)| Some((text.strip_suffix(unit)?, times, parts)))
+        .unwrap_or((text, 1.0, 1.0));
     let number: f64 =
         number.trim().parse().map_err(|_| "not a time such as 2.1s or 350ms".to_owned())?;
-    Ok(number * unit)
+    Ok(number * times / parts)
 }
 
 pub fn pair(text: &str) -> Result<(u64, u64), String> {
