@@ -13,10 +13,10 @@ pub struct PlansArgs {
     /// are left out, and a note says how many and why. --devices keeps those that take so many.
     #[arg(long, value_name = "NUMBERS", value_parser = Values::parse, allow_hyphen_values = true, hide_short_help = true, help_heading = "Parallelism")]
     pub tp: Option<Values>,
-    /// Stages, which share the layers
+    /// Numbers of stages, which share the layers
     #[arg(long, value_name = "NUMBERS", value_parser = Values::parse, allow_hyphen_values = true, hide_short_help = true, help_heading = "Parallelism")]
     pub pp: Option<Values>,
-    /// Replicas, which share the sequences
+    /// Numbers of replicas, which share the sequences
     #[arg(long, value_name = "NUMBERS", value_parser = Values::parse, allow_hyphen_values = true, hide_short_help = true, help_heading = "Parallelism")]
     pub dp: Option<Values>,
     /// Ranks that share the tokens of each sequence
