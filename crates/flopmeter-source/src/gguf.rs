@@ -2,14 +2,17 @@
 
 use super::{Source, file};
 use flopmeter::weights::Tensor;
-use flopmeter::weights::gguf::{Header, Parsed};
+use flopmeter::weights::gguf::{Header, Parsed, Parser};
 use flopmeter::{Error, ErrorKind, Model, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How much is read first, four times as much then, and so on, but never more than this at once.
+/// How much is read first.
 const FIRST: u64 = 256 << 10;
-const MOST_AT_ONCE: u64 = 8 << 20;
+/// How much more is read at once: of a file on the disk so much that it stays in the processor's cache; over a network,
+/// where each time costs more than its bytes, four times as much as before and never more than this.
+const MORE_OF_A_FILE: u64 = 512 << 10;
+pub const MOST_AT_ONCE: u64 = 8 << 20;
 /// The most files into which one is split; each needs a header of its own.
 pub const MOST_FILES: u32 = 1000;
 
@@ -34,41 +37,43 @@ pub fn of_files(paths: &[PathBuf], name: &str) -> Result<Source> {
 fn of_file(path: &Path) -> Result<Part> {
     let shown = file::shown(path);
     let (mut file, size) = file::weights(path)?;
-    header(shown.clone(), |from, to| {
-        let mut bytes = Vec::new();
+    header(shown.clone(), MORE_OF_A_FILE, |from, to, bytes| {
         let length = to.min(size).saturating_sub(from);
-        bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
         (&mut file)
             .take(length)
-            .read_to_end(&mut bytes)
+            .read_to_end(bytes)
             .map_err(|error| file::unreadable(&shown, &error))?;
-        Ok((bytes, size))
+        Ok(size)
     })
 }
 
-/// The header of a file of which `read` gives the bytes from one up to another, as far as there are any,
-/// and the length of it all.
+/// The header of a file of which `read` appends the bytes from one up to another, as far as there are any,
+/// and gives the length of it all. At most so many bytes are asked for at once.
 pub fn header(
     place: String,
-    mut read: impl FnMut(u64, u64) -> Result<(Vec<u8>, u64)>,
+    most: u64,
+    mut read: impl FnMut(u64, u64, &mut Vec<u8>) -> Result<u64>,
 ) -> Result<Part> {
-    let (mut bytes, mut wanted) = (Vec::new(), FIRST);
+    let (mut parser, mut bytes) = (Parser::default(), Vec::new());
+    let (mut bytes_read, mut wanted) = (0, FIRST);
     loop {
-        let from = bytes.len() as u64;
-        let (more, size) = read(from, wanted)?;
+        let there = bytes.len();
         // Room that doubles would be most of what a long header costs.
-        bytes.reserve_exact(more.len());
-        bytes.extend(&more);
-        let parsed = Header::parse(&bytes, size).map_err(|error| error.within(&place))?;
-        let bytes_read = bytes.len() as u64;
-        match parsed {
+        bytes.reserve_exact(usize::try_from(wanted - bytes_read).unwrap_or(0));
+        let size = read(bytes_read, wanted, &mut bytes)?;
+        let more = bytes.len() - there;
+        bytes_read += more as u64;
+        let from = parser.at();
+        match parser.parse(&bytes, size).map_err(|error| error.within(&place))? {
             Parsed::Header(header) => return Ok(Part { place, header, bytes_read }),
-            Parsed::More(_) if more.is_empty() => {
+            Parsed::More(_) if more == 0 => {
                 let fact = "became shorter while it was read";
                 return Err(Error::new(ErrorKind::Weights, place, fact));
             }
             Parsed::More(end) => {
-                wanted = end.max(4 * bytes_read).min(bytes_read + MOST_AT_ONCE).min(size);
+                let taken = usize::try_from(parser.at() - from).unwrap_or(usize::MAX);
+                bytes.drain(..taken.min(bytes.len()));
+                wanted = end.max(4 * bytes_read).min(bytes_read + most).min(size);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::file;
 use crate::visible::shortened;
 use flopmeter::weights::safetensors::{self, Index};
-use flopmeter::weights::{Tensor, Weights};
+use flopmeter::weights::{Collector, TensorRef, Weights};
 use flopmeter::{Error, ErrorKind, Result};
 use std::fs;
 use std::io::Read;
@@ -23,7 +23,7 @@ pub struct Found {
 /// What was read so far.
 #[derive(Default)]
 pub struct Headers {
-    tensors: Vec<Tensor>,
+    tensors: Collector,
     files: usize,
     bytes_read: u64,
 }
@@ -52,9 +52,9 @@ pub fn of_file(path: &Path) -> Result<Found> {
         return of_index(&index);
     }
     let mut headers = Headers::default();
-    let (tensors, bytes_read) = header(path)?;
-    headers.add(tensors, bytes_read);
-    headers.found().map_err(|error| error.within(&file::shown(path)))
+    let bytes_read = header(path, |tensor| headers.tensor(tensor))?;
+    headers.file(bytes_read);
+    Ok(headers.found())
 }
 
 /// The weights of the files of an index.
@@ -66,33 +66,37 @@ pub fn of_index(path: &Path) -> Result<Found> {
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
-            let tensor = shortened(index.tensors(name).min().unwrap_or_default());
+            let tensor = shortened(&index.tensors(name).min().unwrap_or_default());
             let fact = format!("does not exist, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, file::shown(&shard), fact)
                 .hint("fetch the file, or give the config.json alone"));
         }
-        let (tensors, bytes_read) = header(&shard)?;
-        index.check(name, &tensors).map_err(|error| error.within(&file::shown(&shard)))?;
-        headers.add(tensors, bytes_read);
+        let mut check = index.check_file(name);
+        let bytes_read = header(&shard, |tensor| {
+            check.tensor(tensor.name)?;
+            headers.tensor(tensor)
+        })?;
+        check.done().map_err(|error| error.within(&file::shown(&shard)))?;
+        headers.file(bytes_read);
     }
-    headers.found().map_err(|error| error.within(&shown))
+    Ok(headers.found())
 }
 
-/// The tensors of a file, and how many bytes were read for them.
-fn header(path: &Path) -> Result<(Vec<Tensor>, u64)> {
+/// Gives the tensors of a file one by one; how many bytes were read for them.
+fn header(path: &Path, take: impl FnMut(TensorRef<'_>) -> Result<()>) -> Result<u64> {
     let shown = file::shown(path);
     let unreadable = |error| file::unreadable(&shown, &error);
     let (mut file, size) = file::weights(path)?;
     let mut read = |length: u64| {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         (&mut file).take(length).read_to_end(&mut bytes).map_err(unreadable)?;
         Ok(bytes)
     };
     let start = read(safetensors::PREFIX)?;
     let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
     let header = read(length)?;
-    let tensors = safetensors::tensors(&header, size).map_err(|error| error.within(&shown))?;
-    Ok((tensors, safetensors::PREFIX + length))
+    safetensors::each(&header, size, take).map_err(|error| error.within(&shown))?;
+    Ok(safetensors::PREFIX + length)
 }
 
 impl Headers {
@@ -101,16 +105,20 @@ impl Headers {
         Self { bytes_read, ..Self::default() }
     }
 
-    /// Those of one more file.
-    pub fn add(&mut self, mut tensors: Vec<Tensor>, bytes_read: u64) {
-        self.tensors.append(&mut tensors);
+    /// One tensor more.
+    pub fn tensor(&mut self, tensor: TensorRef<'_>) -> Result<()> {
+        self.tensors.add(tensor)
+    }
+
+    /// One file more, all of whose tensors were given.
+    pub fn file(&mut self, bytes_read: u64) {
         self.files += 1;
         self.bytes_read += bytes_read;
     }
 
     /// All of them together.
-    pub fn found(self) -> Result<Found> {
-        let weights = Weights::new(self.tensors)?;
+    pub fn found(self) -> Found {
+        let weights = self.tensors.done();
         let note = format!(
             "shapes and widths of {} tensors, {} bytes, from the headers of {} safetensors file{} ({} bytes \
              read)",
@@ -120,7 +128,7 @@ impl Headers {
             if self.files == 1 { "" } else { "s" },
             self.bytes_read
         );
-        Ok(Found { weights: Arc::new(weights), note })
+        Found { weights: Arc::new(weights), note }
     }
 }
 

@@ -49,7 +49,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Syntax`] for text that is longer than 8 MiB, not JSON, nested deeper
-    /// than 127 levels, of more than 2^18 values, or not an object; [`ErrorKind::Config`] for an object
+    /// than 127 levels, of more than 98,304 values or 32,768 objects, or not an object; [`ErrorKind::Config`] for an object
     /// that has a key twice, with different values. A byte order mark is passed over.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > LONGEST_TEXT {
@@ -392,14 +392,16 @@ impl Config {
         keys
     }
 
-    /// Keys that look like shapes and that nobody read, with their place.
+    /// Keys that look like shapes and that nobody read, with their place; 64 of them where there are more.
     pub fn unread(&self) -> Vec<String> {
+        const MOST: usize = 64;
         let read = self.read.borrow();
         self.object
             .iter()
             .filter(|(key, value)| {
                 looks_like_a_shape(key, value) && !read.iter().any(|seen| seen == key)
             })
+            .take(MOST)
             .map(|(key, _)| format!("{}{key}", self.prefix))
             .collect()
     }

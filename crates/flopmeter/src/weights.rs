@@ -3,19 +3,26 @@
 //! Headers only: nothing here needs a weight.
 
 pub mod gguf;
+mod modules;
 mod name;
 pub mod ollama;
 pub mod safetensors;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::{Op, Storage};
-use name::Key;
-use std::collections::BTreeMap;
+use foldhash::fast::RandomState;
+pub(crate) use modules::Part;
+use modules::{Module, Modules};
+use name::{Key, Place};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
+use std::hash::BuildHasher;
 
 /// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, each with
 /// up to three scales.
 const MOST_TENSORS: usize = 3 << 17;
+/// The most modules that are believed: 128 layers of 128.
+const MOST_MODULES: usize = 1 << 14;
 /// How many tensors a note names.
 const NAMED: usize = 3;
 
@@ -33,9 +40,35 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// The same, lent.
+    pub fn lent(&self) -> TensorRef<'_> {
+        TensorRef { name: &self.name, shape: &self.shape, storage: self.storage, bytes: self.bytes }
+    }
+}
+
+/// A tensor of which name and shape are another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorRef<'t> {
+    /// Its name in the file.
+    pub name: &'t str,
+    /// Its shape.
+    pub shape: &'t [u64],
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// The bytes that it takes.
+    pub bytes: u64,
+}
+
+impl TensorRef<'_> {
     /// How many elements it has: the product of its shape, which parsers have checked to fit.
     pub fn elements(&self) -> u128 {
         self.shape.iter().fold(1, |product: u128, size| product.saturating_mul((*size).into()))
+    }
+
+    /// The same with name and shape of its own.
+    pub fn to_owned(&self) -> Tensor {
+        let (name, shape) = (self.name.to_owned(), self.shape.to_vec());
+        Tensor { name, shape, storage: self.storage, bytes: self.bytes }
     }
 }
 
@@ -54,89 +87,19 @@ impl Tensor {
 /// assert_eq!((weights.tensors(), weights.bytes()), (1, 80));
 /// # Ok::<(), flopmeter::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Weights {
-    tensors: Vec<Tensor>,
-    modules: BTreeMap<Key, Module>,
+    modules: Modules,
+    tensors: usize,
+    elements: u128,
+    bytes: u128,
     /// How all tensors are stored, if they are all stored alike.
     common: Option<Storage>,
+    /// Whether any is stored in blocks or packed, and whether any has integers in place of numbers.
+    quantized: bool,
+    packed: bool,
     /// How the files name modules, where they do not as checkpoints do.
     names: Option<gguf::names::Names>,
-    bytes: u128,
-}
-
-/// Tensors of one module of one layer; those of all experts are one module's.
-#[derive(Debug, Default)]
-struct Module {
-    elements: u128,
-    /// The weights' storage, if all are stored alike.
-    storage: Option<Storage>,
-    mixed: bool,
-    bias: Option<Storage>,
-    bias_elements: u128,
-    /// The first tensor, and the first that is no bias.
-    first: usize,
-    weight: Option<usize>,
-    /// How many weights there are, and whether they have one shape.
-    weights: u64,
-    uneven: bool,
-    bytes: u128,
-}
-
-/// What a module holds, for a model that only its weights tell of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part<'w> {
-    pub layer: Option<u64>,
-    /// The first of its tensors.
-    pub name: &'w str,
-    /// Its name below the layer.
-    pub module: &'w str,
-    /// The shape of its weight, or of one of its weights; of its bias if it has none.
-    pub shape: &'w [u64],
-    /// How many weights it has: one for each expert.
-    pub copies: u64,
-    /// Whether they have one shape.
-    pub alike: bool,
-    pub storage: Storage,
-    /// Elements of all biases, unless they are all that there is.
-    pub bias: u128,
-    pub bias_bits: u64,
-}
-
-impl Part<'_> {
-    /// Whether it has no two sizes above one.
-    pub fn is_vector(&self) -> bool {
-        self.shape.iter().filter(|size| **size > 1).count() < 2 && !self.is_row()
-    }
-
-    /// A matrix of one row is one all the same.
-    fn is_row(&self) -> bool {
-        matches!(*self.shape, [1, columns] if columns > 1) && self.module.contains("gate")
-    }
-
-    pub fn rows(&self) -> u64 {
-        let before = self.shape.len().saturating_sub(1);
-        self.shape[..before].iter().fold(1, |rows: u64, size| rows.saturating_mul(*size))
-    }
-
-    pub fn columns(&self) -> u64 {
-        self.shape.last().copied().unwrap_or(1)
-    }
-
-    /// Elements of all its weights.
-    pub fn elements(&self) -> u128 {
-        u128::from(self.rows()) * u128::from(self.columns()) * u128::from(self.copies)
-    }
-
-    /// Elements of one of so many experts.
-    pub fn elements_of_copy(&self, copies: u64) -> u128 {
-        self.elements() / u128::from(copies.max(1))
-    }
-
-    /// The name that a checkpoint has for it, if it is one that is known, or this one.
-    pub fn known_as(&self, otherwise: &'static str) -> &'static str {
-        gguf::names::known(self.module).unwrap_or(otherwise)
-    }
 }
 
 /// What one op of a model should find in the files.
@@ -151,50 +114,36 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Weights`] for a name that two tensors have, or for more than 393,216 tensors.
+    /// As [`Collector::add`].
     pub fn new(tensors: Vec<Tensor>) -> Result<Self> {
-        Self::of(tensors, None)
+        Self::of(&tensors, None)
     }
 
     /// The same of files with other names.
-    fn named(tensors: Vec<Tensor>, names: gguf::names::Names) -> Result<Self> {
+    fn named(tensors: &[Tensor], names: gguf::names::Names) -> Result<Self> {
         Self::of(tensors, Some(names))
     }
 
-    fn of(mut tensors: Vec<Tensor>, names: Option<gguf::names::Names>) -> Result<Self> {
-        if tensors.len() > MOST_TENSORS {
-            let fact =
-                format!("are {}; the most that are believed is {MOST_TENSORS}", tensors.len());
-            return Err(Error::new(ErrorKind::Weights, "tensors", fact));
-        }
-        tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(twice) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(at_tensor(&twice[0].name, "is there twice"));
-        }
-        let mut modules: BTreeMap<Key, Module> = BTreeMap::new();
-        for (at, tensor) in tensors.iter().enumerate() {
-            let named = match &names {
-                Some(names) => names.of_tensor(&tensor.name),
-                None => Key::of(&tensor.name),
-            };
-            let Some((key, role)) = named else { continue };
-            let module = modules.entry(key).or_insert(Module { first: at, ..Module::default() });
-            module.add(at, &tensors, role);
-        }
-        let bytes = tensors.iter().map(|tensor| u128::from(tensor.bytes)).sum();
-        let first = tensors.first().map(|tensor| tensor.storage);
-        let common = first.filter(|first| tensors.iter().all(|tensor| tensor.storage == *first));
-        Ok(Self { tensors, modules, common, names, bytes })
+    fn of(tensors: &[Tensor], names: Option<gguf::names::Names>) -> Result<Self> {
+        let mut collector = Collector::default();
+        collector.weights.names = names;
+        tensors.iter().try_for_each(|tensor| collector.add(tensor.lent()))?;
+        Ok(collector.done())
     }
 
     /// How many there are.
     pub fn tensors(&self) -> usize {
-        self.tensors.len()
+        self.tensors
+    }
+
+    /// How many modules they are of; all experts of a layer are one's.
+    pub(crate) fn modules(&self) -> usize {
+        self.modules.all().len()
     }
 
     /// The elements that they have.
     pub fn elements(&self) -> u128 {
-        self.tensors.iter().fold(0, |sum: u128, tensor| sum.saturating_add(tensor.elements()))
+        self.elements
     }
 
     /// The bytes that they take.
@@ -202,24 +151,27 @@ impl Weights {
         self.bytes
     }
 
-    /// The modules of what sees or hears, and of what leads from there to the text part.
-    fn towers(&self) -> impl Iterator<Item = &Module> {
-        self.modules.iter().filter(|(key, _)| key.is_other_part()).map(|(_, module)| module)
-    }
-
-    /// The bytes that they take.
     /// How all tensors are stored, `None` if they are not all stored alike.
     pub fn storage(&self) -> Option<Storage> {
         self.common
     }
 
+    /// The modules of what sees or hears, and of what leads from there to the text part.
+    fn towers(&self) -> impl Iterator<Item = &Module> {
+        self.modules.all().filter(|module| module.of_other_part)
+    }
+
+    /// The bytes that they take.
     pub(crate) fn tower_bytes(&self) -> u128 {
         self.towers().map(|module| module.bytes).sum()
     }
 
     /// How all their weights are stored, if they are stored alike.
     pub(crate) fn tower_storage(&self) -> Option<Storage> {
-        let mut all = self.towers().map(|module| module.storage.or(module.bias));
+        let mut all = self.towers().map(|module| {
+            let storage = self.modules.storage(module);
+            storage.or_else(|| self.modules.bias_storage(module))
+        });
         let first = all.next()??;
         all.all(|storage| storage == Some(first)).then_some(first)
     }
@@ -237,38 +189,22 @@ impl Weights {
 
     /// Whether any is stored in blocks or packed, so that no dtype says its width.
     pub(crate) fn is_quantized(&self) -> bool {
-        self.tensors.iter().any(|tensor| tensor.storage.is_scaled())
+        self.quantized
     }
 
     /// Whether any is packed so that its shape is not that of the matrix: integers in place of numbers.
     pub(crate) fn is_packed(&self) -> bool {
-        let packed = |tensor: &Tensor| ["int8", "int32", "int64"].contains(&tensor.storage.name());
-        self.names.is_none() && self.tensors.iter().any(packed)
+        self.names.is_none() && self.packed
     }
 
     /// What each module holds; what sees or hears is left out.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        let modules = self.modules.iter().filter(|(key, _)| !key.is_other_part());
-        modules.map(|(key, module)| {
-            let first = &self.tensors[module.weight.unwrap_or(module.first)];
-            let bias = if module.weight.is_some() { module.bias_elements } else { 0 };
-            let bias_bits = module.bias.map_or(0, |bias| bias.matrix_bits(1, 1));
-            Part {
-                layer: key.layer(),
-                name: &first.name,
-                module: key.module(),
-                shape: &first.shape,
-                copies: module.weights.max(1),
-                alike: !module.uneven,
-                storage: module.storage.unwrap_or(first.storage),
-                bias,
-                bias_bits: u64::try_from(bias_bits).unwrap_or(0),
-            }
-        })
+        let modules = self.modules.in_order().into_iter().filter(|module| !module.of_other_part);
+        modules.map(|module| self.modules.part(module))
     }
 
-    /// Where an op's weights are.
-    fn key(&self, layer: Option<u64>, op: &Op) -> Key {
+    /// The module that has an op's weights, or where it would be.
+    fn find(&self, layer: Option<u64>, op: &Op) -> std::result::Result<usize, Key> {
         let inside;
         let module = match op {
             Op::Latent(op) => {
@@ -277,29 +213,28 @@ impl Weights {
             }
             _ => op.module(),
         };
-        match &self.names {
+        let key = match &self.names {
             Some(names) => names.of_op(layer, module),
-            None => {
-                let key = Key::new(layer, module);
-                if self.modules.contains_key(&key) {
-                    return key;
-                }
-                let alias = key.aliases().find(|alias| self.modules.contains_key(alias));
-                alias.unwrap_or(key)
-            }
-        }
+            None => Key::new(layer, module),
+        };
+        let find = |key: &Key| self.modules.find(key.layer, &key.module);
+        let alias = || match self.names {
+            Some(_) => None,
+            None => key.aliases().find_map(|alias| find(&alias)),
+        };
+        find(&key).or_else(alias).ok_or(key)
     }
 
     /// Stores an op as the file stores it, if the file has it.
     pub(crate) fn store(&self, op: &mut Op, layer: Option<u64>) {
-        let module = self.modules.get(&self.key(layer, op));
+        let module = self.find(layer, op).ok().map(|at| self.modules.at(at));
         // Under another name it is stored as all are.
         let buffer = matches!(op, Op::Vector(op) if op.buffer);
         let common = self.common.filter(|_| !buffer);
-        let bias = module.and_then(|module| module.bias);
+        let bias = module.and_then(|module| self.modules.bias_storage(module));
         // What acts element by element may go by the name of a bias.
         let alone = bias.filter(|_| matches!(op, Op::Vector(_)));
-        let weight = module.and_then(|module| module.storage).or(alone).or(common);
+        let weight = module.and_then(|module| self.modules.storage(module)).or(alone).or(common);
         if let Some(storage) = weight {
             op.store_as(storage);
         }
@@ -310,7 +245,8 @@ impl Weights {
 
     /// Holds the shapes against a model's ops; what differs, as a note.
     pub(crate) fn check<'m>(&self, wanted: impl Iterator<Item = Wanted<'m>>) -> Option<String> {
-        let mut expected: BTreeMap<Key, (u128, bool)> = BTreeMap::new();
+        let mut expected: Vec<Option<Expected>> = vec![None; self.modules.all().len()];
+        let mut absent: BTreeMap<Key, Expected> = BTreeMap::new();
         for Wanted { layer, op } in wanted {
             let shared = match op {
                 Op::Linear(op) => op.shared_weights,
@@ -318,79 +254,134 @@ impl Weights {
                 _ => false,
             };
             let buffer = matches!(op, Op::Vector(op) if op.buffer);
-            let key = self.key(layer, op);
-            if !matches!(op, Op::Attention(_) | Op::Cross(_)) && !key.is_in_metadata() {
-                let entry = expected.entry(key).or_default();
-                entry.0 += op.parameters();
-                entry.1 |= shared || buffer;
+            if matches!(op, Op::Attention(_) | Op::Cross(_)) {
+                continue;
             }
+            let entry = match self.find(layer, op) {
+                Ok(at) => expected[at].get_or_insert_default(),
+                Err(key) if key.is_in_metadata() => continue,
+                Err(key) => absent.entry(key).or_default(),
+            };
+            entry.parameters += op.parameters();
+            entry.apart |= shared || buffer;
         }
         // A tied head may be stored once more, and buffers are no parameters.
-        let counts = |key: &Key| match expected.get(key) {
-            Some((_, apart)) => !apart,
-            None => !key.is_other_part(),
-        };
-        let stored: u128 = self
-            .modules
-            .iter()
-            .filter(|(key, _)| counts(key))
-            .map(|(_, module)| module.elements)
-            .sum();
-        let total: u128 =
-            expected.iter().filter(|(key, _)| counts(key)).map(|(_, (count, _))| count).sum();
+        let (mut stored, mut total, mut others) = (0, 0, Vec::new());
+        for (module, expected) in self.modules.all().zip(&expected) {
+            match expected {
+                Some(Expected { apart: true, .. }) => {}
+                None if module.of_other_part => {}
+                _ => {
+                    let count = expected.map(|expected| expected.parameters);
+                    stored += module.elements;
+                    total += count.unwrap_or(0);
+                    if count != Some(module.elements) {
+                        others.push((module, count));
+                    }
+                }
+            }
+        }
+        absent.retain(|_, expected| !expected.apart && expected.parameters > 0);
+        total += absent.values().map(|expected| expected.parameters).sum::<u128>();
         if stored == total {
             return None;
         }
         let mut note =
             format!("shapes of the tensors give {stored} parameters, the config {total}");
-        let mut more = 0_usize;
-        let mut name = |what: &dyn Fn() -> String| {
-            if more < NAMED {
-                let _ = write!(note, "; {}", what());
-            }
-            more += 1;
-        };
-        for (key, module) in self.modules.iter().filter(|(key, _)| counts(key)) {
-            let tensor = &self.tensors[module.first];
-            let (shown, shape) = (|| crate::error::shown(&tensor.name), &tensor.shape);
-            match expected.get(key) {
-                None => name(&|| format!("`{}` {shape:?} is in no count", shown())),
-                Some((count, _)) if *count != module.elements => name(&|| {
-                    format!("`{}` {shape:?} where the config gives {count} parameters", shown())
-                }),
-                Some(_) => {}
-            }
+        let count = others.len() + absent.len();
+        if others.len() > NAMED {
+            others.select_nth_unstable_by(NAMED, |(a, _), (b, _)| a.key.cmp(&b.key));
+            others.truncate(NAMED);
         }
-        let absent = expected.iter().filter(|(key, (count, _))| {
-            counts(key) && *count > 0 && !self.modules.contains_key(key)
+        others.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+        let others = others.into_iter().map(|(module, count)| {
+            let named = format!("`{}` {:?}", crate::error::shown(&module.name), module.shape);
+            match count {
+                None => format!("{named} is in no count"),
+                Some(count) => format!("{named} where the config gives {count} parameters"),
+            }
         });
-        absent.for_each(|(key, _)| name(&|| format!("`{key}` is in no file")));
-        if more > NAMED {
-            let _ = write!(note, "; and {} more", more - NAMED);
+        let absent = absent.keys().map(|key| format!("`{key}` is in no file"));
+        for what in others.chain(absent).take(NAMED) {
+            let _ = write!(note, "; {what}");
+        }
+        if count > NAMED {
+            let _ = write!(note, "; and {} more", count - NAMED);
         }
         Some(note)
     }
 }
 
-impl Module {
-    fn add(&mut self, at: usize, tensors: &[Tensor], role: name::Role) {
-        let tensor = &tensors[at];
-        self.elements += tensor.elements();
-        self.bytes += u128::from(tensor.bytes);
-        match role {
-            name::Role::Bias => {
-                self.bias = Some(tensor.storage);
-                self.bias_elements += tensor.elements();
-            }
-            name::Role::Weight => {
-                self.mixed |= self.storage.is_some_and(|other| other != tensor.storage);
-                self.storage = (!self.mixed).then_some(tensor.storage);
-                let first = *self.weight.get_or_insert(at);
-                self.uneven |= tensors[first].shape != tensor.shape;
-                self.weights += 1;
-            }
+/// Puts tensors together as they come, file by file; names are looked at, and few of them kept.
+#[derive(Debug, Default)]
+pub struct Collector {
+    weights: Weights,
+    /// Two hashes of every name: by chance no two names have both.
+    seen: HashSet<[u64; 2], RandomState>,
+    hashers: [RandomState; 2],
+    /// Every way in which one is stored.
+    stored: Vec<Storage>,
+}
+
+impl Collector {
+    /// Puts one more tensor to the others.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Weights`] for a name that two tensors have, for more than 393,216 tensors, and for more than 16,384
+    /// modules, where all experts of a layer are one.
+    pub fn add(&mut self, tensor: TensorRef<'_>) -> Result<()> {
+        let weights = &mut self.weights;
+        if weights.tensors == MOST_TENSORS {
+            return Err(too_many("tensors", MOST_TENSORS));
         }
+        let hashes = [0, 1].map(|which: usize| self.hashers[which].hash_one(tensor.name));
+        if !self.seen.insert(hashes) {
+            return Err(at_tensor(tensor.name, "is there twice"));
+        }
+        weights.common = match weights.tensors {
+            0 => Some(tensor.storage),
+            _ => weights.common.filter(|common| *common == tensor.storage),
+        };
+        weights.tensors += 1;
+        weights.elements = weights.elements.saturating_add(tensor.elements());
+        weights.bytes += u128::from(tensor.bytes);
+        if !self.stored.contains(&tensor.storage) {
+            self.stored.push(tensor.storage);
+        }
+        let place = match &weights.names {
+            Some(names) => names.of_tensor(tensor.name),
+            None => Place::of(tensor.name),
+        };
+        let Some(place) = place else { return Ok(()) };
+        weights.modules.add(&place, tensor);
+        if weights.modules.all().len() > MOST_MODULES {
+            return Err(too_many("modules of tensors", MOST_MODULES));
+        }
+        Ok(())
     }
+
+    /// What all of them are.
+    pub fn done(mut self) -> Weights {
+        let stored = self.stored.iter();
+        self.weights.quantized = stored.clone().any(Storage::is_scaled);
+        let packed = |storage: &Storage| ["int8", "int32", "int64"].contains(&storage.name());
+        self.weights.packed = stored.clone().any(packed);
+        self.weights
+    }
+}
+
+fn too_many(what: &str, most: usize) -> Error {
+    let fact = format!("are more than {most}, the most that are believed");
+    Error::new(ErrorKind::Weights, what, fact)
+}
+
+/// What ops should find in a module.
+#[derive(Debug, Clone, Copy, Default)]
+struct Expected {
+    parameters: u128,
+    /// Whether it is no parameters, or those of another module.
+    apart: bool,
 }
 
 pub(crate) fn at_tensor(name: &str, fact: impl Into<String>) -> Error {
@@ -473,6 +464,34 @@ mod tests {
               `model.layers.2.mlp.up_proj.weight` [64] is in no count; \
               `layers.1.self_attn.o_proj` is in no file"]
         );
+    }
+
+    #[test]
+    fn more_modules_than_are_believed() {
+        let norm = &tensors(Dtype::Bf16)[1];
+        let named = |name: String| Tensor { name, ..norm.clone() };
+        let modules = |count: usize| {
+            let all = (0..count).map(|at| named(format!("layers.{at}.norm.weight"))).collect();
+            Weights::new(all).map(|weights| weights.tensors())
+        };
+        assert_eq!(modules(16_384), Ok(16_384));
+        let error = modules(16_385).expect_err("too many").to_string();
+        assert_eq!(error, "modules of tensors: are more than 16384, the most that are believed");
+        // All experts of a layer are one.
+        let experts = (0..20_000).map(|at| named(format!("layers.0.mlp.experts.{at}.w1.weight")));
+        assert_eq!(Weights::new(experts.collect()).map(|weights| weights.tensors()), Ok(20_000));
+    }
+
+    #[test]
+    fn the_first_weight_stands_for_a_module_whose_bias_comes_first() {
+        let mut all = tensors(Dtype::Bf16);
+        let bias = Tensor { name: "model.layers.0.mlp.up_proj.bias".into(), ..all[1].clone() };
+        all.insert(0, bias);
+        let note = model(all).notes().join("\n");
+        // 74,560 + 64
+        assert!(note.contains("give 74624 parameters, the config 74560"), "{note}");
+        let named = "`model.layers.0.mlp.up_proj.weight` [96, 64] where the config gives 6144";
+        assert!(note.contains(named), "{note}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use flopmeter::weights::Tensor;
 use flopmeter::weights::safetensors::{self, Index, LONGEST_INDEX};
 use flopmeter::{Error, ErrorKind, Result};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 const CONFIG: &str = "config.json";
@@ -104,9 +105,10 @@ impl<'c> Repository<'c> {
         let progress = Progress::new(&self.name, names.len(), self.client.settings.progress);
         let parts = parallel::each(names.len(), |at| {
             let asked = self.asked(&names[at]);
-            let part = gguf::header(asked.place(), |from, to| {
-                let answer = self.client.get(asked, Part::Bytes { from, to })?;
-                Ok((answer.bytes, answer.file_bytes))
+            let part = gguf::header(asked.place(), gguf::MOST_AT_ONCE, |from, to, bytes| {
+                let mut answer = self.client.get(asked, Part::Bytes { from, to })?;
+                bytes.append(&mut answer.bytes);
+                Ok(answer.file_bytes)
             })?;
             progress.step();
             Ok(part)
@@ -151,8 +153,10 @@ impl<'c> Repository<'c> {
         }
         let mut headers = Headers::default();
         let (tensors, bytes_read) = self.header(weights::FILE, FIRST)?;
-        headers.add(tensors, bytes_read);
-        headers.found().map(Some).map_err(|error| error.within(&self.asked(weights::FILE).place()))
+        let within = |error: Error| error.within(&self.asked(weights::FILE).place());
+        tensors.iter().try_for_each(|tensor| headers.tensor(tensor.lent())).map_err(within)?;
+        headers.file(bytes_read);
+        Ok(Some(headers.found()))
     }
 
     fn indexed(&self, text: &str) -> Result<Found> {
@@ -160,14 +164,14 @@ impl<'c> Repository<'c> {
         let index = Index::parse(text).map_err(within)?;
         let names: Vec<&str> = index.files().collect();
         if let Some(missing) = names.iter().find(|name| !self.files.contains(**name)) {
-            let tensor = shortened(index.tensors(missing).min().unwrap_or_default());
+            let tensor = shortened(&index.tensors(missing).min().unwrap_or_default());
             let fact =
                 format!("is not in the repository, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, self.asked(missing).place(), fact));
         }
         let progress = Progress::new(&self.name, names.len(), self.client.settings.progress);
         let read = parallel::each(names.len(), |at| {
-            let entry = |tensor: &str| tensor.len() as u64 + BYTES_OF_A_TENSOR;
+            let entry = |tensor: Cow<'_, str>| tensor.len() as u64 + BYTES_OF_A_TENSOR;
             let expected = BYTES_AROUND + index.tensors(names[at]).map(entry).sum::<u64>();
             let (tensors, bytes_read) = self.header(names[at], expected.clamp(LEAST, MOST))?;
             // Here and not at the end: so no header holds more than its index has.
@@ -180,9 +184,10 @@ impl<'c> Repository<'c> {
         drop(progress);
         let mut headers = Headers::after(text.len() as u64);
         for (tensors, bytes_read) in read {
-            headers.add(tensors, bytes_read);
+            tensors.iter().try_for_each(|tensor| headers.tensor(tensor.lent())).map_err(within)?;
+            headers.file(bytes_read);
         }
-        headers.found().map_err(within)
+        Ok(headers.found())
     }
 
     /// The tensors of a safetensors file, and how many bytes were read for them: `first` at once, and the

@@ -25,6 +25,9 @@ use heads::{Heads, TOTAL, active, count_of, heads, masks};
 use roles::{Role, Roles};
 use std::collections::BTreeMap;
 
+/// The most modules of a model, one for all experts of a layer: 128 layers of 64.
+const MOST_MODULES: usize = 1 << 13;
+
 /// Sizes that the shapes state too.
 const SHOWN_BY_SHAPES: [&str; 22] = [
     "hidden_size",
@@ -63,6 +66,13 @@ pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
         return Err(at_type(c, fact).hint("give the weights before quantisation, or as GGUF"));
     }
     class::decodes(c)?;
+    if weights.modules() > MOST_MODULES {
+        let fact = format!(
+            "is of no known type, and its files have {} modules; {MOST_MODULES} are the most that are looked at",
+            weights.modules()
+        );
+        return Err(at_type(c, &fact));
+    }
     let (mut outside, mut layers) = (Vec::new(), BTreeMap::<u64, Vec<Part<'_>>>::new());
     for part in weights.parts() {
         match part.layer {

@@ -2,20 +2,24 @@
 //! without keys that contradict each other. Numbers that are none, which Python writes bare, are texts.
 
 use crate::error::{Error, ErrorKind, Result, cause, shown};
+use memchr::{memchr, memchr2_iter};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
 /// The most values that are read. The longest real config, with a list of every module that is not
-/// quantised, has 67,072; 2^18 of them take some 10 MB.
-const MOST_VALUES: u32 = 1 << 18;
+/// quantised, has 67,072.
+const MOST_VALUES: u32 = 3 << 15;
 /// The most keys of one object; 21,843 labels are the most of real files.
 const MOST_KEYS: usize = 1 << 15;
+/// The most objects: one of a single key takes 632 bytes.
+const MOST_OBJECTS: u32 = 1 << 15;
 
 pub(super) fn parse(text: &str) -> Result<Value> {
-    let mut left = MOST_VALUES;
+    let mut left = Left { values: MOST_VALUES, objects: MOST_OBJECTS };
     let text = quoted(text);
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     Values { left: &mut left }
@@ -35,37 +39,63 @@ pub(super) fn parse(text: &str) -> Result<Value> {
 /// number is told that it is none.
 fn quoted(text: &str) -> Cow<'_, str> {
     const BARE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-    if !BARE.iter().any(|word| text.contains(word)) {
+    if memchr2_iter(b'I', b'N', text.as_bytes()).all(|at| !begins(text, at, &BARE[1..])) {
         return text.into();
     }
     let mut quoted = String::with_capacity(text.len() + 16);
-    let (mut rest, mut in_text) = (text, false);
-    while let Some(at) = rest.find(['"', '\\', '-', 'I', 'N']) {
-        let (before, from) = rest.split_at(at);
-        quoted.push_str(before);
-        let word = BARE.into_iter().find(|word| !in_text && from.starts_with(word));
-        // What a backslash in a text escapes ends no text.
-        let escaped = if in_text && from.starts_with('\\') {
-            from.chars().nth(1).map_or(0, char::len_utf8)
-        } else {
-            0
-        };
-        let (piece, after) = from.split_at(word.map_or(1 + escaped, str::len));
-        if word.is_some() {
-            quoted.extend(["\"", piece, "\""]);
-        } else {
-            quoted.push_str(piece);
-            in_text ^= piece == "\"";
-        }
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Up to a text, and the text.
+        let (outside, from) = rest.split_at(memchr(b'"', rest.as_bytes()).unwrap_or(rest.len()));
+        quote(outside, &BARE, &mut quoted);
+        let (inside, after) = from.split_at(end_of_text(from));
+        quoted.push_str(inside);
         rest = after;
     }
-    quoted.push_str(rest);
     quoted.into()
 }
 
-/// Reads a value, and may read so many more.
+/// Appends what is outside of texts, with quotes around words.
+fn quote(outside: &str, words: &[&str], quoted: &mut String) {
+    let mut copied = 0;
+    for at in memchr2_iter(b'I', b'N', outside.as_bytes()) {
+        let from = at - usize::from(outside[..at].ends_with('-'));
+        let Some(word) = words.iter().find(|word| begins(outside, from, &[word])) else { continue };
+        // A letter of the word before.
+        if from < copied {
+            continue;
+        }
+        quoted.extend([&outside[copied..from], "\"", word, "\""]);
+        copied = from + word.len();
+    }
+    quoted.push_str(&outside[copied..]);
+}
+
+fn begins(text: &str, at: usize, words: &[&str]) -> bool {
+    text.get(at..).is_some_and(|rest| words.iter().any(|word| rest.starts_with(word)))
+}
+
+/// Where a text ends that begins with a quote; with all there is, if nothing ends it.
+fn end_of_text(text: &str) -> usize {
+    let mut escaped = false;
+    let mut bytes = text.bytes().enumerate().skip(1);
+    let end = bytes.find(|(_, byte)| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// How much more may be read.
+struct Left {
+    values: u32,
+    objects: u32,
+}
+
+/// Reads a value, and may read so much more.
 struct Values<'n> {
-    left: &'n mut u32,
+    left: &'n mut Left,
 }
 
 impl Values<'_> {
@@ -81,7 +111,7 @@ impl<'de> DeserializeSeed<'de> for Values<'_> {
         self,
         deserializer: D,
     ) -> std::result::Result<Value, D::Error> {
-        *self.left = self.left.checked_sub(1).ok_or_else(|| {
+        self.left.values = self.left.values.checked_sub(1).ok_or_else(|| {
             serde::de::Error::custom(format_args!(
                 "has more than {MOST_VALUES} values, the most that are read"
             ))
@@ -140,17 +170,27 @@ impl<'de> Visitor<'de> for Values<'_> {
         mut self,
         mut entries: A,
     ) -> std::result::Result<Value, A::Error> {
+        self.left.objects = self.left.objects.checked_sub(1).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "has more than {MOST_OBJECTS} objects, the most that are read"
+            ))
+        })?;
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(self.again())?;
-            // Python takes the last, others the first; the same twice is harmless.
-            if object.get(&key).is_some_and(|first| *first != value) {
-                return Err(serde::de::Error::custom(format_args!(
-                    "has `{}` a second time, with another value",
-                    shown(&key)
-                )));
+            match object.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                // Python takes the last, others the first; the same twice is harmless.
+                Entry::Occupied(entry) if *entry.get() == value => {}
+                Entry::Occupied(entry) => {
+                    return Err(serde::de::Error::custom(format_args!(
+                        "has `{}` a second time, with another value",
+                        shown(entry.key())
+                    )));
+                }
             }
-            object.insert(key, value);
             if object.len() > MOST_KEYS {
                 return Err(serde::de::Error::custom(format_args!(
                     "has an object of more than {MOST_KEYS} keys, the most that are read"
@@ -196,6 +236,12 @@ mod tests {
             json!({"time_step_limit": [0.0, "Infinity"], "b": "-Infinity", "NaN \" NaN": "NaN"})
         );
         assert_eq!(parse(r#"{"a": "\\", "b": NaN}"#).unwrap(), json!({"a": "\\", "b": "NaN"}));
+        let text = r#"["-Infinity\\", -Infinity, "\"NaN", [NaN,NaN], "Infinity"]"#;
+        let values = json!(["-Infinity\\", "-Infinity", "\"NaN", ["NaN", "NaN"], "Infinity"]);
+        assert_eq!(parse(text).unwrap(), values);
+        for none in ["[NaNaN]", "[-NaN]", "[--Infinity]", "[NaN", "[NaN, \"", "NN", "[I, NaN]"] {
+            assert!(error(none).contains("is not JSON"), "{none}");
+        }
         assert!(error("[Infinity5]").contains("is not JSON"));
         assert!(error("[\"NaN\\").contains("is not JSON"));
     }
@@ -214,7 +260,7 @@ mod tests {
         let list = |items: u32| format!("[{}1]", "1,".repeat(items as usize - 1));
         assert!(parse(&list(MOST_VALUES - 1)).is_ok());
         let error = error(&list(MOST_VALUES));
-        assert!(error.contains("has more than 262144 values"), "{error}");
+        assert!(error.contains("has more than 98304 values"), "{error}");
     }
 
     #[test]
@@ -226,6 +272,14 @@ mod tests {
         assert!(parse(&object(super::MOST_KEYS)).is_ok());
         let error = error(&object(super::MOST_KEYS + 1));
         assert!(error.contains("has an object of more than 32768 keys"), "{error}");
+    }
+
+    #[test]
+    fn objects_without_end_are_given_up() {
+        let list = |objects: usize| format!("[{}{{}}]", "{},".repeat(objects - 1));
+        assert!(parse(&list(super::MOST_OBJECTS as usize)).is_ok());
+        let error = error(&list(super::MOST_OBJECTS as usize + 1));
+        assert!(error.contains("has more than 32768 objects"), "{error}");
     }
 
     #[test]

@@ -40,14 +40,18 @@ pub(super) fn looks_like_a_shape(key: &str, value: &Value) -> bool {
         Value::Array(items) => !items.is_empty() && !items[0].is_object(),
         Value::Bool(_) | Value::Null | Value::String(_) | Value::Object(_) => false,
     };
-    let names_a_size = PATTERNS.iter().any(|pattern| {
-        if *pattern == "n_" { key.starts_with(pattern) } else { key.contains(pattern) }
-    });
-    let is_a_rate = [
-        "norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id",
-        "rotary",
-    ]
-    .iter()
-    .any(|word| key.contains(word));
-    number_or_list && names_a_size && !is_a_rate && !KNOWN.contains(&key)
+    let names_a_size = || {
+        PATTERNS.iter().any(|pattern| {
+            if *pattern == "n_" { key.starts_with(pattern) } else { key.contains(pattern) }
+        })
+    };
+    let is_a_rate = || {
+        [
+            "norm", "eps", "epsilon", "rope", "theta", "token", "dropout", "drop", "coef", "_id",
+            "rotary",
+        ]
+        .iter()
+        .any(|word| key.contains(word))
+    };
+    number_or_list && names_a_size() && !is_a_rate() && !KNOWN.contains(&key)
 }

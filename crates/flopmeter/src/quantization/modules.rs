@@ -2,16 +2,22 @@
 
 use super::unknown;
 use crate::error::{Result, shown};
+use foldhash::fast::RandomState;
+use memchr::memmem::Finder;
 use regex_lite::{Regex, RegexBuilder};
 use std::collections::{BTreeSet, HashSet};
 use std::iter::once;
 use std::ops::Bound;
+use std::sync::LazyLock;
+
+/// The most bytes of expressions; real lists have some hundreds.
+const MOST_EXPRESSIONS: usize = 1 << 15;
 
 /// Which modules a scheme means: by name, by glob or by regular expression.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Modules {
     every_linear: bool,
-    names: HashSet<String>,
+    names: HashSet<String, RandomState>,
     /// Globs whose one `*` is their end, none of which begins another. Files of NVFP4 checkpoints have two
     /// a layer: as expressions they would take longer than everything else together.
     beginnings: BTreeSet<String>,
@@ -34,7 +40,7 @@ impl Modules {
     }
 
     pub fn add(&mut self, name: &str) -> Result<()> {
-        self.sees |= TOWERS.iter().any(|tower| name.contains(tower));
+        self.sees |= has(name, &TOWERS);
         if name == "Linear" {
             self.every_linear = true;
             return Ok(());
@@ -55,12 +61,18 @@ impl Modules {
                 return Ok(());
             }
         };
+        self.expressions += expression.len();
+        if self.expressions > MOST_EXPRESSIONS {
+            let fact = format!(
+                "has more than {MOST_EXPRESSIONS} bytes of expressions, too many to look up"
+            );
+            return Err(unknown("ignore", &fact));
+        }
         // No real expression counts its repetitions: a large program from a short one is an attack.
         let size = 4096 + 64 * expression.len();
         let pattern = RegexBuilder::new(&expression).size_limit(size).build().map_err(|error| {
             unknown("ignore", &format!("has the expression \"{}\": {error}", shown(name)))
         })?;
-        self.expressions += expression.len();
         self.patterns.push(pattern);
         Ok(())
     }
@@ -151,19 +163,30 @@ pub(super) fn spellings(path: &str) -> Vec<String> {
 
 /// Whether a name is of a part that is not counted: another tower, or layers that predict further tokens.
 pub(super) fn is_elsewhere(name: &str) -> bool {
-    OTHER_TOWERS.iter().any(|tower| name.contains(tower)) || name.contains("mtp")
+    has(name, &ELSEWHERE)
 }
 
-const OTHER_TOWERS: [&str; 4] = ["vision", "visual", "image", "audio"];
+const ELSEWHERE: [&str; 5] = ["vision", "visual", "image", "audio", "mtp"];
 /// What towers that see, and what joins them to the text part, are called.
 const TOWERS: [&str; 3] = ["vision", "visual", "image"];
+
+/// Whether a name has one of some words. A list may have a hundred thousand short names, for which `str::contains`
+/// takes longer.
+fn has(name: &str, words: &[&str]) -> bool {
+    let name = name.as_bytes();
+    let begins = |at: usize, word: &str| {
+        name[at] == word.as_bytes()[0] && name[at..].starts_with(word.as_bytes())
+    };
+    (0..name.len()).any(|at| words.iter().any(|word| begins(at, word)))
+}
 
 /// A module's name from `layers.` on: checkpoints put different prefixes before it.
 ///
 /// A name of another tower, or of layers that predict further tokens (`mtp.layers.0*`), keeps its prefix and so never
 /// means a layer of the text part.
 fn below_model(name: &str) -> &str {
-    match name.find("layers.") {
+    static LAYERS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("layers."));
+    match LAYERS.find(name.as_bytes()) {
         Some(at) if !is_elsewhere(&name[..at]) => &name[at..],
         _ => name,
     }

@@ -14,11 +14,13 @@ mod config;
 mod file;
 mod keys;
 pub(super) mod names;
+mod parser;
 mod reader;
 mod types;
 
 use super::{Tensor, at_tensor};
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::error::{Error, Result};
+pub use parser::Parser;
 use reader::{Reader, Stop};
 use std::collections::BTreeMap;
 
@@ -27,10 +29,8 @@ use std::collections::BTreeMap;
 pub const LONGEST_READ: u64 = 24 << 20;
 /// The longest name of a tensor; ggml keeps 64 bytes, the end of the text among them.
 const LONGEST_NAME: usize = 63;
-const MOST_KEYS: u64 = 1 << 12;
 const MOST_TENSORS: u64 = 1 << 15;
 const MOST_DIMENSIONS: u32 = 4;
-const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// The header of a file.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Weights`] for what is no header, and for tensors that overlap, lie outside the file or
+    /// [`ErrorKind::Weights`](crate::ErrorKind::Weights) for what is no header, and for tensors that overlap, lie outside the file or
     /// are of an unknown type.
     ///
     /// # Example
@@ -87,18 +87,7 @@ impl Header {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn parse(bytes: &[u8], file_bytes: u64) -> Result<Parsed> {
-        match read(&mut Reader::new(bytes, file_bytes)) {
-            Ok(header) => Ok(Parsed::Header(header)),
-            Err(Stop::More(end)) if end <= LONGEST_READ => Ok(Parsed::More(end)),
-            Err(Stop::More(end)) => Err(Error::new(
-                ErrorKind::Weights,
-                format!("byte {}", bytes.len()),
-                format!(
-                    "the header goes on to byte {end}; the longest that is read is {LONGEST_READ}"
-                ),
-            )),
-            Err(Stop::Bad(error)) => Err(error),
-        }
+        Parser::default().parse(bytes, file_bytes)
     }
 
     /// Each `general.architecture` that is read, and the `model_type` that it is; some are several.
@@ -121,51 +110,6 @@ impl Header {
             _ => None,
         }
     }
-}
-
-fn read(r: &mut Reader<'_>) -> std::result::Result<Header, Stop> {
-    if r.take(4)? != b"GGUF" {
-        return Err(r.bad_at(0, "does not begin with \"GGUF\"").into());
-    }
-    let version = r.u32()?;
-    match version {
-        2 | 3 => {}
-        _ if version.swap_bytes() == 3 => {
-            return Err(r.bad_at(4, "is big-endian, which is not read").into());
-        }
-        _ => return Err(r.bad_at(4, format!("has version {version}; 2 and 3 are read")).into()),
-    }
-    let tensor_count = r.count(24, MOST_TENSORS, "tensors")?;
-    let key_count = r.count(13, MOST_KEYS, "keys")?;
-    let mut keys = BTreeMap::new();
-    for _ in 0..key_count {
-        let at = r.at();
-        let key = r.text()?;
-        let kind = r.u32()?;
-        let value = r.value(kind).map_err(|stop| stop.within(&format!("key `{}`", shown(&key))))?;
-        if keys.contains_key(&key) {
-            return Err(r
-                .bad_at(at, format!("has the key `{}` a second time", shown(&key)))
-                .into());
-        }
-        keys.insert(key, value);
-    }
-    let alignment = match keys.get("general.alignment") {
-        None => DEFAULT_ALIGNMENT,
-        Some(Value::Number(number)) if number.is_power_of_two() && *number <= 1 << 20 => *number,
-        Some(_) => {
-            let fact = "is no alignment: a power of two is one";
-            return Err(Error::new(ErrorKind::Weights, "key `general.alignment`", fact).into());
-        }
-    };
-    let mut placed = Vec::new();
-    for _ in 0..tensor_count {
-        placed.push(tensor(r)?);
-    }
-    let start = r.at().next_multiple_of(alignment);
-    check_places(&placed, start, alignment, r.file_bytes())?;
-    let tensors = placed.into_iter().map(|(_, tensor)| tensor).collect();
-    Ok(Header { version, bytes: r.at(), tensors, keys })
 }
 
 /// A tensor and the offset of its bytes.

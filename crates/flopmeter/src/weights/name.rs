@@ -1,12 +1,26 @@
 //! Names of tensors → the module of a layer.
 
+use memchr::memchr_iter;
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// A module: its layer, if it is in one, and its name below it. Modules outside layers come first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    layer: Option<u64>,
-    module: String,
+    pub layer: Option<u64>,
+    /// Its name below the layer, which many layers have.
+    pub module: Arc<str>,
+}
+
+/// Where a tensor belongs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place<'n> {
+    pub layer: Option<u64>,
+    pub module: Cow<'n, str>,
+    pub role: Role,
+    /// Whether it is of what sees or hears.
+    pub of_other_part: bool,
 }
 
 /// What a tensor is of its module.
@@ -29,19 +43,7 @@ const BUFFERS: [&str; 8] = [
     "query_decay",
     "slope_rate",
 ];
-/// Words in the names of what sees or hears, and of what makes tokens of that.
-const OTHER_PARTS: [&str; 8] =
-    ["vision", "visual", "image", "audio", "speech", "multi_modal", "mm_", "embed_tokens_extend"];
-/// The bytes that these begin with: few of a name need a second look.
-const BEGINS_OTHER_PART: [bool; 256] = {
-    let mut begins = [false; 256];
-    let mut at = 0;
-    while at < OTHER_PARTS.len() {
-        begins[OTHER_PARTS[at].as_bytes()[0] as usize] = true;
-        at += 1;
-    }
-    begins
-};
+const SHORTEST_BUFFER: usize = "inv_freq".len();
 /// Modules of a layer, and what published files call them that were written by other code. The rest of
 /// a name stays.
 const ALIASES: &[(&str, &str)] = &[
@@ -78,21 +80,12 @@ impl Key {
             // Outside layers prefixes differ from file to file: `model.norm`, `language_model.model.norm`.
             None => module.rsplit('.').next().unwrap_or(module),
         };
-        Self { layer, module: module.to_owned() }
+        Self { layer, module: module.into() }
     }
 
     /// Whether files of a format have it among their metadata, not among their tensors.
     pub fn is_in_metadata(&self) -> bool {
-        self.module == super::gguf::names::IN_METADATA
-    }
-
-    pub fn layer(&self) -> Option<u64> {
-        self.layer
-    }
-
-    /// Its name below the layer.
-    pub fn module(&self) -> &str {
-        &self.module
+        &*self.module == super::gguf::names::IN_METADATA
     }
 
     /// Other names that the module goes by.
@@ -101,44 +94,28 @@ impl Key {
         table.iter().filter_map(|(module, alias)| {
             let rest = self.module.strip_prefix(module)?;
             let whole = rest.is_empty() || rest.starts_with('.');
-            whole.then(|| Self { layer: self.layer, module: format!("{alias}{rest}") })
+            whole.then(|| Self { layer: self.layer, module: format!("{alias}{rest}").into() })
         })
     }
+}
 
-    /// Whether it belongs to what sees or hears.
-    pub fn is_other_part(&self) -> bool {
-        self.layer.is_none() && has_other_part(&self.module)
-    }
-
-    /// The module of a tensor; `None` for a buffer.
-    pub fn of(name: &str) -> Option<(Self, Role)> {
-        let mut parts = parts(name);
-        let buffer = parts.iter().any(|part| BUFFERS.contains(part));
+impl<'n> Place<'n> {
+    /// The place of a tensor; `None` for a buffer.
+    pub fn of(name: &'n str) -> Option<Self> {
+        let mut parts = split(name);
+        let buffer =
+            parts.iter().any(|part| part.len() >= SHORTEST_BUFFER && BUFFERS.contains(part));
         // GPT-2 keeps its mask as `attn.bias`, which is no bias of a projection.
         if buffer || matches!(parts[..], [.., "attn" | "attention", "bias"]) {
             return None;
         }
         let role = match parts.last() {
-            Some(&"weight") => {
-                parts.pop();
-                Role::Weight
-            }
-            Some(&"bias") => {
-                parts.pop();
-                Role::Bias
-            }
+            Some(&"bias") => Role::Bias,
             _ => Role::Weight,
         };
-        let layer = parts.windows(2).position(|pair| {
-            LISTS.contains(&pair[0])
-                && !pair[1].is_empty()
-                && pair[1].bytes().all(|b| b.is_ascii_digit())
-        });
-        let before_layer = match layer {
-            Some(at) => &name[..parts[..at].iter().map(|part| part.len() + 1).sum()],
-            None => name,
-        };
-        let of_other_part = has_other_part(before_layer);
+        if let Some(&("weight" | "bias")) = parts.last() {
+            parts.pop();
+        }
         // The numbers of an activation: two are parameters, two are not.
         if let Some(at) = parts.iter().position(|part| *part == "act_fn") {
             if parts[at + 1..].iter().any(|part| ["beta", "eps"].contains(part)) {
@@ -146,47 +123,74 @@ impl Key {
             }
             parts.truncate(at + 1);
         }
-        match layer {
-            _ if of_other_part => Some((Self { layer: None, module: name.to_owned() }, role)),
-            Some(at) => {
-                let index = parts[at + 1].parse().ok()?;
-                let mut module = Vec::with_capacity(parts.len());
-                for (place, part) in parts.iter().enumerate().skip(at + 2) {
-                    let expert =
-                        parts[place - 1] == "experts" && part.bytes().all(|b| b.is_ascii_digit());
-                    if !expert {
-                        module.push(*part);
-                    }
-                }
-                Some((Self { layer: Some(index), module: module.join(".") }, role))
-            }
-            None => Some((Self::new(None, parts.last().unwrap_or(&"")), role)),
+        let layer =
+            parts.windows(2).position(|pair| is_number(pair[1]) && LISTS.contains(&pair[0]));
+        let before_layer = match layer {
+            Some(at) => &name[..length(&parts[..at])],
+            None => name,
+        };
+        if has_other_part(before_layer) {
+            return Some(Self { layer: None, module: name.into(), role, of_other_part: true });
         }
+        let (layer, module) = match layer {
+            None => (None, (*parts.last().unwrap_or(&"")).into()),
+            Some(at) => (Some(parts[at + 1].parse().ok()?), below(name, &parts, at + 2)),
+        };
+        Some(Self { layer, module, role, of_other_part: false })
     }
 }
 
-/// What lies between the dots of a name. A header may have thousands of names of hundreds of dots, for which
-/// `str::split` takes five times as long.
-fn parts(name: &str) -> Vec<&str> {
-    let mut parts = Vec::with_capacity(16);
-    let mut from = 0;
-    for (at, byte) in name.bytes().enumerate() {
-        if byte == b'.' {
-            parts.push(&name[from..at]);
-            from = at + 1;
-        }
+/// The parts of a name from one on, without the numbers of experts; lent where they are side by side.
+fn below<'n>(name: &'n str, parts: &[&'n str], from: usize) -> Cow<'n, str> {
+    let (above, parts) = parts.split_at(from);
+    let is_expert = |at: &usize| *at > 0 && parts[at - 1] == "experts" && is_number(parts[*at]);
+    if (0..parts.len()).any(|at| is_expert(&at)) {
+        let kept = (0..parts.len()).filter(|at| !is_expert(at)).map(|at| parts[at]);
+        return kept.collect::<Vec<_>>().join(".").into();
+    }
+    let from = length(above);
+    name.get(from..(from + length(parts)).saturating_sub(1)).unwrap_or_default().into()
+}
+
+/// The bytes of parts, a dot after each.
+fn length(parts: &[&str]) -> usize {
+    parts.iter().map(|part| part.len() + 1).sum()
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What lies between the dots of a name.
+fn split(name: &str) -> Vec<&str> {
+    let (mut parts, mut from) = (Vec::with_capacity(16), 0);
+    for dot in memchr_iter(b'.', name.as_bytes()) {
+        parts.push(&name[from..dot]);
+        from = dot + 1;
     }
     parts.push(&name[from..]);
     parts
 }
 
-/// Whether a name has a word of what sees or hears, in one walk over it.
+/// Whether a name has a word of what sees or hears.
 fn has_other_part(name: &str) -> bool {
     let name = name.as_bytes();
-    name.iter().enumerate().any(|(at, byte)| {
-        BEGINS_OTHER_PART[usize::from(*byte)]
-            && OTHER_PARTS.iter().any(|word| name[at..].starts_with(word.as_bytes()))
-    })
+    (0..name.len()).any(|at| begins_other_part(&name[at..]))
+}
+
+/// Two letters are looked at first: a header may be full of those that begin words.
+fn begins_other_part(name: &[u8]) -> bool {
+    let begins = |word: &str| name.starts_with(word.as_bytes());
+    match name {
+        [b'v', b'i', ..] => begins("vision") || begins("visual"),
+        [b'i', b'm', ..] => begins("image"),
+        [b'a', b'u', ..] => begins("audio"),
+        [b's', b'p', ..] => begins("speech"),
+        [b'm', b'u', ..] => begins("multi_modal"),
+        [b'm', b'm', ..] => begins("mm_"),
+        [b'e', b'm', ..] => begins("embed_tokens_extend"),
+        _ => false,
+    }
 }
 
 impl fmt::Display for Key {
@@ -200,26 +204,59 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, Role};
+    use super::{Place, Role};
+
+    /// The layer, the module and the role of a tensor, and whether it is of another part.
+    fn of(name: &str) -> Option<(Option<u64>, String, Role, bool)> {
+        Place::of(name).map(|it| (it.layer, it.module.into_owned(), it.role, it.of_other_part))
+    }
+
+    fn weight(layer: Option<u64>, module: &str) -> Option<(Option<u64>, String, Role, bool)> {
+        Some((layer, module.to_owned(), Role::Weight, false))
+    }
 
     #[test]
     fn names_of_hostile_headers_lead_to_modules() {
         let (dots, letters, below) = (".".repeat(1000), "v".repeat(1000), ["c"; 400].join("."));
-        let of = |name: &str| Key::of(name).map(|(key, _)| key);
-        let outside = |module: &str| Some(Key { layer: None, module: module.to_owned() });
-        assert_eq!(of(&format!("{dots}0")), outside("0"));
-        assert_eq!(of(&format!("{below}.weight")), outside("c"));
-        assert_eq!(of(&letters), outside(&letters));
-        assert_eq!(of("weight"), outside(""));
-        let inside = Some(Key { layer: Some(7), module: below.clone() });
-        assert_eq!(of(&format!("{dots}layers.7.{below}")), inside);
+        assert_eq!(of(&format!("{dots}0")), weight(None, "0"));
+        assert_eq!(of(&format!("{below}.weight")), weight(None, "c"));
+        assert_eq!(of(&letters), weight(None, &letters));
+        assert_eq!(of("weight"), weight(None, ""));
+        assert_eq!(of("layers.3"), weight(Some(3), ""));
+        assert_eq!(of(&format!("{dots}layers.7.{below}")), weight(Some(7), &below));
         // Begun over and over, and there once.
         for name in [format!("{letters}ision.0"), format!("x{dots}mm_multi_moda")] {
-            let key = of(&name).expect("a module");
-            assert!(key.is_other_part(), "{name}");
-            assert_eq!(key.module(), name);
+            assert_eq!(of(&name), Some((None, name.clone(), Role::Weight, true)));
         }
-        assert!(!of(&format!("{letters}_multi_moda")).expect("a module").is_other_part());
+        let name = format!("{letters}_multi_moda");
+        assert_eq!(of(&name), weight(None, &name));
+    }
+
+    #[test]
+    fn what_sees_or_hears_is_told_by_its_words() {
+        for word in [
+            "vision",
+            "visual",
+            "image",
+            "audio",
+            "speech",
+            "multi_modal",
+            "mm_",
+            "embed_tokens_extend",
+        ] {
+            for name in [format!("{word}.a"), format!("x{word}y.layers.1.a"), format!("a.b{word}")]
+            {
+                assert_eq!(
+                    of(&name).map(|(layer, .., other)| (layer, other)),
+                    Some((None, true)),
+                    "{name}"
+                );
+            }
+            let name = format!("layers.1.{word}");
+            assert_eq!(of(&name), weight(Some(1), word));
+            let cut = &word[..word.len() - 1];
+            assert_eq!(of(cut), weight(None, cut));
+        }
     }
 
     #[test]
@@ -229,23 +266,27 @@ mod tests {
             ("language_model.model.layers.3.mlp.up_proj.weight", Some(3), "mlp.up_proj"),
             ("transformer.h.11.attn.c_attn.weight", Some(11), "attn.c_attn"),
             ("model.layers.0.mlp.experts.255.up_proj.weight", Some(0), "mlp.experts.up_proj"),
+            ("model.layers.0.experts.7.experts.1.2.weight", Some(0), "experts.experts.2"),
+            ("model.layers.0.mlp.experts.gate.weight", Some(0), "mlp.experts.gate"),
+            ("layers.1.layers.2.mlp.0.weight", Some(1), "layers.2.mlp.0"),
+            ("layers.1.mlp.act_fn.alpha_p", Some(1), "mlp.act_fn"),
+            ("act_fn.layers.1.alpha_p", None, "act_fn"),
             ("model.norm.weight", None, "norm"),
             ("lm_head.weight", None, "lm_head"),
             ("model.layers.0.self_attn.sinks", Some(0), "self_attn.sinks"),
-            (
-                "vision_tower.layers.0.mlp.up_proj.weight",
-                None,
-                "vision_tower.layers.0.mlp.up_proj.weight",
-            ),
         ];
         for (name, layer, module) in cases {
-            let key = Key { layer, module: module.to_owned() };
-            assert_eq!(Key::of(name), Some((key, Role::Weight)), "{name}");
+            assert_eq!(of(name), weight(layer, module), "{name}");
         }
-        assert_eq!(Key::of("h.0.attn.bias"), None);
-        assert_eq!(Key::of("model.layers.0.self_attn.rotary_emb.inv_freq"), None);
-        assert_eq!(Key::of("h.0.attn.c_attn.bias").map(|(_, role)| role), Some(Role::Bias));
+        let name = "vision_tower.layers.0.mlp.up_proj.weight";
+        assert_eq!(of(name), Some((None, name.to_owned(), Role::Weight, true)));
+        for none in
+            ["h.0.attn.bias", "model.layers.0.self_attn.rotary_emb.inv_freq", "layers.0.act_fn.eps"]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+        assert_eq!(of("h.0.attn.c_attn.bias").map(|(.., role, _)| role), Some(Role::Bias));
         // A layer's number that fits no integer is none.
-        assert_eq!(Key::of("layers.99999999999999999999.a.weight"), None);
+        assert_eq!(of("layers.99999999999999999999.a.weight"), None);
     }
 }

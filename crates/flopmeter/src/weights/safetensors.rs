@@ -6,22 +6,27 @@
 //! the rest  the tensors' bytes, without a hole, in the order of their offsets
 //! ```
 
+mod header;
 mod index;
 mod json;
 
 pub use index::{Index, LONGEST_INDEX};
 
-use super::{Tensor, at_tensor};
+use super::{Tensor, TensorRef, at_tensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::op::{Scale, Storage};
+use header::{Entry, entries};
+use json::{Cursor, Quoted, Wrong};
 
 /// Bytes before the header.
 pub const PREFIX: u64 = 8;
 /// The longest header that the format allows.
 const LONGEST_ALLOWED: u64 = 100_000_000;
-/// The longest header that is read: the most tensors of one file, at 150 bytes each, take 5 MB.
-const LONGEST_READ: u64 = 5 << 20;
+/// The longest header that is read: 8 MiB are 55,000 tensors of 150 bytes. The longest of published models have some
+/// 33,000, where 512 experts a layer are quantised and each has four tensors a matrix.
+const LONGEST_READ: u64 = 8 << 20;
+const IS_IT_ONE: &str = "is it a safetensors file, and whole?";
 
 /// The length of the header, from a file's first 8 bytes and its length.
 ///
@@ -86,47 +91,85 @@ pub fn header_length(start: &[u8], file_bytes: u64) -> Result<u64> {
 /// # Ok::<(), flopmeter::Error>(())
 /// ```
 pub fn tensors(json: &[u8], file_bytes: u64) -> Result<Vec<Tensor>> {
-    let mut entries = json::entries(json)?;
+    let mut tensors = Vec::new();
+    each(json, file_bytes, |tensor| {
+        tensors.push(tensor.to_owned());
+        Ok(())
+    })?;
+    Ok(tensors)
+}
+
+/// The same, one after the other and none of them kept: a header may be long.
+///
+/// # Errors
+///
+/// The same, which may come after some tensors, or after all of them; and what `take` refuses.
+pub fn each(
+    json: &[u8],
+    file_bytes: u64,
+    mut take: impl FnMut(TensorRef<'_>) -> Result<()>,
+) -> Result<()> {
+    let text = std::str::from_utf8(json).map_err(|error| {
+        let byte = PREFIX + error.valid_up_to() as u64;
+        at_byte(byte, "the header is not UTF-8 text").hint(IS_IT_ONE)
+    })?;
+    let mut places = Vec::new();
+    let mut refused = None;
+    let read = entries(text, |entry| {
+        places.push((entry.offsets, entry.at));
+        let taken = described(&entry).and_then(&mut take);
+        taken.map_err(|error| refused = Some(error)).ok()
+    });
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    read.map_err(|Wrong { at, fact }| {
+        at_byte(PREFIX + at as u64, format!("the header {fact}")).hint(IS_IT_ONE)
+    })?;
     let data = file_bytes.saturating_sub(PREFIX).saturating_sub(json.len() as u64);
-    entries.sort_by_key(|entry| entry.offsets);
+    check_places(text, places, data)
+}
+
+fn described<'e>(entry: &'e Entry<'_, '_>) -> Result<TensorRef<'e>> {
+    let Entry { name, dtype, shape, offsets: [from, to], .. } = entry;
+    let storage = storage(dtype)
+        .ok_or_else(|| at_tensor(name, format!("has the unknown dtype \"{}\"", shown(dtype))))?;
+    let element = u64::try_from(storage.matrix_bits(1, 1)).unwrap_or(0);
+    let bits = shape.iter().try_fold(element, |bits, size| bits.checked_mul(*size));
+    // Offsets that go backwards are refused when all are there.
+    let bytes = to.saturating_sub(*from);
+    if from <= to && bits.is_none_or(|bits| !bits.is_multiple_of(8) || bits / 8 != bytes) {
+        let fact = format!("has {bytes} bytes, which {dtype} of shape {shape:?} does not");
+        return Err(at_tensor(name, fact));
+    }
+    Ok(TensorRef { name, shape, storage, bytes })
+}
+
+/// Holds the offsets of tensors, each with the byte where its name is, against each other and the data.
+fn check_places(text: &str, mut places: Vec<([u64; 2], usize)>, data: u64) -> Result<()> {
+    places.sort_unstable();
+    let wrong = |at: usize, fact: String| {
+        let name = Cursor::from(text, at).text().ok().and_then(Quoted::value);
+        at_tensor(&name.unwrap_or_default(), fact)
+    };
     let mut end = 0;
-    let mut tensors = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let [from, to] = entry.offsets;
-        let (shape, name) = (entry.shape, entry.name);
+    for ([from, to], at) in places {
         if from != end || to < from {
             let what =
                 if from < end { "overlap those before" } else { "leave a hole or go backwards" };
-            return Err(at_tensor(&name, format!("its bytes {from}..{to} {what}: {end} is next")));
+            return Err(wrong(at, format!("its bytes {from}..{to} {what}: {end} is next")));
         }
         if to > data {
             let fact = format!("ends at byte {to} of the data, of which the file has {data}");
-            return Err(at_tensor(&name, fact).hint("the file is cut off: fetch it again"));
-        }
-        let storage = storage(&entry.dtype).ok_or_else(|| {
-            at_tensor(&name, format!("has the unknown dtype \"{}\"", shown(&entry.dtype)))
-        })?;
-        let bits = shape
-            .iter()
-            .try_fold(u64::try_from(storage.matrix_bits(1, 1)).unwrap_or(0), |bits, size| {
-                bits.checked_mul(*size)
-            });
-        if bits.is_none_or(|bits| !bits.is_multiple_of(8) || bits / 8 != to - from) {
-            let fact = format!(
-                "has {} bytes, which {} of shape {shape:?} does not",
-                to - from,
-                entry.dtype
-            );
-            return Err(at_tensor(&name, fact));
+            return Err(wrong(at, fact).hint("the file is cut off: fetch it again"));
         }
         end = to;
-        tensors.push(Tensor { name, shape, storage, bytes: to - from });
     }
     if end != data {
         let fact = format!("the tensors end at byte {end} of the data, the file at {data}");
-        return Err(at_byte(PREFIX + json.len() as u64 + end, fact));
+        return Err(at_byte(PREFIX + text.len() as u64 + end, fact));
     }
-    Ok(tensors)
+    Ok(())
 }
 
 /// How the format's dtypes are stored.

@@ -6,7 +6,7 @@
 use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
-use flopmeter::weights::gguf::{Header, Parsed};
+use flopmeter::weights::gguf::{Header, Parsed, Parser};
 use flopmeter::weights::ollama::Manifest;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Tensor, Weights};
@@ -77,23 +77,37 @@ pub fn device(bytes: &[u8]) -> bool {
     }
 }
 
-/// The first bytes of a GGUF file, read piece by piece as from a disk.
+/// The first bytes of a GGUF file, read as a whole and piece by piece, as from a disk.
 pub fn gguf(bytes: &[u8]) -> bool {
-    let mut wanted = 0;
-    let header = loop {
-        let start = &bytes[..wanted];
-        match Header::parse(start, bytes.len() as u64) {
-            Ok(Parsed::Header(header)) => break header,
+    let size = bytes.len() as u64;
+    let (mut parser, mut given) = (Parser::default(), 0);
+    let pieces = loop {
+        let from = usize::try_from(parser.at()).expect("a place in the file");
+        match parser.parse(&bytes[from..given], size) {
+            Ok(Parsed::Header(header)) => break Ok(header),
             Ok(Parsed::More(end)) => {
                 let end = usize::try_from(end).expect("a length that was read");
-                assert!(end > wanted && end <= bytes.len(), "{end} after {wanted}");
+                assert!(end > given && end <= bytes.len(), "{end} after {given}");
                 // By doubling, as a reader would.
-                wanted = end.max(wanted * 2).min(bytes.len());
+                given = end.max(given * 2).min(bytes.len());
             }
-            Err(error) => return refused(&error),
+            Err(error) => break Err(error),
         }
     };
-    assert!(header.bytes <= bytes.len() as u64);
+    let whole = Header::parse(bytes, size).map(|parsed| match parsed {
+        Parsed::Header(header) => header,
+        Parsed::More(end) => panic!("{end} of {size} bytes are needed"),
+    });
+    let shown = |read: &Result<Header, Error>| match read {
+        Ok(header) => format!("{header:?}"),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(shown(&pieces), shown(&whole));
+    let header = match whole {
+        Ok(header) => header,
+        Err(error) => return refused(&error),
+    };
+    assert!(header.bytes <= size);
     let tensors = header.tensors.clone();
     counted(header.config(tensors))
 }

@@ -49,7 +49,7 @@ impl Header {
             file.write(keys, &mut config)?;
         }
         let names = Names { own, layers: file.count };
-        let weights = Weights::named(tensors, names)?;
+        let weights = Weights::named(&tensors, names)?;
         let config = Config::from_value(config.into())?.with_weights(Arc::new(weights));
         Ok(if row.is_some() { config } else { config.by_shapes() })
     }

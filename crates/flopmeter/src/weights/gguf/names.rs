@@ -3,7 +3,10 @@
 //! Several modules may be one tensor here, and several tensors one module; both belong to a group then,
 //! which bears the name of one of the tensors.
 
-use crate::weights::name::{Key, Role};
+use crate::weights::name::{Key, Place, Role};
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// A name, and the group that it belongs to.
 pub(super) type Own = &'static [(&'static str, &'static str)];
@@ -22,7 +25,7 @@ pub(in crate::weights) struct Names {
 
 impl Names {
     /// The module of a tensor; `None` for one that is none of the model's parameters.
-    pub fn of_tensor(&self, name: &str) -> Option<(Key, Role)> {
+    pub fn of_tensor<'n>(&self, name: &'n str) -> Option<Place<'n>> {
         const OTHERS: [&str; 5] = ["rope_f", "v.", "mm.", "a.", "s."];
         if OTHERS.iter().any(|start| name.starts_with(start)) {
             return None;
@@ -45,21 +48,37 @@ impl Names {
             }
             _ => (name, Role::Weight),
         };
-        Some((self.of_op(layer, module), role))
+        let module = if layer.is_some() { module } else { last(module) };
+        let module = self.group(layer.is_some(), module).into();
+        Some(Place { layer, module, role, of_other_part: false })
     }
 
     /// The module of an op.
     pub fn of_op(&self, layer: Option<u64>, module: &str) -> Key {
-        let table = if layer.is_some() { INSIDE } else { OUTSIDE };
-        let module = match layer {
-            Some(_) => module,
-            None => module.rsplit('.').next().unwrap_or(module),
-        };
-        let own = self.own.iter().find(|(name, _)| *name == module).map(|(_, group)| *group);
-        let common =
-            || table.iter().find(|(_, modules)| modules.contains(&module)).map(|(group, _)| *group);
-        Key::new(layer, own.or_else(common).unwrap_or(module))
+        let module = if layer.is_some() { module } else { last(module) };
+        Key::new(layer, self.group(layer.is_some(), module))
     }
+
+    /// The group of a module, or the module itself where it is in none.
+    fn group<'n>(&self, inside: bool, module: &'n str) -> &'n str {
+        static GROUPS: LazyLock<[HashMap<&str, &str, RandomState>; 2]> =
+            LazyLock::new(|| [groups(OUTSIDE), groups(INSIDE)]);
+        let own = self.own.iter().find(|(name, _)| *name == module).map(|(_, group)| *group);
+        own.or_else(|| GROUPS[usize::from(inside)].get(module).copied()).unwrap_or(module)
+    }
+}
+
+/// Outside layers prefixes differ.
+fn last(module: &str) -> &str {
+    module.rsplit('.').next().unwrap_or(module)
+}
+
+fn groups(
+    table: &[(&'static str, &[&'static str])],
+) -> HashMap<&'static str, &'static str, RandomState> {
+    // Of two groups the first has a module.
+    let pairs = table.iter().rev();
+    pairs.flat_map(|(group, modules)| modules.iter().map(|module| (*module, *group))).collect()
 }
 
 /// A module's name, or a group's, if it is one of those here.

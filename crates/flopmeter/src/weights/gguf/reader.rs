@@ -10,6 +10,8 @@ const LONGEST_TEXT: u64 = 1024;
 const MOST_NUMBERS: u64 = 1 << 17;
 /// The most texts of all lists: a vocabulary and its merges are some hundred thousand.
 const MOST_TEXTS: u64 = 1 << 20;
+/// The most lists in lists; real files have none.
+const MOST_LISTS: u64 = 1 << 12;
 const LONGEST_NAME: u64 = 65_535;
 const DEEPEST: u32 = 2;
 
@@ -41,21 +43,42 @@ type Read<T> = Result<T, Stop>;
 pub(super) struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
+    /// The byte of the file that is the first of those.
+    base: u64,
     file: u64,
+    left: Left,
+}
+
+/// How much more there may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
     /// How many more numbers of lists are kept.
-    room: u64,
-    /// How many more texts lists may have.
+    numbers: u64,
+    /// How many more texts and lists lists may have.
     texts: u64,
+    lists: u64,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { numbers: MOST_NUMBERS, texts: MOST_TEXTS, lists: MOST_LISTS }
+    }
 }
 
 impl<'b> Reader<'b> {
-    pub fn new(bytes: &'b [u8], file: u64) -> Self {
-        let file = file.max(bytes.len() as u64);
-        Self { bytes, at: 0, file, room: MOST_NUMBERS, texts: MOST_TEXTS }
+    /// Reads the bytes of a file from one on.
+    pub fn new(bytes: &'b [u8], base: u64, file: u64, left: Left) -> Self {
+        let file = file.max(base + bytes.len() as u64);
+        Self { bytes, at: 0, base, file, left }
     }
 
+    /// The next byte of the file.
     pub fn at(&self) -> u64 {
-        self.at as u64
+        self.base + self.at as u64
+    }
+
+    pub fn left(&self) -> Left {
+        self.left
     }
 
     pub fn file_bytes(&self) -> u64 {
@@ -66,23 +89,22 @@ impl<'b> Reader<'b> {
         Error::new(ErrorKind::Weights, format!("byte {byte}"), fact)
     }
 
-    fn left(&self) -> u64 {
+    fn bytes_left(&self) -> u64 {
         self.file - self.at()
     }
 
     /// The next `length` bytes.
     pub fn take(&mut self, length: u64) -> Read<&'b [u8]> {
-        if length > self.left() {
-            let fact = format!("needs {length} bytes more, and the file has {}", self.left());
+        if length > self.bytes_left() {
+            let fact = format!("needs {length} bytes more, and the file has {}", self.bytes_left());
             return Err(self
                 .bad_at(self.at(), fact)
                 .hint("the file is cut off, or it is no GGUF: fetch it again")
                 .into());
         }
-        let end = self.at() + length;
-        let Some(taken) = usize::try_from(end).ok().and_then(|end| self.bytes.get(self.at..end))
-        else {
-            return Err(Stop::More(end));
+        let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
+        let Some(taken) = end.and_then(|end| self.bytes.get(self.at..end)) else {
+            return Err(Stop::More(self.at() + length));
         };
         self.at += taken.len();
         Ok(taken)
@@ -109,8 +131,8 @@ impl<'b> Reader<'b> {
         if count > most {
             return Err(self.bad_at(at, format!("has {count} {what}; {most} are the most")).into());
         }
-        if count * least > self.left() {
-            let fact = format!("has {count} {what}, more than {} bytes hold", self.left());
+        if count * least > self.bytes_left() {
+            let fact = format!("has {count} {what}, more than {} bytes hold", self.bytes_left());
             return Err(self.bad_at(at, fact).into());
         }
         Ok(count)
@@ -151,7 +173,10 @@ impl<'b> Reader<'b> {
             LIST if depth == DEEPEST => {
                 Err(self.bad_at(self.at(), "has lists of lists that are too deep").into())
             }
-            LIST => self.list(depth),
+            LIST => {
+                let (kind, count) = self.list_front()?;
+                self.list(kind, count, depth)
+            }
             _ => {
                 let at = self.at();
                 let width = width(kind)
@@ -162,7 +187,7 @@ impl<'b> Reader<'b> {
     }
 
     /// A text of which nothing is kept. A vocabulary has hundreds of thousands.
-    fn pass_over_text(&mut self) -> Read<()> {
+    pub fn pass_over_text(&mut self) -> Read<()> {
         let there = self.bytes.get(self.at..).and_then(<[u8]>::split_first_chunk);
         if let Some((length, rest)) = there
             && let Ok(length) = usize::try_from(u64::from_le_bytes(*length))
@@ -175,7 +200,8 @@ impl<'b> Reader<'b> {
         self.take(length).map(|_| ())
     }
 
-    fn list(&mut self, depth: u32) -> Read<Value> {
+    /// The type of a list's items, and how many there are.
+    pub fn list_front(&mut self) -> Read<(u32, u64)> {
         let (kind, at) = (self.u32()?, self.at());
         let count = self.u64()?;
         let least = match kind {
@@ -184,25 +210,33 @@ impl<'b> Reader<'b> {
             _ => width(kind)
                 .ok_or_else(|| self.bad_at(at, format!("has a list of the unknown type {kind}")))?,
         };
-        if count.checked_mul(least).is_none_or(|bytes| bytes > self.left()) {
-            let fact = format!("has a list of {count}, more than {} bytes hold", self.left());
+        if count.checked_mul(least).is_none_or(|bytes| bytes > self.bytes_left()) {
+            let fact = format!("has a list of {count}, more than {} bytes hold", self.bytes_left());
             return Err(self.bad_at(at, fact).into());
         }
-        match kind {
-            STRING if count > self.texts => {
-                let fact = format!("has a list of {count} texts; {MOST_TEXTS} in all are the most");
-                Err(self.bad_at(at, fact).into())
+        let (left, most, what) = match kind {
+            STRING => (&mut self.left.texts, MOST_TEXTS, "texts"),
+            LIST => (&mut self.left.lists, MOST_LISTS, "lists"),
+            _ => return Ok((kind, count)),
+        };
+        match left.checked_sub(count) {
+            Some(less) => *left = less,
+            None => {
+                let fact = format!("has a list of {count} {what}; {most} in all are the most");
+                return Err(self.bad_at(at, fact).into());
             }
+        }
+        Ok((kind, count))
+    }
+
+    /// The items of a list.
+    pub fn list(&mut self, kind: u32, count: u64, depth: u32) -> Read<Value> {
+        match kind {
             STRING => {
-                self.texts -= count;
                 for _ in 0..count {
                     self.pass_over_text()?;
                 }
                 Ok(Value::List(count))
-            }
-            LIST if count > LONGEST_LIST => {
-                let fact = format!("has a list of {count} lists; {LONGEST_LIST} are the most");
-                Err(self.bad_at(at, fact).into())
             }
             LIST => {
                 for _ in 0..count {
@@ -211,11 +245,12 @@ impl<'b> Reader<'b> {
                 Ok(Value::List(count))
             }
             _ => {
-                let bytes = self.take(count * least)?;
-                if count > LONGEST_LIST || count > self.room {
+                let least = width(kind).unwrap_or(1);
+                let bytes = self.take(count.saturating_mul(least))?;
+                if count > LONGEST_LIST || count > self.left.numbers {
                     return Ok(Value::List(count));
                 }
-                self.room -= count;
+                self.left.numbers -= count;
                 let size = usize::try_from(least).unwrap_or(1);
                 let numbers = bytes.chunks_exact(size).map(|bytes| match number(kind, bytes) {
                     Value::Number(number) => Some(number),
@@ -227,8 +262,8 @@ impl<'b> Reader<'b> {
     }
 }
 
-const STRING: u32 = 8;
-const LIST: u32 = 9;
+pub(super) const STRING: u32 = 8;
+pub(super) const LIST: u32 = 9;
 
 /// Bytes of a value that is neither a text nor a list.
 fn width(kind: u32) -> Option<u64> {

@@ -232,7 +232,7 @@ fn tensors_that_are_not_where_they_should_be() {
     file().tensor_at("a", &[1; 5], 0, 0).fails("tensor `a`: has 5 dimensions; 4 are the most");
     // No elements, whatever the other sizes.
     let none = file().tensor_at("a", &[0, 1 << 63, 1 << 63], 0, 0).parse().expect("a header");
-    assert_eq!(none.tensors[0].elements(), 0);
+    assert_eq!(none.tensors[0].lent().elements(), 0);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `model.safetensors.index.json`: which tensor lies in which file.
 
+use super::at_byte;
+use super::json::{Cursor, Quoted, Read, Wrong};
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::weights::{MOST_TENSORS, Tensor, at_tensor};
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The most files of a model.
 const MOST_FILES: usize = 1024;
@@ -27,8 +27,16 @@ pub const LONGEST_INDEX: u64 = 32 << 20;
 /// ```
 #[derive(Debug)]
 pub struct Index<'t> {
+    text: &'t str,
     /// The tensors of each file, in their order.
-    files: BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>,
+    files: BTreeMap<Cow<'t, str>, Vec<Span>>,
+}
+
+/// Where a name stands in the text, its quotes included: half of what a reference takes, for there are many.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: u32,
+    to: u32,
 }
 
 impl<'t> Index<'t> {
@@ -38,28 +46,25 @@ impl<'t> Index<'t> {
     ///
     /// [`ErrorKind::Weights`] for text that is none, and for files that do not lie beside it.
     pub fn parse(text: &'t str) -> Result<Self> {
-        let json: Json<'t> = serde_json::from_str(text).map_err(|error| {
-            let text = error.to_string();
-            let cause = text.rsplit_once(" at line ").map_or(&*text, |(cause, _)| cause);
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Error::new(ErrorKind::Weights, place, format!("is no index of tensors: {cause}"))
+        let files = files(text).map_err(|Wrong { at, fact }| {
+            at_byte(at as u64, format!("the index {fact}"))
                 .hint("give the folder's own model.safetensors.index.json")
         })?;
-        let Json { weight_map: WeightMap(files) } = json;
-        for (file, names) in &files {
+        let index = Self { text, files };
+        for file in index.files() {
             let beside = !file.is_empty()
-                && ![".", ".."].contains(&&**file)
+                && ![".", ".."].contains(&file)
                 && !file.contains(['/', '\\', ':', '\0']);
             if !beside {
                 let fact = format!("lies in `{}`, which is no file beside the index", shown(file));
-                let first = names.first().map_or("", |name| &**name);
-                return Err(at_tensor(first, fact));
+                let first = index.tensors(file).next().unwrap_or_default();
+                return Err(at_tensor(&first, fact));
             }
         }
-        if files.is_empty() {
+        if index.files.is_empty() {
             return Err(Error::new(ErrorKind::Weights, "`weight_map`", "names no tensor"));
         }
-        Ok(Self { files })
+        Ok(index)
     }
 
     /// The files that it names.
@@ -68,8 +73,9 @@ impl<'t> Index<'t> {
     }
 
     /// The tensors that it has in a file.
-    pub fn tensors(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.files.get(file).into_iter().flatten().map(|name| &**name)
+    pub fn tensors(&self, file: &str) -> impl Iterator<Item = Cow<'t, str>> {
+        let text = self.text;
+        self.files.get(file).into_iter().flatten().map(move |span| span.name(text))
     }
 
     /// Holds the tensors of one of its files against it.
@@ -78,103 +84,116 @@ impl<'t> Index<'t> {
     ///
     /// [`ErrorKind::Weights`] for a tensor that either has and the other does not.
     pub fn check(&self, file: &str, tensors: &[Tensor]) -> Result<()> {
-        let named: BTreeSet<&str> = self.tensors(file).collect();
-        for Tensor { name, .. } in tensors {
-            if named.contains(&**name) {
-                continue;
-            }
-            let other = self.files.iter().find(|(_, names)| names.iter().any(|it| it == name));
-            let fact = match other {
-                Some((other, _)) => {
-                    format!("is in the file, but the index has it in `{}`", shown(other))
-                }
-                None => "is in the file, but not in the index".to_owned(),
-            };
-            return Err(at_tensor(name, fact));
+        let mut check = self.check_file(file);
+        tensors.iter().try_for_each(|tensor| check.tensor(&tensor.name))?;
+        check.done()
+    }
+
+    /// Holds one of its files against it, tensor by tensor.
+    pub fn check_file<'i>(&'i self, file: &str) -> Check<'i, 't> {
+        Check { index: self, left: self.tensors(file).collect() }
+    }
+}
+
+/// What the index has of a file and the file did not show yet.
+#[derive(Debug)]
+pub struct Check<'i, 't> {
+    index: &'i Index<'t>,
+    left: HashSet<Cow<'t, str>, RandomState>,
+}
+
+impl Check<'_, '_> {
+    /// A tensor that the file has, each of them once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Weights`] for one that the index does not have in it.
+    pub fn tensor(&mut self, name: &str) -> Result<()> {
+        if self.left.remove(name) {
+            return Ok(());
         }
-        let there: BTreeSet<&str> = tensors.iter().map(|tensor| &*tensor.name).collect();
-        match self.tensors(file).find(|name| !there.contains(name)) {
+        let index = self.index;
+        let other = index.files().find(|file| index.tensors(file).any(|it| it == name));
+        let fact = match other {
+            Some(other) => {
+                format!("is in the file, but the index has it in `{}`", shown(other))
+            }
+            None => "is in the file, but not in the index".to_owned(),
+        };
+        Err(at_tensor(name, fact))
+    }
+
+    /// All of the file was shown.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Weights`] for a tensor that was not.
+    pub fn done(self) -> Result<()> {
+        match self.left.iter().min() {
             Some(name) => Err(at_tensor(name, "is in the index, but not in the file")),
             None => Ok(()),
         }
     }
 }
 
-#[derive(Deserialize)]
-struct Json<'t> {
-    #[serde(borrow)]
-    weight_map: WeightMap<'t>,
+impl Span {
+    fn of(quoted: Quoted<'_>) -> Option<Self> {
+        let from = u32::try_from(quoted.at + 1).ok()?;
+        Some(Self { from, to: from.checked_add(u32::try_from(quoted.raw.len()).ok()?)? })
+    }
+
+    /// The name; one whose escapes say nothing as it stands, for no file has it.
+    fn name(self, text: &str) -> Cow<'_, str> {
+        let raw = text.get(self.from as usize..self.to as usize).unwrap_or_default();
+        Quoted { at: 0, raw }.value().unwrap_or(raw.into())
+    }
 }
 
 /// The name → file map, by file.
-struct WeightMap<'t>(BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>);
-
-impl<'de: 't, 't> Deserialize<'de> for WeightMap<'t> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        from.deserialize_map(Entries)
-    }
-}
-
-struct Entries;
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = WeightMap<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of tensors to files")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(
-        self,
-        mut map: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        // Looked up for each tensor, and put in order once.
-        let mut files: HashMap<Cow<'de, str>, Vec<Cow<'de, str>>> = HashMap::new();
-        let mut tensors = 0;
-        while let Some(name) = map.next_key_seed(Text)? {
-            let file = map.next_value_seed(Text)?;
-            tensors += 1;
-            if tensors > MOST_TENSORS {
-                return Err(A::Error::custom(format_args!("has more than {MOST_TENSORS} tensors")));
-            }
-            if let Some(names) = files.get_mut(&file) {
-                names.push(name);
-            } else if files.len() < MOST_FILES {
-                files.insert(file, vec![name]);
-            } else {
-                return Err(A::Error::custom(format_args!("names more than {MOST_FILES} files")));
-            }
+fn files(text: &str) -> Read<BTreeMap<Cow<'_, str>, Vec<Span>>> {
+    let mut cursor = Cursor::new(text);
+    let mut map = None;
+    cursor.object(|cursor, key| match key.raw {
+        "weight_map" if map.is_some() => Err(cursor.wrong("has `weight_map` twice")),
+        "weight_map" => {
+            map = Some(weight_map(cursor)?);
+            Ok(())
         }
-        Ok(WeightMap(files.into_iter().collect()))
-    }
+        _ => cursor.pass(),
+    })?;
+    cursor.end()?;
+    map.ok_or_else(|| cursor.wrong("has no `weight_map`"))
 }
 
-/// A text, as it stands where nothing in it is escaped.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(
-        self,
-        from: D,
-    ) -> std::result::Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
+fn weight_map<'t>(cursor: &mut Cursor<'t>) -> Read<BTreeMap<Cow<'t, str>, Vec<Span>>> {
+    // Looked up for each tensor as they are spelled, and put in order once.
+    let mut places: HashMap<&'t str, usize, RandomState> = HashMap::default();
+    let mut files: Vec<(Quoted<'t>, Vec<Span>)> = Vec::new();
+    let mut tensors = 0;
+    cursor.object(|cursor, name| {
+        let file = cursor.text()?;
+        tensors += 1;
+        if tensors > MOST_TENSORS {
+            return Err(cursor.wrong(format!("has more than {MOST_TENSORS} tensors")));
+        }
+        let place = *places.entry(file.raw).or_insert(files.len());
+        if place == MOST_FILES {
+            return Err(cursor.wrong(format!("names more than {MOST_FILES} files")));
+        }
+        if place == files.len() {
+            files.push((file, Vec::new()));
+        }
+        let span = Span::of(name).ok_or_else(|| cursor.wrong("is too long"))?;
+        files[place].1.push(span);
+        Ok(())
+    })?;
+    let mut map: BTreeMap<Cow<'t, str>, Vec<Span>> = BTreeMap::new();
+    for (file, mut names) in files {
+        let value = file.value().ok_or_else(|| Wrong {
+            at: file.at,
+            fact: "has a file's name with an escape that says nothing".into(),
+        })?;
+        map.entry(value).or_default().append(&mut names);
     }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
+    Ok(map)
 }

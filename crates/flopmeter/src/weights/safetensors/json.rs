@@ -1,175 +1,289 @@
-//! The JSON of a header, read in bounded memory.
+//! The JSON of headers and of indices, walked over once: texts are lent and not copied, and what nobody asks for is
+//! passed over.
+//!
+//! A header may have 65,536 tensors and an index 393,216; a reader that makes values of them takes several times as
+//! long.
 
-use super::{PREFIX, at_byte};
-use crate::error::{Result, cause, shown};
-use serde::Deserialize;
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use std::fmt;
+use crate::error::shown;
+use memchr::memchr;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
 
-/// The most tensors of one file.
-const MOST_TENSORS: usize = 1 << 15;
-/// The longest name of a tensor; real ones have under 200 bytes.
-const LONGEST_NAME: usize = 1024;
-/// The most dimensions of a tensor.
-const MOST_DIMENSIONS: usize = 16;
+/// How deep a value that nobody asks for may be nested.
+const DEEPEST: usize = 64;
 
-/// A tensor as it stands in the JSON.
-pub(super) struct Entry {
-    pub name: String,
-    pub dtype: String,
-    pub shape: Vec<u64>,
-    pub offsets: [u64; 2],
+/// What is wrong with a text, and at which of its bytes.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub at: usize,
+    pub fact: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Info {
-    dtype: String,
-    shape: Shape,
-    data_offsets: [u64; 2],
+pub(super) type Read<T> = Result<T, Wrong>;
+
+/// A place in a text, and all that is after it.
+pub(super) struct Cursor<'t> {
+    text: &'t str,
+    at: usize,
 }
 
-struct Shape(Vec<u64>);
-
-/// The entries of a header's JSON.
-pub(super) fn entries(json: &[u8]) -> Result<Vec<Entry>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let entries = deserializer
-        .deserialize_map(Entries)
-        .and_then(|entries| deserializer.end().map(|()| entries));
-    entries.map_err(|error| {
-        at_byte(
-            PREFIX + position(json, error.line(), error.column()),
-            format!("the header {}", cause(&error)),
-        )
-        .hint("is it a safetensors file, and whole?")
-    })
+/// A text as it stands in the JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quoted<'t> {
+    /// The byte of the first quote.
+    pub at: usize,
+    /// What is between the quotes.
+    pub raw: &'t str,
 }
 
-/// The byte of a line and a column, both from 1.
-fn position(json: &[u8], line: usize, column: usize) -> u64 {
-    let start: usize = json
-        .split_inclusive(|byte| *byte == b'\n')
-        .take(line.saturating_sub(1))
-        .map(<[u8]>::len)
-        .sum();
-    (start + column.saturating_sub(1)) as u64
-}
-
-struct Entries;
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<Entry>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(
-        self,
-        mut map: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        let mut described = false;
-        while let Some(name) = map.next_key::<String>()? {
-            if name == "__metadata__" {
-                if described {
-                    return Err(A::Error::custom("has `__metadata__` twice"));
-                }
-                described = true;
-                map.next_value_seed(Texts)?;
-                continue;
+impl<'t> Quoted<'t> {
+    /// What it says; `None` for escapes that say nothing.
+    pub fn value(self) -> Option<Cow<'t, str>> {
+        match memchr(b'\\', self.raw.as_bytes()) {
+            None => Some(self.raw.into()),
+            Some(_) => {
+                let text = ["\"", self.raw, "\""].concat();
+                serde_json::from_str::<String>(&text).ok().map(Cow::Owned)
             }
-            if name.len() > LONGEST_NAME {
-                return Err(A::Error::custom(format_args!(
-                    "has a name of {} bytes; {LONGEST_NAME} are the most",
-                    name.len()
-                )));
-            }
-            if entries.len() == MOST_TENSORS {
-                return Err(A::Error::custom(format_args!("has more than {MOST_TENSORS} tensors")));
-            }
-            let info: Info = map.next_value().map_err(|error| {
-                A::Error::custom(format_args!("says of `{}`: {error}", shown(&name)))
-            })?;
-            let Info { dtype, shape: Shape(shape), data_offsets: offsets } = info;
-            entries.push(Entry { name, dtype, shape, offsets });
         }
-        Ok(entries)
     }
 }
 
-/// Free texts by key, none of them kept.
-struct Texts;
-
-impl<'de> DeserializeSeed<'de> for Texts {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Texts {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
+impl<'t> Cursor<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self { text, at: 0 }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, Passed>()?.is_some() {}
+    /// From a byte on.
+    pub fn from(text: &'t str, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// An error here.
+    pub fn wrong(&self, fact: impl Into<String>) -> Wrong {
+        Wrong { at: self.at, fact: fact.into() }
+    }
+
+    fn instead_of(&self, wanted: &str) -> Wrong {
+        match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
+            None => self.wrong(format!("ends where {wanted} should be")),
+            Some(c) => {
+                self.wrong(format!("has `{}` where {wanted} should be", shown(&c.to_string())))
+            }
+        }
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn expect(&mut self, byte: u8, wanted: &str) -> Read<()> {
+        if self.take(byte) { Ok(()) } else { Err(self.instead_of(wanted)) }
+    }
+
+    /// Nothing but white space.
+    pub fn end(&mut self) -> Read<()> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.instead_of("the end")) }
+    }
+
+    /// An object, each of whose values `entry` reads.
+    pub fn object(&mut self, mut entry: impl FnMut(&mut Self, Quoted<'t>) -> Read<()>) -> Read<()> {
+        self.expect(b'{', "an object")?;
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.text()?;
+            self.expect(b':', "`:`")?;
+            entry(self, key)?;
+            if !self.take(b',') {
+                return self.expect(b'}', "`,` or `}`");
+            }
+        }
+    }
+
+    /// A list, each of whose items `item` reads.
+    pub fn list(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        self.expect(b'[', "a list")?;
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            if !self.take(b',') {
+                return self.expect(b']', "`,` or `]`");
+            }
+        }
+    }
+
+    /// A text.
+    pub fn text(&mut self) -> Read<Quoted<'t>> {
+        self.expect(b'"', "a text")?;
+        let (bytes, from) = (self.text.as_bytes(), self.at);
+        let mut to = from;
+        loop {
+            let Some(quote) = memchr(b'"', &bytes[to..]) else {
+                self.at = bytes.len();
+                return Err(self.instead_of("the end of a text"));
+            };
+            to += quote;
+            let backslashes = bytes[from..to].iter().rev().take_while(|byte| **byte == b'\\');
+            if backslashes.count() % 2 == 0 {
+                break;
+            }
+            to += 1;
+        }
+        // Without an end to the walk before the text's it takes many bytes at a time.
+        if bytes[from..to].iter().fold(false, |found, byte| found | (*byte < b' ')) {
+            return Err(self.wrong("has a control character in a text"));
+        }
+        self.at = to + 1;
+        Ok(Quoted { at: from - 1, raw: &self.text[from..to] })
+    }
+
+    /// A whole number that is not negative.
+    pub fn number(&mut self) -> Read<u64> {
+        self.peek();
+        let rest = &self.text[self.at..];
+        let digits = &rest[..rest.bytes().take_while(u8::is_ascii_digit).count()];
+        if digits.is_empty() {
+            return Err(self.instead_of("a whole number"));
+        }
+        match digits.parse() {
+            Ok(number) if digits.len() == 1 || !digits.starts_with('0') => {
+                self.at += digits.len();
+                Ok(number)
+            }
+            _ => Err(self.wrong(format!("has the number `{}`, which is no size", shown(digits)))),
+        }
+    }
+
+    /// Passes over any value.
+    pub fn pass(&mut self) -> Read<()> {
+        self.pass_within(DEEPEST)
+    }
+
+    fn pass_within(&mut self, depth: usize) -> Read<()> {
+        match self.peek() {
+            Some(b'{' | b'[') if depth == 0 => {
+                Err(self.wrong(format!("is nested deeper than {DEEPEST} levels")))
+            }
+            Some(b'{') => self.object(|inner, _| inner.pass_within(depth - 1)),
+            Some(b'[') => self.list(|inner| inner.pass_within(depth - 1)),
+            Some(b'"') => self.text().map(drop),
+            _ => self.word(),
+        }
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> Read<()> {
+        let rest = &self.text[self.at..];
+        let is_in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        let word = &rest[..rest.bytes().take_while(is_in_word).count()];
+        if serde_json::from_str::<IgnoredAny>(word).is_err() {
+            return Err(self.instead_of("a value"));
+        }
+        self.at += word.len();
         Ok(())
     }
 }
 
-/// A text that is passed over: nothing is kept of it.
-struct Passed;
+#[cfg(test)]
+mod tests {
+    use super::{Cursor, DEEPEST};
+    use proptest::prelude::*;
+    use serde_json::Value;
 
-impl<'de> Deserialize<'de> for Passed {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Passed;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E>(self, _: &str) -> std::result::Result<Passed, E> {
-                Ok(Passed)
-            }
-        }
-        from.deserialize_str(Text)
+    fn passes(text: &str) -> Result<(), String> {
+        let mut cursor = Cursor::new(text);
+        let read = cursor.pass().and_then(|()| cursor.end());
+        read.map_err(|wrong| format!("{}: {}", wrong.at, wrong.fact))
     }
-}
 
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Sizes;
-        impl<'de> Visitor<'de> for Sizes {
-            type Value = Shape;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a shape")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(
-                self,
-                mut list: A,
-            ) -> std::result::Result<Shape, A::Error> {
-                let mut sizes = Vec::new();
-                while let Some(size) = list.next_element()? {
-                    if sizes.len() == MOST_DIMENSIONS {
-                        return Err(A::Error::custom("a shape of more than 16 dimensions"));
-                    }
-                    sizes.push(size);
-                }
-                Ok(Shape(sizes))
-            }
+    #[test]
+    fn texts_end_where_json_says() {
+        for (text, value) in [
+            (r#""""#, Some("")),
+            (r#""a b""#, Some("a b")),
+            (r#""\"""#, Some("\"")),
+            (r#""\\""#, Some("\\")),
+            (r#""\\\"é\u0041""#, Some("\\\"éA")),
+            (r#""\x""#, None),
+            (r#""\ud800""#, None),
+        ] {
+            let mut cursor = Cursor::new(text);
+            let read = cursor.text().expect(text);
+            assert_eq!(read.value().as_deref(), value, "{text}");
+            assert!(cursor.end().is_ok(), "{text}");
         }
-        from.deserialize_seq(Sizes)
+        for none in ["", "a", "\"", "\"\\\"", "\"\\\\\\\"", "\"\u{1}\"", "\"a\nb\""] {
+            assert!(Cursor::new(none).text().is_err(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_sizes() {
+        let number = |text| Cursor::new(text).number().map_err(|wrong| wrong.fact);
+        assert_eq!(number(" 0"), Ok(0));
+        assert_eq!(number("18446744073709551615"), Ok(u64::MAX));
+        for none in ["18446744073709551616", "01", "-1", "", "x"] {
+            assert!(number(none).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let says = |text: &str| passes(text).expect_err(text);
+        assert_eq!(says(r#"{"a" 1}"#), "5: has `1` where `:` should be");
+        assert_eq!(says("[1, 2"), "5: ends where `,` or `]` should be");
+        assert_eq!(says("[1] é"), "4: has `é` where the end should be");
+        assert_eq!(says("[truth]"), "1: has `t` where a value should be");
+        let nested = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(passes(&nested(DEEPEST)).is_ok());
+        assert_eq!(says(&nested(DEEPEST + 1)), "64: is nested deeper than 64 levels");
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,9}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((".{0,5}", inner), 0..5)
+                    .prop_map(|entries| entries.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_json_is_read(value in value()) {
+            prop_assert_eq!(passes(&value.to_string()), Ok(()));
+            let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+            prop_assert_eq!(passes(&pretty), Ok(()));
+        }
+
+        #[test]
+        fn what_is_none_is_not(text in r#"[\[\]{}",:0-9a-c.\-+ \n]{0,40}"#) {
+            prop_assert_eq!(passes(&text).is_ok(), serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        }
     }
 }

@@ -75,23 +75,41 @@ fn tensors_that_are_not_where_they_should_be() {
 #[test]
 fn what_is_no_header() {
     let fact = |json: &str| read(json, 0).expect_err("refused");
-    assert!(fact("").starts_with("byte 8: the header EOF"), "{}", fact(""));
-    assert!(fact("[]").starts_with("byte 8: the header invalid type: sequence"), "{}", fact("[]"));
-    assert!(fact("{\n \"a\": 5}").starts_with("byte 16: the header says of `a`: "));
-    assert!(fact(r#"{"__metadata__": {"a": 5}}"#).contains("expected a text"));
+    assert!(fact("").starts_with("byte 8: the header ends where an object should be;"));
+    assert!(fact("[]").starts_with("byte 8: the header has `[` where an object should be;"));
+    assert!(
+        fact("{\n \"a\": 5}")
+            .starts_with("byte 16: the header says of `a`: has `5` where an object should be;")
+    );
+    assert!(fact(r#"{"__metadata__": {"a": 5}}"#).contains("has `5` where a text should be"));
+    assert!(fact(r#"{"__metadata__": {}, "__metadata__": {}}"#).contains("`__metadata__` twice"));
+    assert!(fact("{} {}").starts_with("byte 11: the header has `{` where the end should be"));
     let long = format!(
         r#"{{"{}": {{"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}}}"#,
         "a".repeat(1025)
     );
     assert!(fact(&long).contains("has a name of 1025 bytes; 1024 are the most"));
-    assert!(fact(r#"{"a": {"dtype": "U8", "shape": [0]}}"#).contains("missing field"));
+    let parts = format!(r#"{{"{}": {{}}}}"#, "a.".repeat(32));
+    assert!(fact(&parts).contains("has a name of 33 parts; 32 are the most"));
+    for (info, says) in [
+        (r#"{"dtype": "U8", "shape": [0]}"#, "it has no field `data_offsets`"),
+        (r#"{"dtype": "U8", "data_offsets": [0, 0]}"#, "it has no field `shape`"),
+        (r#"{"shape": [0], "data_offsets": [0, 0]}"#, "it has no field `dtype`"),
+        (r#"{"dtype": "U8", "dtype": "U8"}"#, "it has the field `dtype` twice"),
+        (r#"{"data_offsets": [0, 0, 0]}"#, "it has 3 offsets, not 2"),
+        (r#"{"data_offsets": [0, 1.5]}"#, "has `.` where `,` or `]` should be"),
+        (r#"{"shape": [-1]}"#, "has `-` where a whole number should be"),
+    ] {
+        let error = fact(&format!(r#"{{"a": {info}}}"#));
+        assert!(error.contains(&format!("says of `a`: {says}")), "{error}");
+    }
     let deep = format!("{{\"a\": {{\"dtype\": \"U8\", \"shape\": [{}0]}}}}", "0,".repeat(1 << 20));
     assert!(fact(&deep).contains("more than 16 dimensions"));
     let many: Vec<String> =
-        (0..33_000).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
-    assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 32768 tensors"));
+        (0..66_000).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
+    assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 65536 tensors"));
     let error = tensors(b"{\"\xFF\": 1}", 100).expect_err("refused").to_string();
-    assert!(error.starts_with("byte 1"), "{error}");
+    assert!(error.starts_with("byte 10: the header is not UTF-8 text"), "{error}");
 }
 
 #[test]
@@ -118,7 +136,7 @@ fn an_index_of_the_most_files_is_in_their_order_and_one_of_more_is_refused() {
             (0..2 * files).map(|at| format!(r#""{at}": "{:04}""#, at % files)).collect();
         let text = format!(r#"{{"weight_map": {{{}}}}}"#, map.join(","));
         let index = Index::parse(&text).map_err(|error| error.to_string())?;
-        let names: Vec<String> = index.tensors("0007").map(str::to_owned).collect();
+        let names: Vec<String> = index.tensors("0007").map(Into::into).collect();
         Ok((names, index.files().is_sorted(), index.files().count()))
     };
     assert_eq!(parse(1024), Ok((vec!["7".to_owned(), "1031".to_owned()], true, 1024)));
@@ -136,15 +154,31 @@ fn an_index_and_its_files_agree() {
     let says = |file, tensors: &[_]| index.check(file, tensors).expect_err("refused").to_string();
     assert_eq!(says("2", &a), "tensor `a`: is in the file, but the index has it in `1`");
     assert_eq!(says("1", &[]), "tensor `a`: is in the index, but not in the file");
-    for none in ["", "{}", "[]", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#] {
+    let twice = r#"{"weight_map": {"a": "b"}, "weight_map": {"a": "b"}}"#;
+    let escape = r#"{"weight_map": {"a": "\ud800"}}"#;
+    for none in
+        ["", "{}", "[]", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#, twice, escape]
+    {
         assert!(Index::parse(none).is_err(), "{none}");
     }
+    let error = Index::parse(r#"{"weight_map": {"a": 1}}"#).expect_err("a number").to_string();
+    assert!(error.starts_with("byte 21: the index has `1` where a text should be"), "{error}");
     for file in ["../x", "/etc/passwd", "", "..", "a/b", "C:x"] {
         assert!(
             Index::parse(&serde_json::json!({"weight_map": {"a": file}}).to_string()).is_err(),
             "{file}"
         );
     }
+}
+
+#[test]
+fn names_in_an_index_may_be_escaped() {
+    let text = r#"{"weight_map": {"\u0061": "\u0031", "b": "1", "c\ud800": "1"}}"#;
+    let index = Index::parse(text).expect("an index");
+    assert_eq!(index.files().collect::<Vec<_>>(), ["1"]);
+    let names: Vec<String> = index.tensors("1").map(Into::into).collect();
+    // What its escapes do not say stands as it is.
+    assert_eq!(names, ["a", "b", r"c\ud800"]);
 }
 
 proptest! {
