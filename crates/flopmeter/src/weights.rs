@@ -66,7 +66,7 @@ impl TensorRef<'_> {
     }
 
     /// The same with name and shape of its own.
-    pub fn to_owned(&self) -> Tensor {
+    pub fn to_owned(self) -> Tensor {
         let (name, shape) = (self.name.to_owned(), self.shape.to_vec());
         Tensor { name, shape, storage: self.storage, bytes: self.bytes }
     }
@@ -313,6 +313,19 @@ impl Weights {
 }
 
 /// Puts tensors together as they come, file by file; names are looked at, and few of them kept.
+///
+/// # Example
+///
+/// ```
+/// use flopmeter::weights::{Collector, safetensors};
+///
+/// let json = br#"{"a.weight": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}"#;
+/// let mut collector = Collector::default();
+/// safetensors::each(json, 8 + json.len() as u64 + 12, |tensor| collector.add(tensor))?;
+/// let weights = collector.done();
+/// assert_eq!((weights.elements(), weights.bytes()), (6, 12));
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Collector {
     weights: Weights,
