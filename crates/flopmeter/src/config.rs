@@ -29,7 +29,7 @@ const LONGEST_TEXT: usize = 8 << 20;
 /// assert_eq!(error.hints(), ["a size is a whole number from 1 to 16777216"]);
 /// # Ok::<(), flopmeter::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     object: Map<String, Value>,
     /// `text_config.` for a nested object, empty at the top.

@@ -185,6 +185,21 @@ impl Model {
         Ok(self)
     }
 
+    /// The same model as one that is what sees or hears and nothing beside it: all of it runs for an image or a clip, and
+    /// it generates nothing.
+    pub(crate) fn with_tower_alone(
+        mut self,
+        stacks: Vec<Stack>,
+        processor: Option<Processor>,
+    ) -> Result<Self> {
+        self.parameters =
+            Parameters::of(stacks.iter().flat_map(Stack::groups)).ok_or_else(too_large)?;
+        self.encodes_only = true;
+        self.stacks = stacks;
+        self.processor = processor;
+        Ok(self)
+    }
+
     /// The same model as one in which every token of a prompt sees all of it.
     pub(crate) fn seeing_prompt_whole(mut self) -> Self {
         self.sees_prompt_whole = true;

@@ -190,7 +190,7 @@ impl Speculation {
                 .hint("count a draft with `model` or `torch`"));
         }
         if rule == Rule::ByReference && self.draft.prediction_layers.is_some() {
-            let fact = "the reference implementation runs no layers that predict further tokens";
+            let fact = "how the reference implementation drafts with layers that predict further tokens is not counted";
             return Err(Error::new(ErrorKind::Convention, format!("`{}`", convention.id), fact)
                 .hint("count them with `model`"));
         }

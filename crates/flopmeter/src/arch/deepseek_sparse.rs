@@ -50,11 +50,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| {
         Ok(layer(indexes(at), sparse(at)))
     })?;
-    // Where layers share an indexer, nothing says whose one after them uses.
-    match (0..c.size("num_hidden_layers")?).all(indexes) {
-        true => with_prediction_layers(c, model, d, layer(true, true)),
-        false => Ok(model),
+    // Where layers share an indexer, the one after them has its own nevertheless, as the files of GLM-5.2 do. Their
+    // config says that a step which drafts several tokens chooses keys once.
+    if c.flag("index_share_for_mtp_iteration", false)? {
+        c.note("each drafted token is counted with keys chosen for it; `index_share_for_mtp_iteration` has the first one's serve all".into());
     }
+    with_prediction_layers(c, model, d, layer(true, true))
 }
 
 /// An indexer, with `heads` where the config has no number of them; attention sees what it chooses.

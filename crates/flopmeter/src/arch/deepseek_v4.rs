@@ -24,11 +24,13 @@ use super::hyper_connections::Streams;
 use super::parts::{
     head, layer_norm, note_prediction_layers, projection, rms_norm, table, tied, vector,
 };
+use super::prediction::with_made;
 use super::recurrent::width;
+use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::{Builder, Model};
-use crate::op::{Attention, HeadSum, Indexer, Op};
+use crate::op::{Attention, HeadSum, Indexer, Linear, Op, Product};
 use crate::passes::Mask;
 
 pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v4"];
@@ -77,7 +79,32 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     })?;
     let last = [rms_norm("model.norm", d), head(d, vocab, tied).into()];
     model.once("head", streams.head().into_iter().chain(last));
-    model.finish()
+    let mut further = ffn;
+    further.push(corrected);
+    let further = streams.layer(attention.ops(Beside::Nothing), further);
+    prediction_layer(c, model.finish()?, d, &streams, further)
+}
+
+/// The model with the layer that predicts a further token: it attends to its window alone, and the embedding is added to
+/// every stream of the hidden state, each of which the same matrix projects (`MTPBlock` of the published inference code).
+fn prediction_layer(
+    c: &Config,
+    model: Model,
+    d: u64,
+    streams: &Streams,
+    layer: Vec<Op>,
+) -> Result<Model> {
+    let component = Component::EmbeddingProjections;
+    let mut first = vec![
+        rms_norm("enorm", d),
+        rms_norm("hnorm", d),
+        Linear::new("e_proj", component, d, d).into(),
+        Linear::new("h_proj", component, d, d).into(),
+    ];
+    first.extend(streams.others(Product { module: "h_proj", component, from: d, to: d }));
+    let last = streams.head().into_iter().chain([rms_norm("norm", d)]).collect();
+    let count = c.count("num_nextn_predict_layers")?;
+    with_made(c, model, d, count, [first, layer, last])
 }
 
 fn feed_forward(c: &Config, d: u64) -> Result<Vec<Op>> {

@@ -63,6 +63,12 @@ impl Streams {
         ops
     }
 
+    /// The product that one stream has, once more for every other one.
+    pub fn others(&self, product: Product) -> Option<Op> {
+        let others = self.count - 1;
+        (others > 0).then(|| Op::Product(Product { to: product.to * others, ..product }))
+    }
+
     /// What makes one stream of them all, before the last norm.
     pub fn head(&self) -> [Op; 3] {
         let Self { hidden, count, .. } = *self;

@@ -62,6 +62,7 @@ architectures! {
     bitnet,
     bloom,
     chameleon,
+    clip,
     cohere,
     cohere_moe,
     convbert,
@@ -161,6 +162,7 @@ architectures! {
     step,
     t5,
     t5gemma,
+    vit,
     xlm,
     xlstm,
     xmod,
@@ -192,7 +194,9 @@ pub(crate) fn build(config: &Config) -> Result<Model> {
 
 fn not_counted(name: &str) -> Error {
     let (fact, near) = match uncounted::of_type(name) {
-        Some(known) => (format!("\"{name}\" cannot be counted: {}", known.reason), known.like),
+        Some(known) => {
+            (format!("\"{name}\" cannot be counted: {}", known.reason), Some(known.like))
+        }
         None => (format!("\"{}\" is not counted yet", shown(name)), nearest(name)),
     };
     let hint = match near {

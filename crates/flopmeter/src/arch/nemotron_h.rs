@@ -11,6 +11,7 @@
 
 use super::experts;
 use super::parts::{Heads, head, mlp, note_prediction_layers, rms_norm, table, tied};
+use super::prediction::{NEMOTRON, with_layers};
 use super::recurrent::{Dual, Layer, MIXER, listed};
 use crate::component::Component;
 use crate::config::Config;
@@ -48,16 +49,41 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     })?;
     let head = head(d, vocab, tied(c, false)?);
     model.once("head", [rms_norm("backbone.norm_f", d), head.into()]);
-    model.finish()
+    let model = model.finish()?;
+    let further = prediction(c)?;
+    if further.iter().any(|kind| *kind == Layer::Recurrent || !has(*kind)) {
+        return Ok(model);
+    }
+    let blocks = further.iter().flat_map(|kind| {
+        let ops = match kind {
+            Layer::Attention => heads.iter().flat_map(|heads| attention(d, heads)).collect(),
+            Layer::Mlp => dense.clone(),
+            _ => experts.clone(),
+        };
+        [rms_norm("norm", d)].into_iter().chain(ops)
+    });
+    let count = c.count("num_nextn_predict_layers")?;
+    with_layers(c, model, d, count, &NEMOTRON, blocks.collect())
 }
 
-/// Keys that look like shapes and shape nothing here: of layers that a model lacks, of kernels, of layers
-/// that predict further tokens, and those that others overrule.
-const INERT: [&str; 14] = [
+/// The kinds of what stands one after another in a layer that predicts a further token.
+fn prediction(c: &Config) -> Result<Vec<Layer>> {
+    let known = [Layer::Recurrent, Layer::Attention, Layer::Mlp, Layer::Experts];
+    if let Some(listed) = listed(c, "mtp_layers_block_type", &known)? {
+        return Ok(listed);
+    }
+    match c.text("mtp_hybrid_override_pattern")? {
+        Some(letters) => kinds(c, "mtp_hybrid_override_pattern", letters),
+        None => Ok(vec![Layer::Attention, Layer::Experts]),
+    }
+}
+
+/// Keys that look like shapes and shape nothing here: of layers that a model lacks, of kernels, and those that others
+/// overrule.
+const INERT: [&str; 13] = [
     "expand",
     "mamba_expand",
     "num_hidden_layers",
-    "mtp_layers_block_type",
     "n_shared_experts",
     "moe_intermediate_size",
     "moe_shared_expert_intermediate_size",
@@ -92,12 +118,17 @@ fn pattern(c: &Config) -> Result<Vec<Layer>> {
             .contradiction(KEY, "is missing, and so is `layers_block_type`")
             .hint("a config of type `nemotron_h` states one of them"));
     };
+    kinds(c, KEY, pattern)
+}
+
+/// Kinds that a pattern spells.
+fn kinds(c: &Config, key: &str, pattern: &str) -> Result<Vec<Layer>> {
     let kind = |letter| match letter {
         'M' => Ok(Layer::Recurrent),
         '*' => Ok(Layer::Attention),
         '-' => Ok(Layer::Mlp),
         'E' => Ok(Layer::Experts),
-        _ => Err(c.contradiction(KEY, "has a letter that is none of `M`, `*`, `-` and `E`")),
+        _ => Err(c.contradiction(key, "has a letter that is none of `M`, `*`, `-` and `E`")),
     };
     pattern.chars().map(kind).collect()
 }

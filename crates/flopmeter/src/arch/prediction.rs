@@ -34,6 +34,8 @@ pub(super) const MIMO: Names = Names {
     projection: "input_proj",
     last: Some("final_layernorm"),
 };
+pub(super) const NEMOTRON: Names =
+    Names { norms: ["enorm", "hnorm"], projection: "eh_proj", last: Some("final_layernorm") };
 pub(super) const ERNIE: Names =
     Names { norms: ["mtp_emb_norm", "mtp_hidden_norm"], projection: "mtp_linear_proj", last: None };
 
@@ -74,22 +76,32 @@ pub(super) fn with_layers(
     names: &Names,
     layer: Vec<Op>,
 ) -> Result<Model> {
+    let first = vec![
+        rms_norm(names.norms[0], hidden),
+        rms_norm(names.norms[1], hidden),
+        Linear::new(names.projection, Component::EmbeddingProjections, 2 * hidden, hidden).into(),
+    ];
+    let last = names.last.map(|last| rms_norm(last, hidden));
+    with_made(c, model, hidden, count, [first, layer, last.into_iter().collect()])
+}
+
+/// The model with `count` layers, each of what joins a token's embedding with the hidden state before it, what a layer of
+/// the model has, and what stands before the head.
+pub(super) fn with_made(
+    c: &Config,
+    model: Model,
+    hidden: u64,
+    count: Option<u64>,
+    [first, layer, last]: [Vec<Op>; 3],
+) -> Result<Model> {
     let Some(count) = count.filter(|count| *count > 0) else { return Ok(model) };
-    let (vocab, index) = (c.size("vocab_size")?, c.size("num_hidden_layers")?);
+    let vocab = c.size("vocab_size")?;
+    // Of some the layers are counted from a list.
+    let index = c.maybe("num_hidden_layers")?.unwrap_or(0);
     let mut one = Builder::new(c)?;
-    one.once(
-        "prediction",
-        [
-            shared_table("embed_tokens", vocab, hidden),
-            rms_norm(names.norms[0], hidden),
-            rms_norm(names.norms[1], hidden),
-            Linear::new(names.projection, Component::EmbeddingProjections, 2 * hidden, hidden)
-                .into(),
-        ],
-    );
+    one.once("prediction", [shared_table("embed_tokens", vocab, hidden)].into_iter().chain(first));
     one.layer(index, layer);
-    let norm = names.last.map(|last| rms_norm(last, hidden));
-    one.once("head", norm.into_iter().chain([head(hidden, vocab, true).into()]));
+    one.once("head", last.into_iter().chain([head(hidden, vocab, true).into()]));
     Ok(model.with_prediction(one.part()?, count))
 }
 
@@ -211,6 +223,54 @@ mod tests {
     }
 
     #[test]
+    fn glm_5_2s_layer_has_an_indexer_where_others_share_one() {
+        let experts: u128 = 6144 * 256 + 257 * 3 * 6144 * 2048;
+        let attention = 6144 * 2048 + 2048 * 16_384 + 6144 * 576 + 512 * 28_672 + 16_384 * 6144;
+        let indexer = 2048 * 4096 + 6144 * 128 + 2 * 128 + 6144 * 32;
+        let norms = 2 * 6144 + 2048 + 512;
+        let layer = experts + attention + indexer + norms + 12_288 * 6144 + 3 * 6144;
+        let glm = model("zai-org/GLM-5.2");
+        let speculation = Speculation::with_prediction_layers(&glm, 1, 0.8).expect("a layer");
+        assert_eq!(speculation.draft().parameters().total, layer);
+        // The FP8 files hold 751,226,191,872 elements in fp8 and 2,103,729,152 in bf16.
+        assert_eq!(glm.parameters().total + layer, 751_226_191_872 + 2_103_729_152);
+    }
+
+    #[test]
+    fn deepseek_v4s_layer_joins_every_stream() {
+        let flash = model("deepseek-ai/DeepSeek-V4-Flash");
+        let speculation = Speculation::with_prediction_layers(&flash, 1, 0.8).expect("a layer");
+        let (d, hc) = (4096_u128, 4_u128);
+        let draft = speculation.draft();
+        // Of the embedding one product of d², of the hidden state one for each stream with one matrix.
+        let step = crate::Sequence { prompt: 10, cached: 10, generate: 2, count: 1 };
+        let step = Workload::batch(vec![step]).expect("a step");
+        let counts = draft.flops(&step, &Convention::MODEL).expect("a count").decode;
+        assert_eq!(counts[crate::Component::EmbeddingProjections], (1 + hc) * 2 * d * d);
+        // It attends to a window alone: a layer of the model less what stands beside it, and 2·d² + 4·d + the head's
+        // streams 4·d·4 + 4 + 1.
+        let layer = draft.parameters().total - 2 * d * d - 3 * d - (hc * d * hc + hc + 1);
+        let [first, ..] = flash.groups() else { panic!("groups") };
+        assert_eq!(first.name, "embedding");
+        let window =
+            flash.groups().iter().find(|group| group.layers.first() == Some(&0)).expect("a layer");
+        let window: u128 = window.ops.iter().map(crate::op::Op::parameters).sum();
+        assert_eq!(layer, window);
+    }
+
+    #[test]
+    fn nemotron_3s_layer_attends_and_then_has_experts() {
+        let super_ = model("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4");
+        let speculation = Speculation::with_prediction_layers(&super_, 1, 0.8).expect("a layer");
+        // q and out 2·4096·4096, k and v 2·4096·256; router 4096·512, to and from the latent 2·4096·1024, 512 experts of
+        // 2·1024·2688, one for every token of 2·4096·5376; a norm each.
+        let attention: u128 = 2 * 4096 * 4096 + 2 * 4096 * 256;
+        let experts = 4096 * 512 + 2 * 4096 * 1024 + 512 * 2 * 1024 * 2688 + 2 * 4096 * 5376;
+        let layer = attention + experts + 2 * 4096 + 8192 * 4096 + 3 * 4096;
+        assert_eq!(speculation.draft().parameters().total, layer);
+    }
+
+    #[test]
     fn a_model_without_such_layers_drafts_not_by_itself() {
         let error = Speculation::with_prediction_layers(&model("gpt2"), 2, 0.5).expect_err("none");
         assert_eq!(error.kind(), ErrorKind::Speculation);
@@ -218,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reference_implementation_runs_them() {
+    fn how_the_reference_implementation_drafts_is_not_counted() {
         let v3 = model("deepseek-ai/DeepSeek-V3");
         let speculation = Speculation::with_prediction_layers(&v3, 1, 0.85).expect("a layer");
         let request = Workload::request(100, 20);

@@ -6,8 +6,8 @@
 //! feed-forward  dense in the first layers, then router → k of E × (gate, up → down) + shared (gate, up → down)
 //! ```
 //!
-//! The gate is one number for each head. The layers that predict further tokens are the first of those that slide, with a
-//! dense feed-forward layer; lists of layers may have entries for them behind the others.
+//! The gate is one number for each head. Of layers that predict further tokens there are several, of one kind; lists of
+//! layers may have entries for them behind the others.
 
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::feed_forward::{CORRECTION, FeedForward};
@@ -15,6 +15,7 @@ use super::parts::{
     Heads, decoder, head_norms, layer_masks_of, note_prediction_layers, pre_normed, projection,
     rms_norm, text_part, tied, with_norms,
 };
+use super::prediction::with_prediction_layers;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::Model;
@@ -31,9 +32,6 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let layers = c.size("num_hidden_layers")?;
     let predicted = c.count("num_nextn_predict_layers")?.unwrap_or(0);
-    for key in ["mtp_layer_types", "mtp_mlp_layer_types"] {
-        c.raw(key);
-    }
     let kv = c.size_of_or(&["num_key_value_heads", "num_attention_groups"], 8)?;
     let query = c.size("num_attention_heads")?;
     let dim = c.size_or("head_dim", 128)?;
@@ -46,14 +44,45 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let ffn = feed_forward(c)?;
     let qkv_bias = c.flag("attention_bias", false)?;
     let mlp_bias = c.flag("mlp_bias", false)?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
-        let mask = masks(layer);
+    let layer = |mask, sparse| {
         let heads = if mask == Mask::Causal { full } else { sliding };
         let attention = heads.attention(d, qkv_bias, qkv_bias, mask);
         let mut attention = with_norms(attention, head_norms(&heads));
         attention.push(projection("self_attn.g_proj", d, heads.query).into());
-        Ok(pre_normed(d, attention, ffn.layer(sparse(layer), d, mlp_bias)))
-    })
+        pre_normed(d, attention, ffn.layer(sparse, d, mlp_bias))
+    };
+    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| {
+        Ok(layer(masks(at), sparse(at)))
+    })?;
+    let kind = |key, own: &'static str| further(c, key, own, layers, predicted);
+    let attends = kind("mtp_layer_types", "layer_types")?;
+    // Published files list the layers that have experts, and none of these is among them.
+    let experts = kind("mtp_mlp_layer_types", "mlp_layer_types")?.unwrap_or("dense");
+    let mask = match (attends, window) {
+        (Some("full_attention"), _) => Mask::Causal,
+        (Some("sliding_attention"), Some(window)) => Mask::Sliding { window },
+        _ => return Ok(model),
+    };
+    with_prediction_layers(c, model, d, layer(mask, experts == "sparse"))
+}
+
+/// The one kind that layers which predict further tokens are of, in a list of their own or behind the others'.
+fn further<'c>(
+    c: &'c Config,
+    key: &'static str,
+    own: &'static str,
+    layers: u64,
+    predicted: u64,
+) -> Result<Option<&'c str>> {
+    let listed = match c.texts(key)? {
+        Some(listed) => Some(listed),
+        None => c.texts(own)?.filter(|all| all.len() as u64 == layers.saturating_add(predicted)),
+    };
+    let Some(listed) = listed else { return Ok(None) };
+    let behind = listed.len().saturating_sub(usize::try_from(predicted).unwrap_or(0));
+    let kinds = &listed[behind..];
+    let alike = kinds.windows(2).all(|two| two[0] == two[1]);
+    Ok(kinds.first().copied().filter(|_| alike))
 }
 
 /// Query heads of layers that slide.
@@ -138,6 +167,7 @@ fn by_number(c: &Config) -> Result<Option<Vec<u64>>> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fact, model, windows};
+    use crate::Speculation;
 
     /// Step-3.5-Flash as on the Hub: 45 layers of which every fourth is full, and three that predict.
     fn flash() -> String {
@@ -178,6 +208,10 @@ mod tests {
         let sliding: u64 = slides.iter().filter(|(window, _)| window.is_some()).map(|(_, n)| n).sum();
         assert_eq!(sliding, 33);
         assert!(step.unread().is_empty(), "{:?}", step.unread());
+        // Three more that slide and are dense.
+        let speculation = Speculation::with_prediction_layers(&step, 3, 0.8).expect("layers");
+        let further = attention(96) + dense + 2 * d * d + 3 * d;
+        assert_eq!(speculation.draft().parameters().total, further);
     }
 
     #[test]

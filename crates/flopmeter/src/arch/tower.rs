@@ -5,6 +5,7 @@ use super::{audio, vision};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{ErrorKind, Result};
+use crate::image::Processor;
 use crate::model::{Builder, Model};
 use crate::op::Op;
 use crate::stack::{Reads, Stack};
@@ -91,6 +92,20 @@ pub(super) fn found<'c, P>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// A model that is a tower which sees, and nothing beside it.
+pub(super) fn alone(
+    c: &Config,
+    build: impl FnOnce(&mut Tower<'_>) -> Result<Processor>,
+) -> Result<Model> {
+    let builder = Builder::new(c)?;
+    let component = Component::Vision;
+    let mut tower = Tower { whole: c, config: c.clone(), text_width: 0, component, builder };
+    let processor = build(&mut tower)?;
+    c.take_over(&tower.config);
+    let stacks = tower.builder.into_stacks();
+    Builder::new(c)?.part()?.with_tower_alone(stacks, Some(processor))
 }
 
 /// A text part with the towers before it that the whole config describes, as far as they are counted; a note says what

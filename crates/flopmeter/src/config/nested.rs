@@ -194,6 +194,13 @@ impl Config {
         sizes.map(|(key, value)| Ok((key.clone(), self.as_size(key, value, 1)?))).collect()
     }
 
+    /// Takes over what another reader of the same config has read, and had to say.
+    pub(crate) fn take_over(&self, other: &Self) {
+        self.read.borrow_mut().extend(other.read.borrow().iter());
+        let known = self.notes.borrow().len();
+        self.notes.borrow_mut().extend(other.notes.borrow().iter().skip(known).cloned());
+    }
+
     /// Takes over what a nested config had to say.
     pub fn adopt(&self, child: &Self) {
         self.notes.borrow_mut().extend(child.notes.borrow().iter().cloned());

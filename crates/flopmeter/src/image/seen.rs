@@ -26,6 +26,7 @@ enum Rows {
     Together { rows: u64, most: u64 },
     UpTo { most: u64 },
     Averages { rows: u64, of: u64 },
+    Compared,
 }
 
 impl Seen {
@@ -58,6 +59,12 @@ impl Seen {
     /// One row an image.
     pub const fn once() -> Self {
         Self::of(Rows::Once)
+    }
+
+    /// No row, and one pair an image: its vector and the prompt's. The reference implementation compares every image of
+    /// a batch with every prompt.
+    pub const fn compared() -> Self {
+        Self::of(Rows::Compared)
     }
 
     /// One vector a tile that attends to its patches.
@@ -115,6 +122,7 @@ impl Seen {
             Rows::SideBySide if by_reference => {
                 sum.pairs = sum.rows.checked_mul(sum.rows)?.checked_mul(batch)?;
             }
+            Rows::Compared if by_reference => sum.pairs = sum.pairs.checked_mul(batch)?,
             Rows::Filled if by_reference => {
                 let largest = |side: fn(&Cut) -> u64| cuts.iter().map(|(cut, _)| side(cut)).max();
                 let (rows, columns) = (largest(|cut| cut.rows), largest(|cut| cut.columns));
@@ -148,6 +156,7 @@ impl Seen {
             }
             Rows::Features => Some(Load { rows: cut.features.into(), pairs: 0 }),
             Rows::Once => Some(Load { rows: 1, pairs: 0 }),
+            Rows::Compared => Some(Load { rows: 0, pairs: 1 }),
             Rows::Probe => Some(Load { rows: tiles, pairs: tiles.checked_mul(patches)? }),
             Rows::Tiles { rows, most } => {
                 let tiles = if by_reference { u128::from(most) } else { tiles };
@@ -170,6 +179,8 @@ impl Seen {
     pub(crate) fn pairs_in_words(self, rule: Rule) -> &'static str {
         match (self.rows, rule) {
             (Rows::SideBySide, Rule::ByReference) => "rows · rows of the whole batch",
+            (Rows::Compared, Rule::ByReference) => "images of the whole batch",
+            (Rows::Compared, _) => "images",
             (Rows::Windows { .. }, _) => "Σ over windows of (height · width)²",
             (Rows::Averages { .. }, _) => "Σ over images of averages · rows",
             (Rows::Probe, _) => "Σ over tiles of their patches",

@@ -50,6 +50,14 @@ GEMMA4_IMAGES = {"text_config": {"model_type": "gemma4_text", **GEMMA4}, "audio_
                                    "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16,
                                    "patch_size": 4, "pooling_kernel_size": 2, "position_embedding_size": 80}}
 GEMMA4_CUT = {"patch_size": 4, "pooling_kernel_size": 2, "max_soft_tokens": 70}
+VIT = {"hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 28,
+       "patch_size": 4}
+DINO = {**{key: size for key, size in VIT.items() if key != "intermediate_size"}, "mlp_ratio": 3}
+CLIP_ALONE, SIGLIP_ALONE = ({key: size for key, size in tower.items() if key != "model_type"} for tower in (CLIP, SIGLIP))
+VIT_CUT = {"size": {"height": 28, "width": 28}}
+CLIP_TEXT = {"vocab_size": 131, "hidden_size": 60, "intermediate_size": 92, "num_hidden_layers": 3,
+             "num_attention_heads": 6, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2,
+             "pad_token_id": 0}
 
 IMAGE_CASES = {
     "qwen2_vl": {
@@ -251,5 +259,51 @@ IMAGE_CASES = {
         "config": {"text_config": MULTIMODAL["mistral_large4"]["text_config"], "vision_config": PIXTRAL,
                    "image_token_index": 126},
         "settings": PIXTRAL_CUT, "processor": processors.pixtral, "image": "[IMG]",
+    },
+    # What compares images with a text, and what sees alone: one pass, and no token stands for an image.
+    "clip": {
+        "config": {"text_config": {**CLIP_TEXT, "projection_dim": 26}, "vision_config": {**CLIP, "projection_dim": 26},
+                   "projection_dim": 26, "architectures": ["CLIPModel"]},
+        "settings": CLIP_CUT, "processor": processors.clip, "image": "",
+    },
+    "siglip": {
+        "config": {"text_config": {**CLIP_TEXT, "projection_size": 20}, "vision_config": SIGLIP,
+                   "architectures": ["SiglipModel"]},
+        "settings": TILE, "processor": processors.siglip, "image": "",
+    },
+    "clip_vision_model": {
+        "config": {**CLIP_ALONE, "architectures": ["CLIPVisionModelWithProjection"]}, "settings": VIT_CUT,
+        "processor": processors.vit, "image": "",
+    },
+    "siglip_vision_model": {
+        "config": {**SIGLIP_ALONE, "architectures": ["SiglipVisionModel"]}, "settings": TILE, "processor": processors.vit,
+        "image": "",
+    },
+    "vit": {
+        "config": {**VIT, "architectures": ["ViTForImageClassification"]}, "settings": VIT_CUT,
+        "processor": processors.vit, "image": "",
+    },
+    "vit@pools": {
+        "config": {**VIT, "qkv_bias": False, "pooler_output_size": 18, "architectures": ["ViTModel"]},
+        "settings": VIT_CUT, "processor": processors.vit, "image": "",
+    },
+    "deit": {
+        "config": {**VIT, "architectures": ["DeiTForImageClassificationWithTeacher"]}, "settings": VIT_CUT,
+        "processor": processors.vit, "image": "",
+    },
+    "dinov2": {
+        "config": {**DINO, "architectures": ["Dinov2Model"]}, "processor": processors.bit, "image": "",
+        "settings": {"size": {"shortest_edge": 40}, "crop_size": {"height": 36, "width": 36}},
+    },
+    "dinov2@gated": {
+        "config": {**DINO, "use_swiglu_ffn": True, "use_mask_token": False,
+                   "architectures": ["Dinov2ForImageClassification"]},
+        "settings": {"size": {"shortest_edge": 40}, "crop_size": {"height": 24, "width": 24}},
+        "processor": processors.bit, "image": "",
+    },
+    "dinov2_with_registers": {
+        "config": {**DINO, "num_register_tokens": 3, "architectures": ["Dinov2WithRegistersForImageClassification"]},
+        "settings": {"size": {"shortest_edge": 40}, "crop_size": {"height": 28, "width": 28}},
+        "processor": processors.bit, "image": "",
     },
 }

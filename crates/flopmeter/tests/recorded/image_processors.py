@@ -164,3 +164,29 @@ def paligemma(settings):
     images = pillow("SiglipImageProcessor")(**settings)
     images.image_seq_length = 64
     return transformers.PaliGemmaProcessor(images, known)
+
+
+def clip(settings):
+    return transformers.CLIPProcessor(pillow("CLIPImageProcessor")(**settings), tokenizer([]))
+
+
+def siglip(settings):
+    return transformers.SiglipProcessor(pillow("SiglipImageProcessor")(**settings), tokenizer([]))
+
+
+class Alone:
+    """A processor of images alone, for a model that reads no text."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __call__(self, images, **_):
+        return self.images(images=[image for of_prompt in images for image in of_prompt], return_tensors="pt")
+
+
+def vit(settings):
+    return Alone(pillow("ViTImageProcessor")(**settings))
+
+
+def bit(settings):
+    return Alone(pillow("BitImageProcessor")(**settings))

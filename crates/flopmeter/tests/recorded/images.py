@@ -21,8 +21,8 @@ from PIL import Image
 from transformers import AutoConfig
 
 from image_cases import IMAGE_CASES
-from image_processors import ORDINARY
-from record import CACHES, HERE, Counter, build, components, kinds, parameters, saved, versions
+from image_processors import ORDINARY, Alone
+from record import CACHES, HERE, Counter, build, components, counted, kinds, parameters, saved, versions
 
 # Images of one prompt, width and height: landscape, portrait, smaller than a patch, larger than any limit.
 PROMPTS = [[(37, 21)], [(13, 90)], [(301, 157), (3, 2)]]
@@ -46,6 +46,8 @@ def blank(size):
 
 def length(processor, words):
     """Tokens of a text without images."""
+    if isinstance(processor, Alone):
+        return 0
     if isinstance(processor, transformers.PaliGemmaProcessor):
         return len(words)  # it refuses a text alone, and adds nothing to it
     return process(processor, [" ".join(words)], None)["input_ids"].shape[-1]
@@ -62,7 +64,7 @@ def cut(processor, image, size):
         made = process(processor, [f"{ORDINARY} {image}"], [[blank(size)]])
     except ValueError as error:
         return {**given, "error": str(error).split(",")[0]}
-    tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY])
+    tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY]) if "input_ids" in made else 0
     grid = {key: made[key].flatten().tolist() for key in ["aspect_ratio_mask", "image_grid_thw", "image_sizes"]
             if key in made}
     if "image_position_ids" in made:
@@ -86,6 +88,9 @@ def prompt(case, processor, config, sizes, batch):
     words = [ORDINARY] * TEXT_BEFORE + between + [ORDINARY] * TEXT_AFTER
     images = [[blank(size) for size in sizes] for _ in range(batch)]
     made = process(processor, [" ".join(words)] * batch, images)
+    if not case["image"]:
+        # No token stands for an image, or there are none at all.
+        return made, length(processor, [ORDINARY] * words.count(ORDINARY))
     # The tokenizer's numbers are not the config's.
     feature = processor.tokenizer.convert_tokens_to_ids(case.get("feature", case["image"]))
     made["input_ids"] = torch.where(made["input_ids"] == feature, config.image_token_id, 5)
@@ -97,6 +102,10 @@ def run(case, processor, model, config, sizes, batch):
     given, text = prompt(case, processor, config, sizes, batch)
     accepted = inspect.signature(model.forward).parameters
     given = {key: value for key, value in given.items() if key in accepted and key != "labels"}
+    if not model.can_generate():
+        new = given["input_ids"].shape[1] if "input_ids" in given else 0
+        passes = counted(model, [new], lambda new, last: model(**given))
+        return {"batch": batch, "images": [list(size) for size in sizes], "text": text, "passes": passes}
     passes, past, cache = [], 0, None
     cached = next(name for name in CACHES if name in accepted)
     for step in range(1 + DECODE):

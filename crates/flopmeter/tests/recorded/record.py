@@ -79,7 +79,7 @@ EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "lm_heads",
-        "pred_layer", "generator_lm_head", "sequence_summary", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
+        "pred_layer", "generator_lm_head", "sequence_summary", "text_projection", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
         "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embed_proj", "embeddings_project",
@@ -106,6 +106,11 @@ TEXT = {"language_model", "text_model"}
 def kinds(model):
     """Paths of modules whose own name does not tell what they are, and a name that does."""
     names, head = {}, model.get_output_embeddings()
+    # What the whole does itself: CLIP compares what a text and an image have become.
+    names[""] = "visual_projection"
+    if not hasattr(model.config, "text_config") and model.main_input_name == "pixel_values":
+        # A tower alone.
+        return {path: "vision_tower" for path, _ in model.named_modules()}
     for path, module in model.named_modules():
         name, kind = path.split(".")[-1], type(module).__name__
         if module is head:
@@ -147,7 +152,7 @@ class Counter(FlopCounterMode):
         if flops := self.get_total_flops() - before:
             # The first entry is the model class; the longest path is the innermost module.
             path = max(self.mod_tracker.parents, key=lambda name: name.count(".")).split(".")[1:]
-            path = [self.names.get(".".join(path[:end + 1]), name) for end, name in enumerate(path)]
+            path = [self.names.get(".".join(path[:end + 1]), name) for end, name in enumerate(path)] or [self.names[""]]
             tensors = [tuple(arg.shape) for arg in args if isinstance(arg, torch.Tensor)]
             self.operations.append((path, func_packet.__name__, tensors[-2:], flops))
         return result
@@ -339,6 +344,8 @@ def parameters(model):
 
 def text_parameters(model):
     """Parameters of the text part of a model that has more parts, and of its head."""
+    if model.config.get_text_config() is model.config:
+        return []  # it is all there is
     parts = [module for path, module in model.named_modules() if path.split(".")[-1] in TEXT]
     if parts and (head := model.get_output_embeddings()):
         parts.append(head)

@@ -5,11 +5,12 @@ use crate::arch::parts::{Heads, layer_norm, rms_norm, table, vector};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::image::{Ahead, Cut, Processor, Seen};
-use crate::op::{Linear, Op};
+use crate::op::{Attention, Linear, Op};
+use crate::passes::Mask;
 
 /// A tower of squares, as its projector needs to know it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Squares {
+pub(in crate::arch) struct Squares {
     /// Width of a patch's vector.
     pub width: u64,
     /// Patches of a side.
@@ -36,7 +37,7 @@ const CLIP: Class = Class { siglip: false, pools: false, width: 768, heads: 12, 
 pub(super) const SIGLIP: Class = Class { siglip: true, pools: true, patch: 16, ..CLIP };
 
 /// The tower that `vision_config` names, its layers from `needed` on run for nothing; `default` if it names none.
-pub(super) fn squares(
+pub(in crate::arch) fn squares(
     tower: &mut Tower<'_>,
     default: &str,
     needed: impl FnOnce(u64) -> Result<u64>,
@@ -115,18 +116,24 @@ pub(super) fn squares_of(
         )?;
     }
     if pooled {
-        pool(tower, d, f, heads)?;
+        pool(tower, d, f, heads, Seen::for_nothing)?;
     }
     Ok(Squares { width: d, side, pixels: side * patch, class })
 }
 
-/// SigLIP's pooling: a vector attends to all patches. Nothing that follows takes what comes of it.
-fn pool(tower: &mut Tower<'_>, d: u64, f: u64, heads: Heads) -> Result<()> {
+/// SigLIP's pooling: a vector attends to all patches. Before a text part, nothing that follows takes what comes of it.
+fn pool(
+    tower: &mut Tower<'_>,
+    d: u64,
+    f: u64,
+    heads: Heads,
+    taken: fn(Seen) -> Seen,
+) -> Result<()> {
     let keys_values = linear("head.attention.in_proj_kv", d, 2 * d, true);
-    tower.once("pooled keys and values", Seen::patches(0).for_nothing(), [keys_values])?;
+    tower.once("pooled keys and values", taken(Seen::patches(0)), [keys_values])?;
     tower.once(
         "pooling",
-        Seen::probe().for_nothing(),
+        taken(Seen::probe()),
         [
             vector("head.probe", d),
             linear("head.attention.in_proj_q", d, d, true),
@@ -137,6 +144,44 @@ fn pool(tower: &mut Tower<'_>, d: u64, f: u64, heads: Heads) -> Result<()> {
             linear("head.mlp.fc2", f, d, true),
         ],
     )
+}
+
+/// CLIP, whose image is one vector that is compared with the text's: that of the class, and one matrix.
+pub(super) fn clip(tower: &mut Tower<'_>) -> Result<Processor> {
+    let squares = squares(tower, "clip_vision_model", Ok)?;
+    let to = tower.whole.size_or("projection_dim", 512)?;
+    let projection = linear("visual_projection", squares.width, to, false);
+    tower.once("projector", Seen::once(), [projection, vector("logit_scale", 1)])?;
+    compare(tower, to)?;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, 0)))
+}
+
+/// SigLIP, whose image is the vector that it pools.
+pub(super) fn siglip(tower: &mut Tower<'_>) -> Result<Processor> {
+    let squares = squares_pooled(tower)?;
+    tower.once("scale", Seen::once(), [vector("logit_scale", 2)])?;
+    compare(tower, squares.width)?;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, 0)))
+}
+
+/// SigLIP's tower, whose pooling is what it gives where it has one.
+pub(in crate::arch) fn squares_pooled(tower: &mut Tower<'_>) -> Result<Squares> {
+    tower.config.text("model_type")?;
+    let squares = squares_of(tower, Class { pools: false, ..SIGLIP }, Ok)?;
+    if tower.config.flag("vision_use_head", true)? {
+        let c = &tower.config;
+        let d = squares.width;
+        let f = c.size_or("intermediate_size", 3072)?;
+        let heads = super::heads(c, d, c.size_or("num_attention_heads", 12)?)?;
+        pool(tower, d, f, heads, |taken| taken)?;
+    }
+    Ok(squares)
+}
+
+/// The product of each image's vector with each text's.
+fn compare(tower: &mut Tower<'_>, width: u64) -> Result<()> {
+    let product = Attention::new("logits_per_text", 1, 1, width, 0, Mask::Full);
+    tower.once("comparison", Seen::compared(), [product.into()])
 }
 
 /// PaliGemma: one matrix to the text's width, its patches the image's tokens.

@@ -8,7 +8,7 @@
 //! A tower is [stacks](crate::Stack), one for each number of rows that it works on: patches, windows of them, squares that
 //! are merged. How an image becomes patches is its [`Processor`].
 
-mod clip;
+pub(super) mod clip;
 mod cohere;
 mod gemma4;
 mod glm;
@@ -37,6 +37,7 @@ type Build = fn(&mut Tower<'_>) -> Result<Processor>;
 /// The types whose tower is counted: the one list.
 const TOWERS: &[(&str, Build)] = &[
     ("aya_vision", cohere::aya),
+    ("clip", clip::clip),
     ("cohere2_vision", cohere::cohere2),
     ("gemma3", clip::gemma3),
     ("gemma4", gemma4::gemma4),
@@ -63,6 +64,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("qwen3_5_moe", qwen::qwen3_5),
     ("qwen3_vl", qwen::qwen3_vl),
     ("qwen3_vl_moe", qwen::qwen3_vl),
+    ("siglip", clip::siglip),
     ("smolvlm", idefics::idefics3),
     ("vipllava", llava::vipllava),
 ];
@@ -111,7 +113,7 @@ pub(super) fn tower(c: &Config, text_width: u64) -> Result<Found<'_, Processor>>
 }
 
 /// Heads that cut the tower's width into equal shares.
-fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
+pub(super) fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
     if !width.is_multiple_of(count) {
         let fact = format!("is {width}, which {count} heads do not divide evenly");
         return Err(c.contradiction("hidden_size", &fact));
@@ -132,12 +134,12 @@ fn most_tiles(c: &Config, key: &'static str, tiles: u64) -> Result<u64> {
 }
 
 /// A product of the tower.
-fn linear(module: &'static str, from: u64, to: u64, bias: bool) -> Op {
+pub(super) fn linear(module: &'static str, from: u64, to: u64, bias: bool) -> Op {
     Linear::new(module, Component::Vision, from, to).bias(bias).into()
 }
 
 /// Attention of every patch to every other of its tile.
-fn attend(module: &'static str, heads: u64, dim: u64) -> Op {
+pub(super) fn attend(module: &'static str, heads: u64, dim: u64) -> Op {
     Attention::new(module, heads, heads, dim, dim, Mask::Full).into()
 }
 
