@@ -27,7 +27,7 @@ pub use covered::Covered;
 pub use limited::Limited;
 pub use longest::Longest;
 pub use ratio::Tiled;
-pub use resized::Resized;
+pub use resized::{Enlarged, Resized};
 pub use seen::Seen;
 pub use split::Split;
 

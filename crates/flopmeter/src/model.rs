@@ -106,7 +106,7 @@ impl Model {
         groups.flat_map(|group| &mut group.ops)
     }
 
-    /// Whether the whole model is an encoder: its tokens see what follows them, and it generates nothing.
+    /// Whether it generates nothing: it is an encoder, or an encoder and a decoder that label a text.
     pub fn encodes_only(&self) -> bool {
         self.encodes_only
     }

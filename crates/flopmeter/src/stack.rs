@@ -153,7 +153,8 @@ impl Model {
     /// ```
     pub fn decoder_prompt(&self, workload: &Workload) -> Option<u64> {
         let reads_prompt = self.stacks.iter().any(|stack| stack.reads == Reads::Prompt);
-        reads_prompt.then(|| workload.decoder_prompt().unwrap_or(1))
+        // One that labels a text reads it on both sides.
+        (reads_prompt && !self.encodes_only()).then(|| workload.decoder_prompt().unwrap_or(1))
     }
 
     /// Requests as the main stack runs them: an encoder-decoder's with the decoder's prompt and their source.

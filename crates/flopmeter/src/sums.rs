@@ -2,7 +2,9 @@
 
 use crate::component::Component;
 use crate::model::Group;
-use crate::op::{Distances, Experts, Latent, LatentFlops, Linear, Op, RecurrentKind, Rows};
+use crate::op::{
+    Distances, Experts, Latent, LatentFlops, Linear, LocalAmount, Op, RecurrentKind, Rows,
+};
 use crate::passes::Mask;
 use crate::terms::{Amount, Terms};
 
@@ -120,6 +122,11 @@ impl Sums {
                 let ([amount, reference], run) = match op.rows {
                     Rows::All => ([Amount::Tokens; 2], run),
                     Rows::Anew { cache } => ([Amount::Tokens, Amount::Context(cache)], run),
+                    Rows::Filled { to, more } => {
+                        let filled = Amount::Local(LocalAmount::Filled { to, more });
+                        ([Amount::Tokens, filled], run)
+                    }
+                    Rows::SumsOf(every) => ([Amount::Local(LocalAmount::Sums { every }); 2], flops),
                     Rows::Sampled => ([Amount::Sampled, Amount::Tokens], run),
                     Rows::Pass => ([Amount::Passes; 2], flops),
                     Rows::Source => ([Amount::SourceRows; 2], flops),
@@ -162,6 +169,15 @@ impl Sums {
                         scores,
                         all(op.flops_per_score())?,
                     )?;
+                }
+                Some(())
+            }
+            Op::Local(op) => {
+                for (component, amount, flops) in op.needed() {
+                    needed.push(Amount::Local(amount), component, all(flops)?)?;
+                }
+                for (component, amount, flops) in op.by_reference() {
+                    by_reference.push(Amount::Local(amount), component, all(flops)?)?;
                 }
                 Some(())
             }
@@ -212,7 +228,11 @@ impl Sums {
                 add_to(&mut self.looked_up_bits, all(row)?)
             }
             Op::Vector(_) => add_to(&mut self.dense_bits, all(op.stored_bits())?),
-            Op::Attention(_) | Op::DistanceScores(_) | Op::Product(_) | Op::Idle(_) => Some(()),
+            Op::Attention(_)
+            | Op::DistanceScores(_)
+            | Op::Local(_)
+            | Op::Product(_)
+            | Op::Idle(_) => Some(()),
         }
     }
 
@@ -227,9 +247,15 @@ impl Sums {
         match (linear.experts, linear.rows) {
             (None, Rows::Source) => add_to(&mut self.source_bits, bits),
             (None, Rows::Sampled) => add_to(&mut self.sampled_bits, bits),
-            (None, Rows::All | Rows::Pass | Rows::Distances(_) | Rows::Anew { .. }) => {
-                add_to(&mut self.dense_bits, bits)
-            }
+            (
+                None,
+                Rows::All
+                | Rows::Pass
+                | Rows::Distances(_)
+                | Rows::Anew { .. }
+                | Rows::Filled { .. }
+                | Rows::SumsOf(_),
+            ) => add_to(&mut self.dense_bits, bits),
             (Some(experts), _) => {
                 let alike = |known: &&mut RoutedBits| known.experts == experts;
                 match self.experts.iter_mut().find(alike) {

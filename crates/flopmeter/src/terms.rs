@@ -2,7 +2,7 @@
 
 use crate::component::Component;
 use crate::exact::times;
-use crate::op::{Distances, RunAmount};
+use crate::op::{Distances, LocalAmount, RunAmount};
 use crate::passes::Mask;
 use crate::workload::Run;
 
@@ -27,6 +27,8 @@ pub(crate) enum Amount {
     Distances(Distances),
     /// What the reference implementation multiplies in a recurrence.
     Recurrence(RunAmount),
+    /// What an encoder has that attends within pieces of its sequence.
+    Local(LocalAmount),
     /// Positions of the source whose keys and values are computed.
     SourceRows,
     /// A token and a position of the source.
@@ -51,6 +53,8 @@ impl Amount {
                 times(tokens, distances.rows(u64::try_from(tokens).ok()?))
             }
             Self::Recurrence(amount) => amount.of(passes),
+            // An encoder makes one pass, of all its tokens.
+            Self::Local(amount) => amount.of(u64::try_from(passes.tokens()?).ok()?),
             Self::SourceRows => Some(run.source_rows()),
             Self::SourcePairs => times(passes.tokens()?, run.source.into()),
         }

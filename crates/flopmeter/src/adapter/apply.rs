@@ -201,6 +201,7 @@ impl Work<'_> {
             | Op::Cross(_)
             | Op::Indexer(_)
             | Op::Latent(_)
+            | Op::Local(_)
             | Op::Product(_)
             | Op::DistanceScores(_)
             | Op::Vector(_) => Ok(()),

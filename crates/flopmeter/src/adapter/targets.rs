@@ -52,9 +52,10 @@ const ENCODERS: Lists = &[
 
 /// The lists in which a model's layers may be; `encodes` is for those of an encoder beside a decoder.
 pub(super) fn lists(model: &Model, encodes: bool) -> Lists {
-    match encodes || model.encodes_only() {
+    let alone = model.perceives() || model.stacks().is_empty();
+    match encodes || (model.encodes_only() && alone) {
         true => ENCODERS,
-        false if model.perceives() || model.stacks().is_empty() => DECODERS,
+        false if alone => DECODERS,
         false => BESIDE_ENCODERS,
     }
 }

@@ -7,13 +7,14 @@
 //! ```
 //!
 //! In every so many layers of NLLB's mixture two experts of many are the feed-forward layer. Whether a norm stands before its half or behind it changes no count. Of a decoder on its own the layers hold
-//! cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. Whisper's encoder
-//! reads a window of sound, which two convolutions make positions of, filled up however short the sound is.
+//! cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. A class that labels a
+//! text reads it on both sides, and generates nothing. Whisper's encoder reads a window of sound, which two convolutions make positions of, filled up however short the sound is.
 
-mod layer;
+pub(super) mod layer;
 
 use super::experts;
 use super::parts::{head, layer_norm, shared_table, table, tied};
+use super::task::{BEFORE, Task, classify, for_each_token};
 use crate::audio::{Extractor, Steps, Tokens, Windows};
 use crate::component::Component;
 use crate::config::Config;
@@ -105,7 +106,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let kind = Kind::of(c)?;
     let d = c.size_of(&["d_model", "hidden_size"])?;
     let vocab = c.size("vocab_size")?;
-    let whole = is_whole(c)?;
+    let task = task(c)?;
+    let whole = task.is_some() || is_whole(c)?;
     let mut model = Builder::new(c)?;
     let rows = if !whole {
         // Of the encoder's sizes none is the decoder's.
@@ -128,8 +130,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.once("embedding", kind.first(c, tokens, d)?);
     let layer = Layer::read(c, d, "decoder_attention_heads", "decoder_ffn_dim")?;
     let sparse = sparse_layers(c, "decoder_sparse_step")?;
+    let mask = if task.is_some() { BEFORE } else { Mask::Causal };
     model.layers(c.size("decoder_layers")?, |at| {
-        let mut ops = layer.self_attention(Mask::Causal);
+        let mut ops = layer.self_attention(mask);
         let cross = layer.cross_attention();
         match whole {
             true => ops.extend(cross),
@@ -141,6 +144,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let mut last = kind.last(d);
+    if let Some(task) = task {
+        last.extend(labelling(task, d));
+        model.once("head", last);
+        return model.finish();
+    }
     // This one's decoder on its own has an embedding that no head shares, whatever the config says.
     let alone = !whole && c.model_type() == "bigbird_pegasus";
     let rows = if c.model_type() == "marian" && whole { rows } else { vocab };
@@ -173,6 +181,27 @@ pub(super) fn is_whole(c: &Config) -> Result<bool> {
 
 const OTHER_HEADS: [&str; 3] =
     ["ForSequenceClassification", "ForQuestionAnswering", "ForAudioClassification"];
+
+/// What a class does that reads a text on both sides and labels it, `None` for one that generates.
+pub(super) fn task(c: &Config) -> Result<Option<Task>> {
+    let named = c.texts("architectures")?.unwrap_or_default();
+    let labels = |end| named.iter().any(|name| name.ends_with(end));
+    match labels("ForSequenceClassification") || labels("ForQuestionAnswering") {
+        true => Task::of(c).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// What stands behind a decoder that has read the text again: labels of all of it, or of each token.
+pub(super) fn labelling(task: Task, d: u64) -> Vec<Op> {
+    match task {
+        Task::ClassifySequence(labels) => {
+            classify("classification_head.dense", "classification_head.out_proj", d, labels).into()
+        }
+        Task::ClassifyTokens(labels) => vec![for_each_token("qa_outputs", d, labels).into()],
+        Task::Embed | Task::Predict | Task::PreTrain => Vec::new(),
+    }
+}
 
 /// The encoder of a text, and how many tokens the decoder knows.
 fn read(c: &Config, model: &mut Builder<'_>, kind: &Kind, vocab: u64, d: u64) -> Result<u64> {
@@ -249,7 +278,7 @@ const ENCODER: (&str, &str) = ("encoder", "model.encoder.layers");
 mod tests {
     use super::super::testing::{fact, model};
     use crate::audio::Clip;
-    use crate::{Convention, Workload};
+    use crate::{Convention, Model, Workload};
 
     const SMALL: &str = r#"{"model_type": "bart", "d_model": 60, "decoder_layers": 3,
         "decoder_attention_heads": 6, "decoder_ffn_dim": 92, "vocab_size": 131,
@@ -304,10 +333,31 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_classify_are_refused() {
+    fn a_class_that_labels_a_text_reads_it_on_both_sides() {
+        let sizes = r#"{"encoder_layers": 2, "encoder_attention_heads": 5, "encoder_ffn_dim": 70, "num_labels": 3, "#;
+        let told = |end| SMALL.replacen('{', sizes, 1).replace("ForCausalLM", end);
+        let whole = model(&told("ForConditionalGeneration"));
+        let labels = model(&told("ForSequenceClassification"));
+        // A head of 60² + 60 and three labels, instead of the table.
+        assert_eq!(labels.parameters().total, whole.parameters().total + 3660 + 3 * 61);
+        assert!(labels.encodes_only());
+        let flops = |model: &Model, workload: &Workload| {
+            model.flops(workload, &Convention::MODEL).expect("a count").total
+        };
+        let text = Workload::request(10, 1);
+        let generates = text.clone().with_decoder_prompt(10);
+        // The same on both sides, the head aside: a token of 131 there, 60 and three labels here.
+        let difference = flops(&labels, &text) + 2 * 60 * 131 - flops(&whole, &generates);
+        assert_eq!(difference, 2 * (60 * 60 + 60 * 3));
+        let error = labels.flops(&Workload::request(10, 2), &Convention::MODEL).expect_err("it labels");
+        assert!(error.to_string().starts_with("generate: is 2"), "{error}");
+    }
+
+    #[test]
+    fn other_heads_are_refused() {
         assert_eq!(
-            fact(&SMALL.replace("CausalLM", "SequenceClassification")),
-            "`architectures`: names `BartForSequenceClassification`, whose head is not counted"
+            fact(&SMALL.replace("BartForCausalLM", "WhisperForAudioClassification")),
+            "`architectures`: names `WhisperForAudioClassification`, whose head is not counted"
         );
     }
 }

@@ -9,7 +9,7 @@
 //! text. The vectors of a text and of an image are compared by one product. What sees alone is a type of its own.
 
 use super::parts::{Heads, layer_norm, mlp, projection, table};
-use super::task::for_sequence;
+use super::task::{BEFORE, for_sequence};
 use super::tower::{Tower, alone, with_towers};
 use super::vision::clip::{squares, squares_pooled};
 use crate::config::Config;
@@ -91,9 +91,7 @@ fn text(c: &Config, to: Option<u64>) -> Result<Model> {
     let heads = super::vision::heads(c, d, query)?;
     let vocab = c.size_or("vocab_size", vocab)?;
     let positions = c.size_or("max_position_embeddings", positions)?;
-    // What is before a token, nothing of which a later pass reads.
-    let before = Mask::Around { before: u64::MAX, after: 0 };
-    let mask = if siglip { Mask::Full } else { before };
+    let mask = if siglip { Mask::Full } else { BEFORE };
 
     let mut model = Builder::new(c)?;
     model.once(

@@ -19,6 +19,7 @@ pub(super) const MODEL_TYPES: &[&str] = &[
     "aria",
     "audioflamingo3",
     "aya_vision",
+    "blip-2",
     "cohere2_vision",
     "cohere_compass",
     "cosmos3_edge",
@@ -81,6 +82,12 @@ pub(super) const MODEL_TYPES: &[&str] = &[
 ];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
+    if let Some(text) = c.text_part("")?
+        && matches!(text.model_type(), "t5" | "bart")
+    {
+        let fact = format!("is of the type `{}`, an encoder and a decoder, which is not counted behind a tower", text.model_type());
+        return Err(c.contradiction("text_config", &fact));
+    }
     text_part(c, text_type(c.model_type()), super::build)
 }
 
@@ -90,6 +97,7 @@ fn text_type(whole: &str) -> &'static str {
         "apertus1p5" => "apertus1p5_text",
         "aria" => "aria_text",
         "aya_vision" | "cohere2_vision" => "cohere2",
+        "blip-2" => "opt",
         "cohere_compass" => "cohere_compass_text",
         "cosmos3_edge" => "cosmos3_edge_text",
         "emu3" => "emu3_text_model",

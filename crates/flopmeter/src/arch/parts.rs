@@ -289,7 +289,8 @@ pub(super) fn note_parts_beside(c: &Config, counted: &[&str]) {
 }
 
 /// Nested configs that are no parts of a model.
-const NOT_PARTS: [&str; 5] = [
+const NOT_PARTS: [&str; 6] = [
+    "qformer_config",
     "text_config",
     "thinker_config",
     "quantization_config",

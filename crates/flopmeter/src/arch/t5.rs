@@ -8,13 +8,16 @@
 //!
 //! The class ties the head to the table whatever the config says, and unties it again where a checkpoint has a head of its
 //! own, as those have whose config says so. Heads are `d_kv` wide, whatever the width. Only the first layer of either side has a table of distances, of UMT5
-//! every one. In layers of Switch Transformers one expert of many is the feed-forward layer. The encoder alone is `T5EncoderModel`, as image generators use it.
+//! every one. In layers of Switch Transformers one expert of many is the feed-forward layer. The encoder alone is `T5EncoderModel`, as image generators
+//! use it, and labels tokens. A class that labels a text reads it on both sides.
 
+use super::bart::{labelling, task};
 use super::experts;
 use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, tied, vector};
+use super::task::{BEFORE, for_each_token, labels};
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Experts, Op};
 use crate::passes::Mask;
@@ -28,10 +31,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let layers = c.size("num_layers")?;
     let decoder_layers = c.size_or("num_decoder_layers", layers)?;
     let (vocab, d) = (c.size("vocab_size")?, stack.d);
+    let task = task(c)?;
     let mut model = Builder::new(c)?;
     if encoder_alone {
         stack.encoder(c, &mut model, vocab, layers)?;
         c.raw("num_sparse_decoder_layers");
+        model.once("head", token_labels(c, d)?);
         return model.finish();
     }
     let sparse = sparse_layers(c, decoder_layers, "num_sparse_decoder_layers")?;
@@ -39,27 +44,36 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         stack.encoder(c, model, vocab, layers)
     })?;
     model.once("embedding", [shared_table("embed_tokens", vocab, d)]);
+    let mask = if task.is_some() { BEFORE } else { Mask::Causal };
     model.layers(decoder_layers, |layer| {
-        let mut ops = stack.self_attention(layer, Mask::Causal);
+        let mut ops = stack.self_attention(layer, mask);
         ops.extend(stack.cross_attention());
         ops.extend(stack.feed_forward(DECODER_MLP, sparse(layer)));
         Ok(ops)
     })?;
-    let tied = tied(c, true)?;
-    model.once("head", [rms_norm("final_layer_norm", d), head(d, vocab, tied).into()]);
+    let mut last = vec![rms_norm("final_layer_norm", d)];
+    match task {
+        Some(task) => last.extend(labelling(task, d)),
+        None => last.push(head(d, vocab, tied(c, true)?).into()),
+    }
+    model.once("head", last);
     model.finish()
 }
 
-/// Whether the config's class is the encoder without a decoder.
-fn encoder_alone(c: &Config) -> Result<bool> {
+/// Labels of each token, of the class that has the encoder for it.
+fn token_labels(c: &Config, d: u64) -> Result<Option<Op>> {
     let named = c.texts("architectures")?.unwrap_or_default();
-    if let Some(other) = named.iter().find(|name| {
-        name.contains("ForSequence") || name.contains("ForToken") || name.contains("ForQuestion")
-    }) {
-        let fact = format!("names `{}`, whose head is not counted", shown(other));
-        return Err(c.contradiction("architectures", &fact));
-    }
-    Ok(named.iter().any(|name| name.ends_with("EncoderModel")))
+    Ok(match named.iter().any(|name| name.ends_with("ForTokenClassification")) {
+        true => Some(for_each_token("classifier", d, labels(c)?).into()),
+        false => None,
+    })
+}
+
+/// Whether the config's class is the encoder without a decoder.
+pub(super) fn encoder_alone(c: &Config) -> Result<bool> {
+    let named = c.texts("architectures")?.unwrap_or_default();
+    let ends = |name: &&str| name.ends_with("EncoderModel") || name.ends_with("ForTokenClassification");
+    Ok(named.iter().any(ends))
 }
 
 /// Which layers of a side have experts: none but in Switch Transformers.
@@ -75,9 +89,9 @@ fn sparse_layers(c: &Config, layers: u64, key: &'static str) -> Result<impl Fn(u
 }
 
 /// The modules of a feed-forward layer: its norm, what widens (alone or gated), what narrows, and those of experts.
-type MlpNames = [&'static str; 8];
+pub(super) type MlpNames = [&'static str; 8];
 
-const ENCODER_MLP: MlpNames = [
+pub(super) const ENCODER_MLP: MlpNames = [
     "layer.1.layer_norm",
     "layer.1.DenseReluDense.wi",
     "layer.1.DenseReluDense.wi_0",
@@ -88,7 +102,7 @@ const ENCODER_MLP: MlpNames = [
     "layer.1.mlp.experts.wo",
 ];
 
-const DECODER_MLP: MlpNames = [
+pub(super) const DECODER_MLP: MlpNames = [
     "layer.2.layer_norm",
     "layer.2.DenseReluDense.wi",
     "layer.2.DenseReluDense.wi_0",
@@ -101,12 +115,12 @@ const DECODER_MLP: MlpNames = [
 
 /// The sizes that both sides have.
 #[derive(Clone, Copy)]
-struct Stack {
-    d: u64,
-    heads: Heads,
+pub(super) struct Stack {
+    pub d: u64,
+    pub heads: Heads,
     f: u64,
     gated: bool,
-    buckets: u64,
+    pub buckets: u64,
     /// Whether every layer has a table of distances.
     all_have_tables: bool,
     /// Those of sparse layers.
@@ -115,7 +129,7 @@ struct Stack {
 }
 
 impl Stack {
-    fn read(c: &Config) -> Result<Self> {
+    pub fn read(c: &Config) -> Result<Self> {
         let heads = c.size_of(&["num_heads", "num_attention_heads"])?;
         let dim = c.size_or("d_kv", 64)?;
         let switches = c.model_type() == "switch_transformers";
@@ -150,7 +164,7 @@ impl Stack {
         Ok(())
     }
 
-    fn self_attention(&self, layer: u64, mask: Mask) -> Vec<Op> {
+    pub fn self_attention(&self, layer: u64, mask: Mask) -> Vec<Op> {
         let (d, inner) = (self.d, self.heads.query_width());
         let mut ops = vec![
             rms_norm("layer.0.layer_norm", d),
@@ -168,7 +182,7 @@ impl Stack {
         ops
     }
 
-    fn cross_attention(&self) -> [Op; 6] {
+    pub fn cross_attention(&self) -> [Op; 6] {
         let (d, inner) = (self.d, self.heads.query_width());
         [
             rms_norm("layer.1.layer_norm", d),
@@ -180,7 +194,7 @@ impl Stack {
         ]
     }
 
-    fn feed_forward(&self, names: MlpNames, sparse: bool) -> Vec<Op> {
+    pub fn feed_forward(&self, names: MlpNames, sparse: bool) -> Vec<Op> {
         let [norm, wi, wi_0, wi_1, wo, router, expert_wi, expert_wo] = names;
         let mut ops = vec![rms_norm(norm, self.d)];
         if sparse {
@@ -202,8 +216,8 @@ impl Stack {
 
 /// Whether the feed-forward layer is gated.
 fn gates(c: &Config) -> Result<bool> {
-    // T5's class has relu, those after it gate.
-    let default = if c.model_type() == "t5" { "relu" } else { "gated-gelu" };
+    // T5's class has relu, and LongT5's; those after them gate.
+    let default = if matches!(c.model_type(), "t5" | "longt5") { "relu" } else { "gated-gelu" };
     let activation = match c.text("feed_forward_proj")? {
         Some(activation) => activation,
         None => {
@@ -217,7 +231,7 @@ fn gates(c: &Config) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fact, model, parameters};
+    use super::super::testing::{model, parameters};
 
     const T5_SMALL: &str = r#"{"model_type": "t5", "d_model": 512, "d_kv": 64, "d_ff": 2048,
         "num_layers": 6, "num_heads": 8, "vocab_size": 32128, "tie_word_embeddings": true,
@@ -251,12 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_classify_are_refused() {
-        let other = T5_SMALL
-            .replacen('{', r#"{"architectures": ["T5ForTokenClassification"], "#, 1);
-        assert_eq!(
-            fact(&other),
-            "`architectures`: names `T5ForTokenClassification`, whose head is not counted"
-        );
+    fn a_class_that_labels_tokens_is_the_encoder() {
+        let told = r#"{"num_labels": 9, "architectures": ["T5ForTokenClassification"], "#;
+        let labels = parameters(&T5_SMALL.replacen('{', told, 1));
+        let encoder = parameters(&T5_SMALL.replacen('{', r#"{"architectures": ["T5EncoderModel"], "#, 1));
+        assert_eq!(labels, encoder + 513 * 9);
+        // The whole reads the text again where it labels all of it.
+        let told = r#"{"num_labels": 9, "architectures": ["T5ForSequenceClassification"], "#;
+        let labels = parameters(&T5_SMALL.replacen('{', told, 1));
+        assert_eq!(labels, 60_506_624 + 513 * 512 + 513 * 9);
     }
 }

@@ -4,6 +4,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::op::{Linear, Op, Rows};
+use crate::passes::Mask;
 
 /// What an encoder's output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,9 @@ impl Task {
         Err(c.contradiction("architectures", &fact))
     }
 }
+
+/// What is before a token, itself included, nothing of which a later pass reads.
+pub(super) const BEFORE: Mask = Mask::Around { before: u64::MAX, after: 0 };
 
 /// How many labels a config knows: as many as it names, or 2 as every class has.
 pub(super) fn labels(c: &Config) -> Result<u64> {

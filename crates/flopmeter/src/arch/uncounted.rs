@@ -77,12 +77,6 @@ const UNCOUNTED: &[Uncounted] = &[
         "it attends through landmarks, whose inverse it approximates in steps that were never recorded here",
     ),
     of(
-        &["longformer"],
-        "roberta",
-        "each token attends within a band of the sequence that is filled up to whole pieces, and how many see everything \
-         a request does not state",
-    ),
-    of(
         &["luke", "splinter", "tapas"],
         "bert",
         "it reads marks of the text (entities, questions, cells of a table) that a request does not state",
@@ -112,16 +106,6 @@ const UNCOUNTED: &[Uncounted] = &[
     ),
     of(&["prophetnet"], "bart", "it runs a stream for each of the next tokens beside the tokens"),
     of(
-        &["led", "pegasus_x"],
-        "bart",
-        "its encoder attends within pieces of the sequence that are filled up, and to tokens that see everything",
-    ),
-    of(
-        &["longt5"],
-        "t5",
-        "its encoder attends within pieces of the sequence that are filled up, and to summaries of them",
-    ),
-    of(
         &["t5gemma2"],
         "t5gemma",
         "its decoder attends to its own tokens and to the encoder's in one product",
@@ -133,10 +117,9 @@ const UNCOUNTED: &[Uncounted] = &[
         "its decoder attends to what its tower sees through layers that were never recorded here",
     ),
     of(
-        &["blip-2", "instructblip", "instructblipvideo"],
-        "opt",
-        "queries of its own attend to an image before a text model reads them; its text part alone is counted \
-         (`text_config`)",
+        &["instructblip", "instructblipvideo"],
+        "blip-2",
+        "queries of its own attend to an image and to the text, how much of which they read a request does not state",
     ),
     of(
         &["deepseek_ocr2", "unlimited_ocr"],
@@ -250,7 +233,6 @@ const UNCOUNTED: &[Uncounted] = &[
         "roberta",
         "it runs in whole numbers, which the counter of its class does not see apart",
     ),
-    of(&["fsmt"], "bart", "the class was never recorded here"),
 ];
 
 /// Why a type is not counted, and the counted one it is nearest to, if it is one of these.

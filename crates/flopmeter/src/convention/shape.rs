@@ -126,7 +126,9 @@ impl Shape {
                     add_to(&mut self.latent_norms, parameters)?;
                 }
             }
-            Op::Cross(_) | Op::DistanceScores(_) | Op::Indexer(_) => self.attends_otherwise = true,
+            Op::Cross(_) | Op::DistanceScores(_) | Op::Indexer(_) | Op::Local(_) => {
+                self.attends_otherwise = true;
+            }
             Op::Product(_) | Op::Idle(_) => {}
         }
         Some(())

@@ -1,6 +1,6 @@
 //! What the FLOPs of an op are a product of.
 
-use crate::op::{Form, HeadSum, Indexer, Latent, Linear, Recurrent, Rows};
+use crate::op::{Form, HeadSum, Indexer, Latent, Linear, LocalAmount, Recurrent, Rows};
 use crate::passes::Passes;
 use crate::workload::Run;
 
@@ -23,7 +23,14 @@ pub(super) fn linear_factors(
         Rows::Anew { cache } if by_reference => {
             ("cached and new tokens", run.passes.context(cache)?)
         }
-        Rows::All | Rows::Sampled | Rows::Anew { .. } => ("tokens", run.passes.tokens()?),
+        Rows::Filled { to, more } if by_reference => {
+            let tokens = u64::try_from(run.passes.tokens()?).ok()?;
+            ("tokens, filled up", LocalAmount::Filled { to, more }.of(tokens)?)
+        }
+        Rows::All | Rows::Sampled | Rows::Anew { .. } | Rows::Filled { .. } => {
+            ("tokens", run.passes.tokens()?)
+        }
+        Rows::SumsOf(every) => ("sums of tokens", run.passes.tokens()? / u128::from(every)),
         Rows::Distances(distances) => {
             let tokens = u64::try_from(run.passes.tokens()?).ok()?;
             ("distances, once for the batch", distances.rows(tokens))

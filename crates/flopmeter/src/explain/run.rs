@@ -127,6 +127,17 @@ impl Lines {
                 let scored = [("tokens", tokens), ("distances", distances)];
                 vec![(Component::AttentionScores, [&widths[..], &scored].concat())]
             }
+            Op::Local(op) => {
+                let tokens = u64::try_from(passes.tokens()?).ok()?;
+                let multiplied: Vec<_> =
+                    if by_reference { op.by_reference().collect() } else { op.needed().into() };
+                let mut products = Vec::with_capacity(multiplied.len());
+                for (component, amount, flops) in multiplied {
+                    let amount = (amount.name(), amount.of(tokens)?);
+                    products.push((component, vec![("FLOPs of one", flops), amount]));
+                }
+                products
+            }
             Op::Indexer(op) => {
                 let factors = indexer_factors(op, passes, by_reference)?;
                 vec![(Component::AttentionScores, factors.into())]

@@ -1,4 +1,4 @@
-//! Qwen2-VL's and GLM-4V's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
+//! Qwen2-VL's, GLM-4V's and PaddleOCR's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
 
 use super::{Cut, Image, whole};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,13 +13,25 @@ pub struct Resized {
     pub patch: u64,
     /// Patches of the side of a square that becomes one vector.
     pub merge: u64,
-    /// How many times its pixels count; 1 of Qwen's, the frames of a patch of GLM's, which enlarges to a square of patches
-    /// first.
+    /// How many times its pixels count: 1, or the frames of a patch of GLM's.
     pub frames: u64,
+    /// How an image that is smaller than a square of patches is enlarged first.
+    pub enlarged: Enlarged,
     /// The fewest pixels of a resized image.
     pub least: u64,
     /// The most pixels of a resized image.
     pub most: u64,
+}
+
+/// How an image with a side shorter than a square of patches is enlarged before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enlarged {
+    /// It is not.
+    Never,
+    /// Both sides alike, to whole pixels at most (GLM-4V).
+    Whole,
+    /// To that height, then to that width, to the nearest pixel (PaddleOCR-VL).
+    BySide,
 }
 
 impl Resized {
@@ -38,16 +50,28 @@ impl Resized {
         Ok(Cut::whole(rows * self.merge, columns * self.merge, rows * columns))
     }
 
-    /// Width and height at which GLM's resizing begins.
+    /// Width and height at which resizing begins.
     #[allow(clippy::cast_precision_loss)]
     fn enlarged(&self, image: Image) -> (f64, f64) {
         let (width, height) = image.sides();
         let side = (self.patch * self.merge) as f64;
-        if self.frames > 1 && width.min(height) < side {
-            let scale = (side / height).max(side / width);
-            return ((width * scale).trunc(), (height * scale).trunc());
+        match self.enlarged {
+            Enlarged::Whole if width.min(height) < side => {
+                let scale = (side / height).max(side / width);
+                ((width * scale).trunc(), (height * scale).trunc())
+            }
+            Enlarged::BySide => {
+                let (mut width, mut height) = (width, height);
+                if height < side {
+                    (width, height) = ((width * side / height).round_ties_even(), side);
+                }
+                if width < side {
+                    (width, height) = (side, (height * side / width).round_ties_even());
+                }
+                (width, height)
+            }
+            Enlarged::Never | Enlarged::Whole => (width, height),
         }
-        (width, height)
     }
 
     /// Rows and columns of squares of `merge` × `merge` patches.

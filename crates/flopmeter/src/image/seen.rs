@@ -27,6 +27,8 @@ enum Rows {
     UpTo { most: u64 },
     Averages { rows: u64, of: u64 },
     Compared,
+    Queries { rows: u64 },
+    QueriesOf { rows: u64, beside: u64 },
 }
 
 impl Seen {
@@ -65,6 +67,16 @@ impl Seen {
     /// a batch with every prompt.
     pub const fn compared() -> Self {
         Self::of(Rows::Compared)
+    }
+
+    /// So many vectors of its own for each tile, which see each other.
+    pub const fn queries(rows: u64) -> Self {
+        Self::of(Rows::Queries { rows })
+    }
+
+    /// Those that attend to the patches of their tile, and to `beside` vectors more.
+    pub const fn queries_of(rows: u64, beside: u64) -> Self {
+        Self::of(Rows::QueriesOf { rows, beside })
     }
 
     /// One vector a tile that attends to its patches.
@@ -157,6 +169,12 @@ impl Seen {
             Rows::Features => Some(Load { rows: cut.features.into(), pairs: 0 }),
             Rows::Once => Some(Load { rows: 1, pairs: 0 }),
             Rows::Compared => Some(Load { rows: 0, pairs: 1 }),
+            Rows::Queries { rows } => of_each(tiles, rows.into()),
+            Rows::QueriesOf { rows, beside } => {
+                let rows = tiles.checked_mul(rows.into())?;
+                let pairs = rows.checked_mul(patches + u128::from(beside))?;
+                Some(Load { rows, pairs })
+            }
             Rows::Probe => Some(Load { rows: tiles, pairs: tiles.checked_mul(patches)? }),
             Rows::Tiles { rows, most } => {
                 let tiles = if by_reference { u128::from(most) } else { tiles };
@@ -181,6 +199,7 @@ impl Seen {
             (Rows::SideBySide, Rule::ByReference) => "rows · rows of the whole batch",
             (Rows::Compared, Rule::ByReference) => "images of the whole batch",
             (Rows::Compared, _) => "images",
+            (Rows::QueriesOf { .. }, _) => "Σ over tiles of queries · what they see",
             (Rows::Windows { .. }, _) => "Σ over windows of (height · width)²",
             (Rows::Averages { .. }, _) => "Σ over images of averages · rows",
             (Rows::Probe, _) => "Σ over tiles of their patches",

@@ -200,8 +200,11 @@ impl<'c> Builder<'c> {
     pub(crate) fn part(self) -> Result<Model> {
         let sums = Sums::of(&self.groups).ok_or_else(too_large)?;
         let parameters = Parameters::of(self.all_groups()).ok_or_else(too_large)?;
-        let sees_what_follows =
-            |(op, _): (&Op, u64)| matches!(op, Op::Attention(op) if !op.mask.keeps_cache());
+        let sees_what_follows = |(op, _): (&Op, u64)| match op {
+            Op::Attention(op) => !op.mask.keeps_cache(),
+            Op::Local(_) => true,
+            _ => false,
+        };
         let encodes_only = ops(self.groups.iter()).any(sees_what_follows);
         let mut unread = self.config.unread();
         unread.extend_from_slice(self.quantization.unread());
@@ -293,6 +296,7 @@ impl<'c> Builder<'c> {
             | Op::DistanceScores(_)
             | Op::Indexer(_)
             | Op::Linear(_)
+            | Op::Local(_)
             | Op::Product(_)
             | Op::Recurrent(_)
             | Op::Table(_)

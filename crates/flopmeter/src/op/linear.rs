@@ -52,6 +52,16 @@ pub enum Rows {
     Pass,
     /// None: vectors of distances, once for a whole batch, as many as its longest sequence meets.
     Distances(Distances),
+    /// Every new one of an encoder's one pass; the reference implementation runs as many as are a multiple of `to`, and
+    /// `more` beside.
+    Filled {
+        /// What the sequence is filled up to.
+        to: u64,
+        /// Positions that it has then beside.
+        more: u64,
+    },
+    /// None: sums of so many tokens each of an encoder's one pass, and none for those that are left.
+    SumsOf(u64),
     /// None: the positions of the source that cross-attention attends to, once while a cache keeps what comes out.
     Source,
 }
@@ -149,6 +159,20 @@ impl Linear {
     #[must_use]
     pub const fn of_source(mut self) -> Self {
         self.rows = Rows::Source;
+        self
+    }
+
+    /// Run over the tokens of an encoder, which the reference implementation fills up.
+    #[must_use]
+    pub const fn filled(mut self, to: u64, more: u64) -> Self {
+        self.rows = Rows::Filled { to, more };
+        self
+    }
+
+    /// Run over sums of so many tokens each instead of the tokens.
+    #[must_use]
+    pub const fn of_sums(mut self, every: u64) -> Self {
+        self.rows = Rows::SumsOf(every);
         self
     }
 

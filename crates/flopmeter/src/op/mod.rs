@@ -5,6 +5,7 @@ mod distances;
 mod indexer;
 mod latent;
 mod linear;
+mod local;
 mod recurrent;
 mod storage;
 
@@ -14,6 +15,8 @@ pub use indexer::{HeadSum, Indexer};
 pub(crate) use latent::LatentFlops;
 pub use latent::{Form, Latent};
 pub use linear::{Experts, Linear, Rows, Spread};
+pub(crate) use local::LocalAmount;
+pub use local::{Local, Pieces, Summaries};
 pub(crate) use recurrent::RunAmount;
 pub use recurrent::{Convolution, Factors, Kind as RecurrentKind, Padding, Recurrent};
 pub use storage::{Scale, Storage};
@@ -37,6 +40,8 @@ pub enum Op {
     Indexer(Indexer),
     /// Scores and values of attention over cached latents, and what expands them.
     Latent(Latent),
+    /// Scores and values of an encoder's attention within pieces of its sequence.
+    Local(Local),
     /// A product of what a pass makes itself: no weights.
     Product(Product),
     /// A convolution over time or the state of a recurrent layer.
@@ -120,6 +125,7 @@ impl Op {
             Self::DistanceScores(op) => op.module,
             Self::Indexer(op) => op.module,
             Self::Latent(op) => op.module,
+            Self::Local(op) => op.module,
             Self::Product(op) => op.module,
             Self::Recurrent(op) => op.module,
             Self::Table(op) => op.module,
@@ -136,6 +142,7 @@ impl Op {
             | Self::Cross(_)
             | Self::DistanceScores(_)
             | Self::Indexer(_)
+            | Self::Local(_)
             | Self::Product(_) => 0,
             Self::Latent(op) => op.parameters(),
             Self::Recurrent(op) => op.parameters(),
@@ -162,6 +169,7 @@ impl Op {
             | Self::Cross(_)
             | Self::DistanceScores(_)
             | Self::Indexer(_)
+            | Self::Local(_)
             | Self::Product(_) => 0,
             Self::Idle(op) => op.stored_bits(),
             Self::Latent(op) => op.stored_bits(),
@@ -179,6 +187,7 @@ impl Op {
             | Self::Cross(_)
             | Self::DistanceScores(_)
             | Self::Indexer(_)
+            | Self::Local(_)
             | Self::Product(_) => None,
             Self::Idle(op) => op.storage(),
             Self::Latent(op) => Some(op.storage),
@@ -198,6 +207,7 @@ impl Op {
             Self::Idle(op) => op.cache_in(storage),
             Self::DistanceScores(_)
             | Self::Linear(_)
+            | Self::Local(_)
             | Self::Product(_)
             | Self::Table(_)
             | Self::Vector(_) => {}
@@ -212,6 +222,7 @@ impl Op {
             | Self::Cross(_)
             | Self::DistanceScores(_)
             | Self::Indexer(_)
+            | Self::Local(_)
             | Self::Product(_) => {}
             Self::Idle(op) => op.store_as(storage),
             Self::Recurrent(op) => op.storage = storage,
@@ -240,6 +251,7 @@ impl Op {
             | Self::Cross(_)
             | Self::DistanceScores(_)
             | Self::Indexer(_)
+            | Self::Local(_)
             | Self::Product(_) => {}
             Self::Idle(op) => op.store(dtype),
             Self::Latent(op) => op.storage = plain,

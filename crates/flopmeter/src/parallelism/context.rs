@@ -116,6 +116,7 @@ fn token_by_token(op: &Op) -> Result<()> {
         | Op::DistanceScores(_)
         | Op::Indexer(_)
         | Op::Latent(_)
+        | Op::Local(_)
         | Op::Recurrent(_) => Err(unknown("context", op.module())),
     }
 }

@@ -233,6 +233,7 @@ impl<'p> Cutter<'p> {
                 _ => None,
             },
             Op::DistanceScores(op) => Some(op.module),
+            Op::Local(op) => Some(op.module),
             Op::Product(op) if op.component != Component::Connections => Some(op.module),
             _ => None,
         };

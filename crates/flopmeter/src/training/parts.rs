@@ -157,6 +157,7 @@ fn has_weights(op: &Op) -> bool {
         | Op::Cross(_)
         | Op::DistanceScores(_)
         | Op::Indexer(_)
+        | Op::Local(_)
         | Op::Product(_)
         | Op::Table(_)
         | Op::Vector(_) => false,
@@ -171,7 +172,7 @@ fn recurs(op: &Op) -> bool {
 /// Whether it is attention over keys and values.
 fn attends(op: &Op) -> bool {
     match op {
-        Op::Attention(_) | Op::Cross(_) | Op::Latent(_) => true,
+        Op::Attention(_) | Op::Cross(_) | Op::Latent(_) | Op::Local(_) => true,
         Op::Idle(op) => attends(op),
         _ => false,
     }

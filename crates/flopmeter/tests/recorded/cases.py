@@ -50,6 +50,13 @@ BART = {"vocab_size": 131, "d_model": 60, "decoder_layers": 3, "decoder_attentio
 WHISPER_SOUND = {"max_target_positions": 64, "num_mel_bins": 8, "max_source_positions": 9}
 WHOLE = {"bart": "Bart", "blenderbot": "Blenderbot", "blenderbot-small": "BlenderbotSmall", "m2m_100": "M2M100",
          "mbart": "MBart", "mvp": "Mvp", "pegasus": "Pegasus", "plbart": "PLBart", "whisper": "Whisper"}
+FSMT = {**{key: size for key, size in BART.items() if key != "vocab_size"}, "langs": ["en", "de"],
+        "src_vocab_size": 137, "tgt_vocab_size": 131}
+# Windows of 8 and 4 on texts of 5, 23 and 24 tokens: filled up, and not.
+LED = {**{key: size for key, size in BART.items() if key != "max_position_embeddings"}, "encoder_layers": 3,
+       "encoder_attention_heads": 6, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64,
+       "attention_window": [8, 4, 8], "architectures": ["LEDForConditionalGeneration"]}
+LONGFORMER = {**SMALL, "attention_window": [8, 4, 8]}
 T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3, "num_heads": 6,
       "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 # Encoders that are the whole model, by the names of their classes, and what stands behind them.
@@ -473,6 +480,30 @@ CASES = {
     "bert@answers": {**SMALL, "architectures": ["BertForQuestionAnswering"]},
     "bert-generation@encoder": {**SMALL, "architectures": ["BertGenerationEncoder"]},
     "electra@narrow-encoder": {**SMALL, "embedding_size": 60, "architectures": ["ElectraModel"]},
+    **{f"{kind}@{variant}": {**BART, "architectures": [name + task], **({"num_labels": 3} if variant == "labels" else {})}
+       for kind, name in [("bart", "Bart"), ("mbart", "MBart"), ("mvp", "Mvp"), ("plbart", "PLBart")]
+       for variant, task in [("labels", "ForSequenceClassification"), ("answers", "ForQuestionAnswering")]
+       if (kind, variant) != ("plbart", "answers")},
+    **{f"{kind}@{variant}": {**T5, "architectures": [name + task], "num_labels": 3,
+                             **({"is_encoder_decoder": False} if variant == "tokens" else {})}
+       for kind, name in [("t5", "T5"), ("umt5", "UMT5")]
+       for variant, task in [("labels", "ForSequenceClassification"), ("tokens", "ForTokenClassification")]},
+    "t5@answers": {**T5, "architectures": ["T5ForQuestionAnswering"]},
+    "fsmt": {**FSMT, "architectures": ["FSMTForConditionalGeneration"]},
+    "led": LED,
+    "led@one-window": {**LED, "attention_window": 6},
+    **{f"longformer@{variant}": {**LONGFORMER, "architectures": [f"Longformer{task}"],
+                                 **({"num_labels": 3} if task.endswith("Classification") else {})}
+       for variant, task in TASKS.items()},
+    "longt5": {**T5, "local_radius": 3, "architectures": ["LongT5ForConditionalGeneration"]},
+    "longt5@sums": {**T5, "local_radius": 4, "global_block_size": 3, "encoder_attention_type": "transient-global",
+                    "feed_forward_proj": "gated-gelu", "num_decoder_layers": 2,
+                    "architectures": ["LongT5ForConditionalGeneration"]},
+    "longt5@encoder": {**T5, "local_radius": 3, "is_encoder_decoder": False, "architectures": ["LongT5EncoderModel"]},
+    "pegasus_x": {**BART, "encoder_attention_heads": 6, "block_size": 6, "num_global_tokens": 5,
+                  "architectures": ["PegasusXForConditionalGeneration"]},
+    "pegasus_x@in-line": {**BART, "encoder_attention_heads": 6, "block_size": 4, "num_global_tokens": 3,
+                          "stagger_local_blocks": False, "architectures": ["PegasusXForConditionalGeneration"]},
     "t5": {**T5, "architectures": ["T5ForConditionalGeneration"]},
     "t5@gated": {**T5, "architectures": ["T5ForConditionalGeneration"], "feed_forward_proj": "gated-gelu",
                  "num_decoder_layers": 2},

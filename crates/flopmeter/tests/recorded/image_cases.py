@@ -6,8 +6,8 @@ an image in a text, and `feature` what the processor puts for each vector of it 
 """
 
 import image_processors as processors
-from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, MROPE, QWEN3_MROPE, QWEN_MOE, ROTARY_GROUPED,
-                   WIDE, WINDOW)
+from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, MROPE, OPT, QWEN3_MROPE, QWEN4, QWEN_MOE,
+                   ROTARY_GROUPED, WIDE, WINDOW)
 from multimodal_cases import GLM_TEXT, GLM_TOKENS, MULTIMODAL
 
 VISION_TOKENS = {"image_token_id": 126, "video_token_id": 127, "vision_start_token_id": 128,
@@ -259,6 +259,50 @@ IMAGE_CASES = {
         "config": {"text_config": MULTIMODAL["mistral_large4"]["text_config"], "vision_config": PIXTRAL,
                    "image_token_index": 126},
         "settings": PIXTRAL_CUT, "processor": processors.pixtral, "image": "[IMG]",
+    },
+    "deepseek_vl": {
+        "config": {"text_config": LLAVA_TEXT, "vision_config": SIGLIP, "image_token_id": 126}, "settings": TILE,
+        "processor": processors.deepseek_vl, "image": "<image_placeholder>",
+    },
+    "paddleocr_vl": {
+        "config": {"text_config": MULTIMODAL["paddleocr_vl"]["text_config"], **VISION_TOKENS,
+                   "vision_config": {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "image_size": 20, "patch_size": 4}},
+        "settings": {"patch_size": 4, "merge_size": 2, "min_pixels": 8 * 8 * 3, "max_pixels": 8 * 8 * 19},
+        "processor": processors.paddleocr_vl, "image": "<|IMAGE_PLACEHOLDER|>",
+    },
+    "exaone4_5": {
+        "config": {"text_config": MULTIMODAL["exaone4_5"]["text_config"], **VISION_TOKENS,
+                   "vision_config": {**QWEN2_5_TOWER, "hidden_size": 32, "num_heads": 4, "num_key_value_heads": 2,
+                                     "out_hidden_size": 60}},
+        "settings": QWEN_CUT, "processor": processors.exaone4_5, "image": "<|image_pad|>",
+    },
+    "glmga": {"config": GLM4V, "settings": {**GLM_CUT, "temporal_patch_size": 2}, "processor": processors.glmga,
+              "image": "<|image|>"},
+    "qwen4_exp": {
+        "config": {"text_config": {**QWEN4, "num_hidden_layers": 4}, "vision_config": QWEN3_5_TOWER, **VISION_TOKENS},
+        "settings": QWEN3_CUT, "processor": processors.qwen3, "image": "<|image_pad|>",
+    },
+    "qianfan_ocr": {
+        "config": {"text_config": {"model_type": "qwen3", **WIDE}, "image_token_id": 126, "image_seq_length": 16,
+                   "vision_config": {"hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "image_size": [32, 32], "patch_size": [4, 4]}},
+        "settings": {**TILE, "crop_to_patches": True, "max_patches": 7}, "processor": processors.qianfan_ocr,
+        "image": "<image>", "feature": "<IMG_CONTEXT>",
+    },
+    "llava_next_video": {
+        "config": {**LLAVA, "video_token_index": 127, "image_grid_pinpoints": PINPOINTS},
+        "settings": {**CLIP_CUT, "image_grid_pinpoints": PINPOINTS}, "processor": processors.llava_next_video,
+        "image": "<image>",
+    },
+    # The class wants the image in every pass: the first one alone. One image a prompt, its tokens before the text.
+    "blip-2": {
+        "config": {"text_config": {"model_type": "opt", **OPT}, "num_query_tokens": 5, "image_token_index": 126,
+                   "vision_config": {**VIT, "image_size": 28},
+                   "qformer_config": {"hidden_size": 36, "intermediate_size": 44, "num_hidden_layers": 3,
+                                      "num_attention_heads": 3, "encoder_hidden_size": 24}},
+        "settings": VIT_CUT, "processor": processors.blip2, "image": "", "feature": "<image>", "decode": 0,
+        "prompts": [[(37, 21)], [(13, 90)]],
     },
     # What compares images with a text, and what sees alone: one pass, and no token stands for an image.
     "clip": {

@@ -41,6 +41,12 @@ def qwen3(settings):
     return transformers.Qwen3VLProcessor(images, known, transformers.Qwen3VLVideoProcessor())
 
 
+def exaone4_5(settings):
+    known = tokenizer(["<vision>", "</vision>"], image_token="<|image_pad|>", video_token="<|video_pad|>")
+    images = pillow("Qwen2VLImageProcessor")(**settings)
+    return transformers.Exaone4_5_Processor(images, known, transformers.Qwen2VLVideoProcessor(**settings))
+
+
 def gemma3(settings):
     known = tokenizer(["\n\n"], image_token="<image>", boi_token="<boi>", eoi_token="<eoi>")
     images = pillow("Gemma3ImageProcessor")(**settings)
@@ -53,10 +59,29 @@ def llava(settings):
                                        vision_feature_select_strategy="default")
 
 
+def deepseek_vl(settings):
+    known = tokenizer([], image_token="<image_placeholder>")
+    images = pillow("DeepseekVLImageProcessor")(**settings)
+    return transformers.DeepseekVLProcessor(images, known, num_image_tokens=64)
+
+
+def paddleocr_vl(settings):
+    known = tokenizer([], image_token="<|IMAGE_PLACEHOLDER|>")
+    return transformers.PaddleOCRVLProcessor(pillow("PaddleOCRVLImageProcessor")(**settings), known)
+
+
 def llava_next(settings):
     images = pillow("LlavaNextImageProcessor")(**settings)
     return transformers.LlavaNextProcessor(images, tokenizer(["<image>"]), patch_size=4, num_additional_image_tokens=1,
                                            vision_feature_select_strategy="default")
+
+
+def llava_next_video(settings):
+    images = pillow("LlavaNextImageProcessor")(**settings)
+    return transformers.LlavaNextVideoProcessor(
+        video_processor=transformers.LlavaNextVideoVideoProcessor(), image_processor=images,
+        tokenizer=tokenizer(["<image>", "<video>"]), patch_size=4, num_additional_image_tokens=1,
+        vision_feature_select_strategy="default")
 
 
 def llava_onevision(settings):
@@ -90,6 +115,12 @@ def internvl(settings):
                       video_token="<video>")
     images = pillow("GotOcr2ImageProcessor")(**settings)
     return transformers.InternVLProcessor(images, known, transformers.InternVLVideoProcessor(), image_seq_length=16)
+
+
+def qianfan_ocr(settings):
+    known = tokenizer([], start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>")
+    images = pillow("GotOcr2ImageProcessor")(**settings)
+    return transformers.QianfanOCRProcessor(images, known, image_seq_length=16)
 
 
 def idefics3(settings):
@@ -138,6 +169,11 @@ def glm46v(settings):
     return transformers.Glm46VProcessor(images, tokenizer(GLM_TOKENS), transformers.Glm46VVideoProcessor())
 
 
+def glmga(settings):
+    images = pillow("GlmgaImageProcessor")(**settings)
+    return transformers.Glm46VProcessor(images, tokenizer(GLM_TOKENS), transformers.GlmgaVideoProcessor())
+
+
 def gemma4(settings):
     known = tokenizer([], image_token="<|image|>", boi_token="<boi>", eoi_token="<eoi>", audio_token="<|audio|>",
                       boa_token="<boa>", eoa_token="<eoa>")
@@ -164,6 +200,10 @@ def paligemma(settings):
     images = pillow("SiglipImageProcessor")(**settings)
     images.image_seq_length = 64
     return transformers.PaliGemmaProcessor(images, known)
+
+
+def blip2(settings):
+    return transformers.Blip2Processor(pillow("BlipImageProcessor")(**settings), tokenizer(["<image>"]), num_query_tokens=5)
 
 
 def clip(settings):

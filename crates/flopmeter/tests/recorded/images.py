@@ -88,7 +88,7 @@ def prompt(case, processor, config, sizes, batch):
     words = [ORDINARY] * TEXT_BEFORE + between + [ORDINARY] * TEXT_AFTER
     images = [[blank(size) for size in sizes] for _ in range(batch)]
     made = process(processor, [" ".join(words)] * batch, images)
-    if not case["image"]:
+    if not case.get("feature", case["image"]):
         # No token stands for an image, or there are none at all.
         return made, length(processor, [ORDINARY] * words.count(ORDINARY))
     # The tokenizer's numbers are not the config's.
@@ -107,18 +107,18 @@ def run(case, processor, model, config, sizes, batch):
         passes = counted(model, [new], lambda new, last: model(**given))
         return {"batch": batch, "images": [list(size) for size in sizes], "text": text, "passes": passes}
     passes, past, cache = [], 0, None
-    cached = next(name for name in CACHES if name in accepted)
-    for step in range(1 + DECODE):
+    cached = next((name for name in CACHES if name in accepted), None)
+    for step in range(1 + case.get("decode", DECODE)):
         if step:
             given = {"input_ids": torch.full((batch, 1), 5)}
         new = given["input_ids"].shape[1]
         with Counter(kinds(model)) as counter:
-            output = model(**given, **{cached: cache}, use_cache=True)
+            output = model(**given, **({cached: cache} if cached else {}), use_cache=True)
         assert output.logits.shape[:2] == (batch, new), output.logits.shape
         total, parts = counter.get_total_flops(), components(counter.operations)
         assert total == sum(parts.values()) > 0, (total, parts)
         passes.append({"past": past, "new": new, "total": total, "components": parts})
-        past, cache = past + new, output[cached]
+        past, cache = past + new, output[cached] if cached else None
     return {"batch": batch, "images": [list(size) for size in sizes], "text": text, "passes": passes}
 
 
@@ -134,7 +134,8 @@ def record(name, case):
         "preprocessor": case["settings"],
         "parameters": parameters(model),
         "cuts": [cut(processor, case["image"], size) for size in sizes()],
-        "runs": [run(case, processor, model, loaded, images, batch) for batch in BATCHES for images in PROMPTS],
+        "runs": [run(case, processor, model, loaded, images, batch) for batch in BATCHES
+                 for images in case.get("prompts", PROMPTS)],
     }
 
 

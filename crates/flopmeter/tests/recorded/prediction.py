@@ -26,7 +26,10 @@ PREDICTION = {
     "glm4_moe": {**CASES["glm4_moe"], **FURTHER},
     "glm4_moe@normed": {**CASES["glm4_moe@normed"], **FURTHER},
     "sarvam_moe": {**CASES["sarvam_moe"], **FURTHER},
-    "step3p7": {**MULTIMODAL["step3p7@published"]},
+    # The class forgets that sliding layers have heads of their own number (`mtp_per_layer_config` is never set).
+    "step3p7": {**MULTIMODAL["step3p7@published"],
+                "text_config": {**MULTIMODAL["step3p7@published"]["text_config"],
+                                "attention_other_setting": {"num_attention_heads": 6}}},
     "step3p7@listed": {"text_config": {"model_type": "step3p5", **STEP, **FURTHER,
                                        "layer_types": ["full_attention", "sliding_attention", "full_attention"],
                                        "mtp_layer_types": ["full_attention"], "mtp_mlp_layer_types": ["sparse"],

@@ -58,7 +58,8 @@ ALONE = {"rwkv"}
 SOURCES = [5, 23]
 DECODERS = [[1, 1, 1, 1], [4, 1, 1, 1]]
 ATTENTION = {"self_attn", "attn", "attention", "self_attention", "self", "encoder_attn", "cross_attn",
-             "cross_attention", "SelfAttention", "EncDecAttention", "disentangled", "post_attention", "convolving"}
+             "cross_attention", "SelfAttention", "EncDecAttention", "disentangled", "post_attention", "convolving",
+             "within pieces"}
 MLP = {"mlp", "mlps", "mlp_block", "ffn", "feed_forward", "fc1", "fc2", "altup", "laurel", "intermediate", "output",
        "linear", "DenseReluDense", "ffn_output", "bottleneck"}
 # Those that keep no cache when they generate: every pass is given the whole sequence.
@@ -72,14 +73,19 @@ GIVEN = {"granite4_vision", "recurrent_gemma"}
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
 # What is told by its class, whatever it is called.
 CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled", "MatMulWrapper": "attention",
-           "ConvBertSelfAttention": "convolving"}
+           "ConvBertSelfAttention": "convolving", "LongformerSelfAttention": "within pieces",
+           "LongT5LocalAttention": "within pieces", "LongT5TransientGlobalAttention": "within pieces",
+           "DeepseekVLAligner": "multi_modal_projector", "PaddleOCRProjector": "multi_modal_projector"}
+# Widths of a head, of those that attend within pieces of a text.
+PIECES = {10, 14}
 # What a `mixer` is, by its class.
 MIXERS = {"Attention": "self_attn", "MLP": "mlp", "MoE": "moe"}
 EXPERTS = {"experts", "input_linear", "output_linear"}
 SHARED = {"shared_expert", "shared_experts", "shared_mlp", "shared_expert_gate", "fc1_latent_proj", "fc2_latent_proj"}
 ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "lm_heads",
-        "pred_layer", "generator_lm_head", "sequence_summary", "text_projection", "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
+        "pred_layer", "generator_lm_head", "sequence_summary", "text_projection", "classification_head",
+        "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
         "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embed_proj", "embeddings_project",
@@ -93,11 +99,14 @@ CONNECTIONS = {"connections", "attn_hc", "ffn_hc", "hc_head", "attn_hyper_connec
                "q_message_gate", "k_message_gate", "v_message_gate", "mlp_message_gate"}
 # Projections that are batched, by groups of heads.
 GROUPED = {"o_a_proj"}
+# Projections of tensors that lie otherwise, which make a batched product of each.
+TRANSPOSED = {"query", "key", "value", "query_global", "key_global", "value_global", "q_proj", "k_proj", "v_proj",
+              "out_proj", "dense", "o"}
 # What recurs under a name of attention's, by its class; and a block that is either.
 RECURRENCES = ["Lightning", "DeltaAttention", "RwkvSelfAttention", "RecurrentBlock"]
 VISION = {"visual", "vision_tower", "vision_model", "image_encoder", "multi_modal_projector", "visual_projection",
           "embed_tokens_extend", "vision_embed_tokens", "vqmodel", "connector", "vision_encoder", "vision_projection",
-          "embed_vision", "mm_projector", "visual_embeddings_table"}
+          "embed_vision", "mm_projector", "visual_embeddings_table", "qformer", "language_projection"}
 AUDIO = {"audio_tower"}
 # What the text part of a model with more parts is called.
 TEXT = {"language_model", "text_model"}
@@ -180,7 +189,8 @@ def component(path, operation):
                         ("moe.shared", SHARED), ("moe.router", ROUTER), ("attention.projections", ATTENTION),
                         ("moe.experts", EXPERTS), ("mlp", MLP), ("connections", CONNECTIONS)]:
         if names & parts:
-            if name == "attention.projections" and operation not in {"mm", "addmm", "convolution"} and not names & GROUPED:
+            projects = operation in {"mm", "addmm", "convolution"} or path[-1] in TRANSPOSED
+            if name == "attention.projections" and not projects and not names & GROUPED:
                 break
             return name
     if path[-2:-1] == ["layers"] and operation == "bmm":
@@ -200,6 +210,9 @@ def components(operations, encodes=False):
             projects = scores is not None and path[:len(scores[0])] == scores[0] and "disentangled" in path
             assert scores is None or projects, f"{operation} in {path} between scores and values"
             sums[component(path, operation)] += flops
+        elif path[-1] == "within pieces":
+            # Pieces overlap, and some tokens see all: what is as wide as a head is contracted for scores.
+            sums["attention.scores" if shapes[0][-1] in PIECES else "attention.values"] += flops
         elif path[-1] == "convolving" and scores is None and shapes[1][-1] == 1:
             # The kernels that the tokens have made, times what they stand around.
             sums["recurrent"] += flops
@@ -287,8 +300,10 @@ def run_whole(model, batch, source, lengths, vocabulary):
 
 
 def run_encoder(model, batch, new, vocabulary):
-    """The count of the one pass of an encoder."""
+    """The count of the one pass of an encoder, or of an encoder-decoder that labels a text, which ends."""
     tokens = torch.randint(3, vocabulary, (batch, new))
+    if model.config.is_encoder_decoder:
+        tokens[:, -1] = model.config.eos_token_id
     return {"batch": batch, "passes": counted(model, [new], lambda new, last: model(input_ids=tokens))}
 
 
@@ -296,7 +311,7 @@ def runs(model, model_type, vocabulary):
     """All runs of a case."""
     config = model.config
     batches = BATCHES[:1 if model_type in ALONE else None]
-    if config.is_encoder_decoder:
+    if config.is_encoder_decoder and model.can_generate():
         sources = [None] if model_type == "whisper" else SOURCES
         return [run_whole(model, batch, source, lengths, vocabulary)
                 for batch in batches for source in sources for lengths in DECODERS]

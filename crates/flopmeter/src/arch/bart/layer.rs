@@ -22,7 +22,7 @@ const CROSS: Names = [
 
 /// The sizes of a layer of either side.
 #[derive(Clone, Copy)]
-pub(super) struct Layer {
+pub(in crate::arch) struct Layer {
     d: u64,
     heads: Heads,
     f: u64,
@@ -33,7 +33,11 @@ pub(super) struct Layer {
 
 impl Layer {
     pub fn read(c: &Config, d: u64, heads: &'static str, f: &'static str) -> Result<Self> {
-        let bias = c.model_type() != "bigbird_pegasus" || c.flag("use_bias", false)?;
+        let bias = match c.model_type() {
+            "bigbird_pegasus" => c.flag("use_bias", false)?,
+            "pegasus_x" => false,
+            _ => true,
+        };
         let key_bias = bias && c.model_type() != "whisper";
         let heads = Heads::equal(c, d, &[heads])?;
         let router_bias = c.flag("router_bias", false)?;

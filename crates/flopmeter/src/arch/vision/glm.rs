@@ -4,7 +4,7 @@ use super::qwen::{Defaults, Sizes};
 use super::{Tower, attend, linear};
 use crate::arch::parts::{layer_norm, rms_norm, table};
 use crate::error::Result;
-use crate::image::{Processor, Resized, Seen};
+use crate::image::{Enlarged, Processor, Resized, Seen};
 
 const GLM4V: Defaults = Defaults { width: 1536, heads: 12, layers: 24, patch: 14 };
 const GLM_OCR: Defaults = Defaults { width: 1024, heads: 16, ..GLM4V };
@@ -29,6 +29,18 @@ pub(super) fn glm4v(tower: &mut Tower<'_>) -> Result<Processor> {
     layers(tower, &sizes, to, [bias, false, false], false)?;
     merge(tower, &sizes, to, inside)?;
     processor(tower, &sizes)
+}
+
+/// GLM-4.6V's under another name; its processor may want sides of several squares.
+pub(super) fn glmga(tower: &mut Tower<'_>) -> Result<Processor> {
+    let settings = tower.processor("GlmgaImageProcessor")?;
+    if settings.maybe("patch_expand_factor")?.is_some_and(|factor| factor != 1) {
+        return Err(
+            settings.contradiction("patch_expand_factor", "is other than 1, which is not counted")
+        );
+    }
+    tower.whole.adopt(&settings);
+    glm4v(tower)
 }
 
 /// GLM-OCR: queries and keys are normed, and positions only rotate them.
@@ -108,5 +120,5 @@ fn processor(tower: &Tower<'_>, sizes: &Sizes) -> Result<Processor> {
     let frames = settings.size_or("temporal_patch_size", 2)?;
     tower.whole.adopt(&settings);
     let (patch, merge) = (sizes.patch, sizes.merge);
-    Ok(Processor::Resized(Resized { patch, merge, frames, least, most }))
+    Ok(Processor::Resized(Resized { patch, merge, frames, enlarged: Enlarged::Whole, least, most }))
 }

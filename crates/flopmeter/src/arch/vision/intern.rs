@@ -6,6 +6,15 @@ use crate::error::Result;
 use crate::image::{Processor, Seen, Tiled};
 
 pub(super) fn internvl(tower: &mut Tower<'_>) -> Result<Processor> {
+    tiles_of(tower, false)
+}
+
+/// Qianfan-OCR: InternVL's, whose queries, keys and values have biases unless the config says otherwise.
+pub(super) fn qianfan_ocr(tower: &mut Tower<'_>) -> Result<Processor> {
+    tiles_of(tower, true)
+}
+
+fn tiles_of(tower: &mut Tower<'_>, biased: bool) -> Result<Processor> {
     let c = &tower.config;
     let d = c.size_or("hidden_size", 1024)?;
     let f = c.size_or("intermediate_size", 4096)?;
@@ -13,7 +22,7 @@ pub(super) fn internvl(tower: &mut Tower<'_>) -> Result<Processor> {
     let query = c.size_or("num_attention_heads", 16)?;
     let heads = super::heads(c, d, query)?;
     let channels = c.maybe("num_channels")?.unwrap_or(3);
-    let bias = c.flag("attention_bias", false)?;
+    let bias = c.flag("attention_bias", biased)?;
     let normed = c.flag("use_qk_norm", false)?;
     let masked = u64::from(c.flag("use_mask_token", false)?);
     let absolute = c.flag("use_absolute_position_embeddings", true)?;

@@ -98,6 +98,18 @@ pub(super) fn llava(tower: &mut Tower<'_>) -> Result<Processor> {
     Ok(Processor::Square(Cut::whole(squares.side, squares.side, features)))
 }
 
+/// DeepSeek-VL: all layers of one square, which the processor fills up around an image.
+pub(super) fn deepseek_vl(tower: &mut Tower<'_>) -> Result<Processor> {
+    let squares = squares(tower, "siglip_vision_model", Ok)?;
+    let (from, to) = (squares.width, tower.text_width);
+    tower.once(
+        "projector",
+        Seen::patches(0),
+        [linear("aligner.linear1", from, to, true), linear("aligner.linear2", to, to, true)],
+    )?;
+    Ok(Processor::Square(Cut::whole(squares.side, squares.side, squares.side * squares.side)))
+}
+
 /// ViP-LLaVA: outputs of several layers, normed.
 pub(super) fn vipllava(tower: &mut Tower<'_>) -> Result<Processor> {
     tower.whole.raw("image_seq_length");
@@ -129,6 +141,19 @@ pub(super) fn llava_next(tower: &mut Tower<'_>) -> Result<Processor> {
     let canvases =
         canvases(tower.whole, &[(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)])?;
     anyres(tower, squares, outputs, class, canvases, Layout::All { extra: class })
+}
+
+/// LLaVA-NeXT-Video: the same for images; frames of videos are pooled, by default without weights.
+pub(super) fn llava_next_video(tower: &mut Tower<'_>) -> Result<Processor> {
+    let whole = tower.whole;
+    if whole.text("spatial_pool_mode")? == Some("conv") {
+        return Err(
+            whole.contradiction("spatial_pool_mode", "is `conv`, whose weights are not counted")
+        );
+    }
+    whole.raw("spatial_pool_stride");
+    whole.raw("video_seq_length");
+    llava_next(tower)
 }
 
 /// LLaVA-OneVision: the same, with at most so many patches.

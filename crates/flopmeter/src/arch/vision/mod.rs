@@ -8,6 +8,7 @@
 //! A tower is [stacks](crate::Stack), one for each number of rows that it works on: patches, windows of them, squares that
 //! are merged. How an image becomes patches is its [`Processor`].
 
+mod blip;
 pub(super) mod clip;
 mod cohere;
 mod gemma4;
@@ -19,6 +20,7 @@ mod llama4;
 mod llava;
 mod mllama;
 mod ovis;
+mod paddleocr;
 mod pixtral;
 mod qwen;
 
@@ -37,14 +39,18 @@ type Build = fn(&mut Tower<'_>) -> Result<Processor>;
 /// The types whose tower is counted: the one list.
 const TOWERS: &[(&str, Build)] = &[
     ("aya_vision", cohere::aya),
+    ("blip-2", blip::blip2),
     ("clip", clip::clip),
     ("cohere2_vision", cohere::cohere2),
+    ("deepseek_vl", llava::deepseek_vl),
+    ("exaone4_5", qwen::exaone4_5),
     ("gemma3", clip::gemma3),
     ("gemma4", gemma4::gemma4),
     ("glm46v", glm::glm4v),
     ("glm4v", glm::glm4v),
     ("glm4v_moe", glm::glm4v),
     ("glm_ocr", glm::glm_ocr),
+    ("glmga", glm::glmga),
     ("idefics3", idefics::idefics3),
     ("internvl", intern::internvl),
     ("kimi_k25", kimi::kimi_k25),
@@ -52,18 +58,22 @@ const TOWERS: &[(&str, Build)] = &[
     ("llama4", llama4::llama4),
     ("llava", llava::llava),
     ("llava_next", llava::llava_next),
+    ("llava_next_video", llava::llava_next_video),
     ("llava_onevision", llava::llava_onevision),
     ("mistral3", pixtral::mistral3),
     ("mistral_large4", pixtral::mistral3),
     ("mllama", mllama::mllama),
     ("ovis2", ovis::ovis2),
+    ("paddleocr_vl", paddleocr::paddleocr_vl),
     ("paligemma", clip::paligemma),
+    ("qianfan_ocr", intern::qianfan_ocr),
     ("qwen2_5_vl", qwen::qwen2_5),
     ("qwen2_vl", qwen::qwen2),
     ("qwen3_5", qwen::qwen3_5),
     ("qwen3_5_moe", qwen::qwen3_5),
     ("qwen3_vl", qwen::qwen3_vl),
     ("qwen3_vl_moe", qwen::qwen3_vl),
+    ("qwen4_exp", qwen::qwen3_5),
     ("siglip", clip::siglip),
     ("smolvlm", idefics::idefics3),
     ("vipllava", llava::vipllava),

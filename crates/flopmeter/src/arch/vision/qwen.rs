@@ -1,15 +1,17 @@
 //! Qwen's towers: images of any shape, squares of patches merged into one vector each.
 
-use super::{Tower, attend, linear};
+use super::{Tower, linear};
 use crate::arch::parts::{Heads, layer_norm, rms_norm, table};
 use crate::config::Config;
 use crate::error::Result;
-use crate::image::{Processor, Resized, Seen};
-use crate::op::Op;
+use crate::image::{Enlarged, Processor, Resized, Seen};
+use crate::op::{Attention, Op};
+use crate::passes::Mask;
 
 const PATH: &str = "visual.blocks";
 
 const QWEN2: Defaults = Defaults { width: 1280, heads: 16, layers: 32, patch: 14 };
+const QWEN2_5: Defaults = Defaults { width: 3584, ..QWEN2 };
 const QWEN3: Defaults = Defaults { width: 1152, heads: 16, layers: 27, patch: 16 };
 
 /// What all of them state, and towers like them.
@@ -53,10 +55,11 @@ impl Sizes {
     /// Attention and the norm before it.
     fn attention(&self, norm: Op) -> Vec<Op> {
         let d = self.width;
+        let Heads { query, kv, dim } = self.heads;
         vec![
             norm,
-            linear("attn.qkv", d, 3 * d, true),
-            attend("attn", self.heads.query, self.heads.dim),
+            linear("attn.qkv", d, d + 2 * kv * dim, true),
+            Attention::new("attn", query, kv, dim, dim, Mask::Full).into(),
             linear("attn.proj", d, d, true),
         ]
     }
@@ -66,24 +69,25 @@ impl Sizes {
         self.merge * self.merge * self.width
     }
 
-    /// The least and greatest number of pixels: under either of two names, or the class's.
     fn processor(&self, tower: &Tower<'_>) -> Result<Processor> {
         let settings = tower.processor("Qwen2VLImageProcessor")?;
-        let size = settings.child("size")?;
-        let pixels = |key: &'static str, edge: &'static str, default: u64| match (
-            settings.maybe(key)?,
-            &size,
-        ) {
+        let (least, most) = pixels(&settings, 56 * 56, 28 * 28 * 1280)?;
+        tower.whole.adopt(&settings);
+        let (patch, merge, enlarged) = (self.patch, self.merge, Enlarged::Never);
+        Ok(Processor::Resized(Resized { patch, merge, frames: 1, enlarged, least, most }))
+    }
+}
+
+/// The least and greatest number of pixels: under either of two names, or the class's.
+pub(super) fn pixels(settings: &Config, least: u64, most: u64) -> Result<(u64, u64)> {
+    let size = settings.child("size")?;
+    let pixels =
+        |key: &'static str, edge: &'static str, default: u64| match (settings.maybe(key)?, &size) {
             (Some(pixels), _) => Ok(pixels),
             (None, Some(size)) => size.size_of(&[edge, key]),
             (None, None) => settings.size_or(key, default),
         };
-        let least = pixels("min_pixels", "shortest_edge", 56 * 56)?;
-        let most = pixels("max_pixels", "longest_edge", 28 * 28 * 1280)?;
-        tower.whole.adopt(&settings);
-        let (patch, merge) = (self.patch, self.merge);
-        Ok(Processor::Resized(Resized { patch, merge, frames: 1, least, most }))
-    }
+    Ok((pixels("min_pixels", "shortest_edge", least)?, pixels("max_pixels", "longest_edge", most)?))
 }
 
 /// Qwen2-VL: its `hidden_size` is the text part's.
@@ -107,8 +111,24 @@ pub(super) fn qwen2(tower: &mut Tower<'_>) -> Result<Processor> {
 
 /// Qwen2.5-VL: most layers attend within windows.
 pub(super) fn qwen2_5(tower: &mut Tower<'_>) -> Result<Processor> {
+    let sizes = Sizes::read(&tower.config, "hidden_size", QWEN2_5)?;
+    windowed(tower, &sizes)
+}
+
+/// EXAONE 4.5: the same, with heads that share keys and values.
+pub(super) fn exaone4_5(tower: &mut Tower<'_>) -> Result<Processor> {
+    let mut sizes = Sizes::read(&tower.config, "hidden_size", QWEN2_5)?;
+    sizes.heads.kv = tower.config.size_or("num_key_value_heads", 8)?;
+    if !sizes.heads.query.is_multiple_of(sizes.heads.kv) {
+        let fact =
+            format!("is {}, which does not divide the {} heads", sizes.heads.kv, sizes.heads.query);
+        return Err(tower.config.contradiction("num_key_value_heads", &fact));
+    }
+    windowed(tower, &sizes)
+}
+
+fn windowed(tower: &mut Tower<'_>, sizes: &Sizes) -> Result<Processor> {
     let c = &tower.config;
-    let sizes = Sizes::read(c, "hidden_size", Defaults { width: 3584, ..QWEN2 })?;
     let f = c.size_or("intermediate_size", 3420)?;
     let to = c.size_or("out_hidden_size", 3584)?;
     let window = c.size_or("window_size", 112)?;
@@ -149,7 +169,7 @@ pub(super) fn qwen2_5(tower: &mut Tower<'_>) -> Result<Processor> {
     })?;
     tower
         .stack("tower, over all", PATH, Seen::patches(0), |builder| builder.layers(full, layer))?;
-    merge(tower, &sizes, rms_norm("merger.ln_q", d), to)?;
+    merge(tower, sizes, rms_norm("merger.ln_q", d), to)?;
     sizes.processor(tower)
 }
 
