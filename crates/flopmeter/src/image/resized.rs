@@ -21,6 +21,8 @@ pub struct Resized {
     pub least: u64,
     /// The most pixels of a resized image.
     pub most: u64,
+    /// Tokens that the processor puts around an image's.
+    pub around: u64,
 }
 
 /// How an image with a side shorter than a square of patches is enlarged before anything else.
@@ -47,7 +49,8 @@ impl Resized {
             .hint("the model's processor refuses it"));
         }
         let (rows, columns) = self.squares(width, height);
-        Ok(Cut::whole(rows * self.merge, columns * self.merge, rows * columns))
+        let cut = Cut::whole(rows * self.merge, columns * self.merge, rows * columns);
+        Ok(Cut { tokens: cut.features + self.around, ..cut })
     }
 
     /// Width and height at which resizing begins.

@@ -6,7 +6,7 @@ an image in a text, and `feature` what the processor puts for each vector of it 
 """
 
 import image_processors as processors
-from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, MROPE, OPT, QWEN3_MROPE, QWEN4, QWEN_MOE,
+from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, M3, MROPE, OPT, QWEN3_MROPE, QWEN4, QWEN_MOE,
                    ROTARY_GROUPED, WIDE, WINDOW)
 from multimodal_cases import GLM_TEXT, GLM_TOKENS, MULTIMODAL
 
@@ -270,6 +270,28 @@ IMAGE_CASES = {
                                      "num_attention_heads": 2, "image_size": 20, "patch_size": 4}},
         "settings": {"patch_size": 4, "merge_size": 2, "min_pixels": 8 * 8 * 3, "max_pixels": 8 * 8 * 19},
         "processor": processors.paddleocr_vl, "image": "<|IMAGE_PLACEHOLDER|>",
+    },
+    "video_llama_3": {
+        "config": {"text_config": {"model_type": "qwen2", **GROUPED}, "image_token_id": 126, "video_token_id": 127,
+                   "vision_config": {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "patch_size": 4}},
+        "settings": {"patch_size": 4, "min_pixels": 4 * 4 * 5, "max_pixels": 4 * 4 * 37},
+        "processor": processors.video_llama_3, "image": "<image>",
+    },
+    "video_llama_3@averaged": {
+        "config": {"text_config": {"model_type": "qwen2", **GROUPED}, "image_token_id": 126, "video_token_id": 127,
+                   "vision_config": {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "patch_size": 4}},
+        "settings": {"patch_size": 4, "merge_size": 2, "size": {"shortest_edge": 8 * 8 * 3, "longest_edge": 8 * 8 * 19}},
+        "processor": processors.video_llama_3, "image": "<image>",
+    },
+    "minimax_m3_vl": {
+        "config": {"text_config": {**M3, "num_hidden_layers": 4, "layer_types": ["full_attention"] * 4,
+                                   "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]},
+                   "image_token_index": 126, "video_token_index": 127, "projector_hidden_size": 52,
+                   "vision_config": {"hidden_size": 32, "intermediate_size": 28, "num_hidden_layers": 3,
+                                     "num_attention_heads": 2, "patch_size": 4}},
+        "settings": QWEN3_CUT, "processor": processors.minimax_m3_vl, "image": "]<]image[>[",
     },
     "exaone4_5": {
         "config": {"text_config": MULTIMODAL["exaone4_5"]["text_config"], **VISION_TOKENS,

@@ -65,6 +65,18 @@ def deepseek_vl(settings):
     return transformers.DeepseekVLProcessor(images, known, num_image_tokens=64)
 
 
+def video_llama_3(settings):
+    known = tokenizer(["<video>"], image_token="<image>")
+    images = pillow("VideoLlama3ImageProcessor")(**settings)
+    return transformers.VideoLlama3Processor(images, known, transformers.VideoLlama3VideoProcessor())
+
+
+def minimax_m3_vl(settings):
+    known = tokenizer(["]<]image[>[", "]<]video[>[", "]<]start of image[>[", "]<]end of image[>["])
+    images = transformers.MiniMaxM3VLImageProcessor(**settings)
+    return transformers.MiniMaxM3VLProcessor(images, known, transformers.MiniMaxM3VLVideoProcessor())
+
+
 def paddleocr_vl(settings):
     known = tokenizer([], image_token="<|IMAGE_PLACEHOLDER|>")
     return transformers.PaddleOCRVLProcessor(pillow("PaddleOCRVLImageProcessor")(**settings), known)

@@ -75,7 +75,8 @@ CACHES = ["cache", "cache_params", "past_key_values", "state"]
 CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled", "MatMulWrapper": "attention",
            "ConvBertSelfAttention": "convolving", "LongformerSelfAttention": "within pieces",
            "LongT5LocalAttention": "within pieces", "LongT5TransientGlobalAttention": "within pieces",
-           "DeepseekVLAligner": "multi_modal_projector", "PaddleOCRProjector": "multi_modal_projector"}
+           "DeepseekVLAligner": "multi_modal_projector", "PaddleOCRProjector": "multi_modal_projector",
+           "VideoLlama3Projector": "multi_modal_projector"}
 # Widths of a head, of those that attend within pieces of a text.
 PIECES = {10, 14}
 # What a `mixer` is, by its class.

@@ -120,5 +120,13 @@ fn processor(tower: &Tower<'_>, sizes: &Sizes) -> Result<Processor> {
     let frames = settings.size_or("temporal_patch_size", 2)?;
     tower.whole.adopt(&settings);
     let (patch, merge) = (sizes.patch, sizes.merge);
-    Ok(Processor::Resized(Resized { patch, merge, frames, enlarged: Enlarged::Whole, least, most }))
+    Ok(Processor::Resized(Resized {
+        patch,
+        merge,
+        frames,
+        enlarged: Enlarged::Whole,
+        least,
+        most,
+        around: 0,
+    }))
 }

@@ -19,8 +19,8 @@ mod kimi;
 mod llama4;
 mod llava;
 mod mllama;
+mod native;
 mod ovis;
-mod paddleocr;
 mod pixtral;
 mod qwen;
 
@@ -60,11 +60,12 @@ const TOWERS: &[(&str, Build)] = &[
     ("llava_next", llava::llava_next),
     ("llava_next_video", llava::llava_next_video),
     ("llava_onevision", llava::llava_onevision),
+    ("minimax_m3_vl", native::minimax_m3),
     ("mistral3", pixtral::mistral3),
     ("mistral_large4", pixtral::mistral3),
     ("mllama", mllama::mllama),
     ("ovis2", ovis::ovis2),
-    ("paddleocr_vl", paddleocr::paddleocr_vl),
+    ("paddleocr_vl", native::paddleocr_vl),
     ("paligemma", clip::paligemma),
     ("qianfan_ocr", intern::qianfan_ocr),
     ("qwen2_5_vl", qwen::qwen2_5),
@@ -76,6 +77,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("qwen4_exp", qwen::qwen3_5),
     ("siglip", clip::siglip),
     ("smolvlm", idefics::idefics3),
+    ("video_llama_3", native::video_llama_3),
     ("vipllava", llava::vipllava),
 ];
 

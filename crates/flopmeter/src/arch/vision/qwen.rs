@@ -74,7 +74,15 @@ impl Sizes {
         let (least, most) = pixels(&settings, 56 * 56, 28 * 28 * 1280)?;
         tower.whole.adopt(&settings);
         let (patch, merge, enlarged) = (self.patch, self.merge, Enlarged::Never);
-        Ok(Processor::Resized(Resized { patch, merge, frames: 1, enlarged, least, most }))
+        Ok(Processor::Resized(Resized {
+            patch,
+            merge,
+            frames: 1,
+            enlarged,
+            least,
+            most,
+            around: 0,
+        }))
     }
 }
 
