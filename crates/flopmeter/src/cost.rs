@@ -3,7 +3,7 @@
 use crate::component::{Component, Counts};
 use crate::convention::{Convention, Kind, Rule};
 use crate::error::Result;
-use crate::exact::times;
+use crate::exact::{Whole, times};
 use crate::model::{Model, too_large};
 use crate::passes::Passes;
 use crate::perception::Load;
@@ -84,9 +84,17 @@ impl Model {
         let as_it_is = rule == Rule::PerParameter && !workload.is_perceived();
         let workload = if as_it_is { workload } else { &*requests };
         let (prefill, decode) = Default::default();
-        let mut flops = Flops { convention: *convention, prefill, decode, total: 0 };
-        self.add_flops(workload, rule, &mut flops).ok_or_else(too_large)?;
-        Ok(flops)
+        // Counted where the result is to be: moving half a kilobyte about takes longer than counting it.
+        let mut counted = Ok(Flops { convention: *convention, prefill, decode, total: 0 });
+        if let Ok(flops) = &mut counted
+            && self.add_flops::<u64>(workload, rule, flops).is_none()
+        {
+            *flops = Flops { convention: *convention, prefill, decode, total: 0 };
+            if self.add_flops::<u128>(workload, rule, flops).is_none() {
+                counted = Err(too_large());
+            }
+        }
+        counted
     }
 
     /// The components that a count of this model has, be they zero: in the order of a pass.
@@ -104,15 +112,20 @@ impl Model {
         all
     }
 
-    /// Counts where the result is to be: moving half a kilobyte about takes longer than counting it.
-    fn add_flops(&self, workload: &Workload, rule: Rule, flops: &mut Flops) -> Option<()> {
+    /// Adds up a workload whose amounts fit `N`, `None` if they do not or a sum does not fit 128 bits.
+    fn add_flops<N: Whole>(
+        &self,
+        workload: &Workload,
+        rule: Rule,
+        flops: &mut Flops,
+    ) -> Option<()> {
         let Flops { prefill, decode, total, .. } = flops;
         let runs_stacks =
             !self.stacks.is_empty() && (!self.perceives() || workload.was_perceived());
         for (sequence, source) in workload.with_sources() {
-            let all = |amount: u128| match sequence.count {
+            let all = |amount: N| match sequence.count {
                 1 => Some(amount),
-                count => times(amount, count.into()),
+                count => amount.times(count.into()),
             };
             if runs_stacks {
                 self.visit_stacks_of(
@@ -121,7 +134,7 @@ impl Model {
                     source,
                     rule,
                     &mut |stack, each, amount| {
-                        let flops = times(each.all, all(amount)?)?;
+                        let flops = times(each.all, all(amount)?.into())?;
                         *total = total.checked_add(flops)?;
                         // At most the total, which fits.
                         prefill[stack.component()] += flops;
@@ -129,28 +142,35 @@ impl Model {
                     },
                 )?;
             }
-            for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)] {
-                if rule == Rule::PerParameter {
+            if rule == Rule::PerParameter {
+                for (phase, sum) in [(Phase::Prefill, &mut *prefill), (Phase::Decode, &mut *decode)]
+                {
                     let tokens = per_parameter(sequence, phase, workload.kv_cache())?;
-                    let flops = times(self.nominal_parameters(), all(tokens)?)?;
+                    let flops = times(self.nominal_parameters(), all(N::of(tokens)?)?.into())?;
                     *total = total.checked_add(flops)?;
                     sum[Component::Parameters] += flops;
-                    continue;
                 }
-                let mut add = |each: Each<'_>, amount: u128| {
-                    let amount = all(amount)?;
-                    *total = total.checked_add(times(each.all, amount)?)?;
-                    for &(component, flops) in each.parts {
-                        // At most the total, which fits.
-                        sum[component] += flops * amount;
-                    }
-                    Some(())
-                };
-                let run = self.run_by(rule, workload.run(sequence, source, phase));
-                match rule {
-                    Rule::ByReference => self.sums.visit_by_reference(&run, &mut add)?,
-                    _ => self.sums.visit_needed(&run, &mut add)?,
+                continue;
+            }
+            let mut add = |each: Each<'_>, [before, after]: [N; 2]| {
+                let (before, after) = (all(before)?, all(after)?);
+                let flops = times(each.all, before.plus(after)?.into())?;
+                *total = total.checked_add(flops)?;
+                let (before, after): (u128, u128) = (before.into(), after.into());
+                for &(component, flops) in each.parts {
+                    // At most the total, which fits.
+                    prefill[component] += flops * before;
+                    decode[component] += flops * after;
                 }
+                Some(())
+            };
+            let runs = Phase::ALL.map(|phase| workload.run(sequence, source, phase));
+            match rule {
+                Rule::ByReference => {
+                    let runs = runs.map(|run| self.run_by(rule, run));
+                    self.sums.visit_by_reference(&runs, &mut add)?;
+                }
+                _ => self.sums.visit_needed(&runs, &mut add)?,
             }
         }
         if !self.sums.of_distances.is_empty() && rule != Rule::PerParameter {
@@ -161,17 +181,17 @@ impl Model {
 
     /// FLOPs of some passes after `sampled` of whose tokens one is sampled.
     pub(crate) fn pass_flops(&self, passes: Passes, sampled: u64, rule: Rule) -> Option<Counts> {
-        let run = Run { passes, sampled, source: 0, ahead: [0, 0] };
+        let runs = [Run { passes, sampled, source: 0, ahead: [0, 0] }];
         let mut counts = Counts::default();
-        let mut add = |each: Each<'_>, amount: u128| {
+        let mut add = |each: Each<'_>, [amount]: [u128; 1]| {
             for &(component, flops) in each.parts {
                 counts[component] = counts[component].checked_add(times(flops, amount)?)?;
             }
             Some(())
         };
         match rule {
-            Rule::Needed => self.sums.visit_needed(&run, &mut add)?,
-            Rule::ByReference => self.sums.visit_by_reference(&run, &mut add)?,
+            Rule::Needed => self.sums.visit_needed(&runs, &mut add)?,
+            Rule::ByReference => self.sums.visit_by_reference(&runs, &mut add)?,
             // It counts tokens and knows no passes.
             Rule::PerParameter => {
                 counts[Component::Parameters] =
@@ -183,16 +203,16 @@ impl Model {
 
     /// Visits what runs once before the prefill of a sequence: FLOPs of one, and how many there are.
     #[cold] // A decoder alone has none, and its count should not pay for them.
-    pub(crate) fn visit_stacks_of(
+    pub(crate) fn visit_stacks_of<N: Whole>(
         &self,
         workload: &Workload,
         sequence: &Sequence,
         source: u64,
         rule: Rule,
-        visit: &mut impl FnMut(&Stack, Each<'_>, u128) -> Option<()>,
+        visit: &mut impl FnMut(&Stack, Each<'_>, N) -> Option<()>,
     ) -> Option<()> {
         for stack in &self.stacks {
-            let mut visit = |each: Each<'_>, amount| visit(stack, each, amount);
+            let mut visit = |each: Each<'_>, [amount]: [N; 1]| visit(stack, each, amount);
             if let Some(load) = stack.perceived(workload, rule) {
                 if rule != Rule::PerParameter {
                     stack.sums.visit_perceived(load?, &mut visit)?;
@@ -201,8 +221,8 @@ impl Model {
             }
             let Some(run) = stack.run(sequence, source) else { continue };
             match rule {
-                Rule::Needed => stack.sums.visit_needed(&run, &mut visit)?,
-                Rule::ByReference => stack.sums.visit_by_reference(&run, &mut visit)?,
+                Rule::Needed => stack.sums.visit_needed(&[run], &mut visit)?,
+                Rule::ByReference => stack.sums.visit_by_reference(&[run], &mut visit)?,
                 // The model's parameters are counted as a whole.
                 Rule::PerParameter => {}
             }
@@ -212,30 +232,31 @@ impl Model {
 }
 
 impl Sums {
-    /// Visits what a run needs: visible pairs, the head for sampled tokens, routed experts, latents in the cheaper form.
-    pub fn visit_needed(
+    /// Visits what some runs of a sequence need: visible pairs, the head for sampled tokens, routed experts, latents in
+    /// the cheaper form.
+    pub fn visit_needed<N: Whole, const RUNS: usize>(
         &self,
-        run: &Run,
-        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+        runs: &[Run; RUNS],
+        visit: &mut impl FnMut(Each<'_>, [N; RUNS]) -> Option<()>,
     ) -> Option<()> {
-        if let Some(idle) = self.idle_until(run) {
-            idle.visit_needed(run, visit)?;
+        if let Some(idle) = self.idle_until(runs) {
+            idle.visit_needed(runs, visit)?;
         }
-        self.needed.visit(run, visit)?;
-        self.latents.iter().try_for_each(|latent| latent.visit(run.passes, visit))
+        self.needed.visit(runs, visit)?;
+        self.latents.iter().try_for_each(|latent| latent.visit(runs, visit))
     }
 
     /// Visits what the reference implementation runs: whole score matrices, the head for every token, every latent in
     /// sight expanded in every pass, recurrences in padded chunks.
-    pub fn visit_by_reference(
+    pub fn visit_by_reference<N: Whole, const RUNS: usize>(
         &self,
-        run: &Run,
-        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+        runs: &[Run; RUNS],
+        visit: &mut impl FnMut(Each<'_>, [N; RUNS]) -> Option<()>,
     ) -> Option<()> {
-        if let Some(idle) = self.idle_until(run) {
-            idle.visit_by_reference(run, visit)?;
+        if let Some(idle) = self.idle_until(runs) {
+            idle.visit_by_reference(runs, visit)?;
         }
-        self.by_reference.visit(run, visit)
+        self.by_reference.visit(runs, visit)
     }
 
     /// What a batch does once, whatever its number of sequences; their sum.
@@ -251,21 +272,22 @@ impl Sums {
         Some(sum)
     }
 
-    /// What the run has beside the rest because it has a source.
-    pub fn idle_until(&self, run: &Run) -> Option<&Self> {
-        self.with_source.as_deref().filter(|_| run.source > 0)
+    /// What a sequence's runs have beside the rest because it has a source.
+    fn idle_until(&self, runs: &[Run]) -> Option<&Self> {
+        self.with_source.as_deref().filter(|_| runs.iter().any(|run| run.source > 0))
     }
 
     /// Visits what a tower does with what a prompt shows or sounds, all of whose rows see each other as they are
     /// counted.
-    pub fn visit_perceived(
+    pub fn visit_perceived<N: Whole>(
         &self,
         load: Load,
-        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+        visit: &mut impl FnMut(Each<'_>, [N; 1]) -> Option<()>,
     ) -> Option<()> {
+        let (rows, pairs) = (N::of(load.rows)?, N::of(load.pairs)?);
         self.needed.iter().try_for_each(|term| match term.amount {
-            Amount::Tokens => visit(term.each(), load.rows),
-            Amount::Pairs(_) => visit(term.each(), load.pairs),
+            Amount::Tokens => visit(term.each(), [rows]),
+            Amount::Pairs(_) => visit(term.each(), [pairs]),
             _ => Some(()),
         })
     }

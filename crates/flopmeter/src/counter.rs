@@ -1,13 +1,14 @@
 //! Many requests to one model, counted one by one: rows of a log, columns of an array.
 
-use crate::convention::{Convention, Kind, Rule};
+use crate::convention::{Applied, Convention, Kind, Rule};
 use crate::cost::per_parameter;
 use crate::error::Result;
-use crate::exact::times;
+use crate::exact::{Whole, times};
 use crate::model::{Model, too_large};
+use crate::passes::{Mask, Passes};
 use crate::sums::Sums;
 use crate::terms::{Amount, Each};
-use crate::workload::{Phase, Run, Sequence, Workload};
+use crate::workload::{Phase, Sequence, Workload};
 
 /// A model and a convention, ready to count the FLOPs of many requests that each have a KV cache of their own.
 ///
@@ -35,13 +36,15 @@ pub struct RequestCounter<'m> {
     request: Workload,
     /// `None` where each request has to be looked at: with an encoder, by a published formula.
     closed: Option<Closed>,
+    /// The published formula, if it applies.
+    formula: Option<Box<Applied>>,
 }
 
 /// What a request is counted as.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Closed {
     /// One run of all of its tokens.
-    Tokens,
+    Tokens(TokenFlops),
     /// A prefill and a decode phase.
     Phases,
     /// The same as the reference implementation runs them.
@@ -50,17 +53,34 @@ enum Closed {
     Parameters,
 }
 
+/// FLOPs of what a token costs the same in whichever pass it is.
+#[derive(Debug, Clone, Default)]
+struct TokenFlops {
+    computed: u128,
+    sampled: u128,
+    /// Of a pair of it and a position that it sees.
+    pairs: Vec<(Mask, u128)>,
+}
+
 impl Model {
     /// Makes ready to count many requests by a convention.
     pub fn counter(&self, convention: &Convention) -> RequestCounter<'_> {
-        let closed = match convention.kind {
-            Kind::Rule(rule) if self.only_decodes() && convention.counts_requests() => {
-                Closed::of(self, rule)
-            }
-            _ => None,
+        let mut counter = RequestCounter {
+            model: self,
+            convention: *convention,
+            request: Workload::request(0, 0),
+            closed: None,
+            formula: None,
         };
-        let request = Workload::request(0, 0);
-        RequestCounter { model: self, convention: *convention, request, closed }
+        if convention.counts_requests() {
+            match convention.kind {
+                Kind::Rule(rule) => counter.closed = Closed::of(self, rule),
+                Kind::Published(formula) => {
+                    counter.formula = convention.applied(&formula, self).ok().map(Box::new);
+                }
+            }
+        }
+        counter
     }
 }
 
@@ -72,9 +92,15 @@ impl RequestCounter<'_> {
     /// Those of [`Workload::batch`] and of [`Model::flops`] for such a [`Sequence`].
     pub fn total(&self, prompt: u64, cached: u64, generate: u64) -> Result<u128> {
         let sequence = Sequence { prompt, cached, generate, count: 1 };
-        match self.closed {
+        match &self.closed {
+            Some(Closed::Tokens(flops)) if cached <= prompt => {
+                let total = flops.total::<u64>(&sequence);
+                total.or_else(|| flops.total::<u128>(&sequence)).ok_or_else(too_large)
+            }
             Some(closed) if cached <= prompt => {
-                self.closed_total(closed, &sequence).ok_or_else(too_large)
+                let total = self.total_of_phases::<u64>(closed, &sequence);
+                let total = total.or_else(|| self.total_of_phases::<u128>(closed, &sequence));
+                total.ok_or_else(too_large)
             }
             _ => self.total_of_request(sequence),
         }
@@ -83,29 +109,25 @@ impl RequestCounter<'_> {
     #[cold] // What is cheap should not pay for it.
     fn total_of_request(&self, sequence: Sequence) -> Result<u128> {
         let workload = Workload::batch(vec![sequence])?;
-        Ok(self.model.flops(&workload, &self.convention)?.total)
+        let flops = match &self.formula {
+            Some(formula) => formula.request(self.model, &workload)?,
+            None => self.model.flops(&workload, &self.convention)?,
+        };
+        Ok(flops.total)
     }
 
-    fn closed_total(&self, closed: Closed, sequence: &Sequence) -> Option<u128> {
+    fn total_of_phases<N: Whole>(&self, closed: &Closed, sequence: &Sequence) -> Option<u128> {
         sequence.end()?;
-        let sums = &self.model.sums;
         let mut total = 0_u128;
-        let mut add = |each: Each<'_>, amount: u128| {
-            total = total.checked_add(times(each.all, amount)?)?;
+        let mut add = |each: Each<'_>, [before, after]: [N; 2]| {
+            total = total.checked_add(times(each.all, before.plus(after)?.into())?)?;
             Some(())
         };
-        let runs = || Phase::ALL.map(|phase| self.request.run(sequence, 0, phase));
+        let runs = Phase::ALL.map(|phase| self.request.run(sequence, 0, phase));
         match closed {
-            Closed::Tokens => sums.visit_needed(&Run::token_by_token(runs())?, &mut add)?,
-            Closed::Phases => {
-                for run in runs() {
-                    sums.visit_needed(&run, &mut add)?;
-                }
-            }
             Closed::PhasesByReference => {
-                for run in runs() {
-                    sums.visit_by_reference(&self.model.run_by(Rule::ByReference, run), &mut add)?;
-                }
+                let runs = runs.map(|run| self.model.run_by(Rule::ByReference, run));
+                self.model.sums.visit_by_reference(&runs, &mut add)?;
             }
             Closed::Parameters => {
                 for phase in Phase::ALL {
@@ -114,35 +136,64 @@ impl RequestCounter<'_> {
                     total = total.checked_add(flops)?;
                 }
             }
+            Closed::Phases | Closed::Tokens(_) => {
+                self.model.sums.visit_needed(&runs, &mut add)?;
+            }
         }
         Some(total)
     }
 }
 
 impl Closed {
-    /// `None` if by this rule the model is not counted.
+    /// `None` for an encoder, or if by this rule the model is not counted.
     fn of(model: &Model, rule: Rule) -> Option<Self> {
-        model.check_rule(rule).ok()?;
+        if !model.only_decodes() || model.check_rule(rule).is_err() {
+            return None;
+        }
         Some(match rule {
-            Rule::Needed if model.sums.looks_back_only() => Self::Tokens,
-            Rule::Needed => Self::Phases,
+            Rule::Needed => match TokenFlops::of(&model.sums) {
+                Some(flops) => Self::Tokens(flops),
+                None => Self::Phases,
+            },
             Rule::ByReference => Self::PhasesByReference,
             Rule::PerParameter => Self::Parameters,
         })
     }
 }
 
-impl Sums {
-    /// Whether a token needs the same in whichever pass it is: it sees nothing behind it, and nothing is chosen or done
-    /// once for a pass.
-    fn looks_back_only(&self) -> bool {
-        let behind = |amount| match amount {
-            Amount::Tokens | Amount::Sampled => true,
-            // Over text there is no source.
-            Amount::SourceRows | Amount::SourcePairs => true,
-            Amount::Pairs(mask) => mask.keeps_cache(),
-            _ => false,
-        };
-        self.latents.is_empty() && self.needed.iter().all(|term| behind(term.amount))
+impl TokenFlops {
+    /// `None` where it matters in which pass a token is: what it sees is behind it, or something is chosen or done once
+    /// for a pass.
+    fn of(sums: &Sums) -> Option<Self> {
+        let mut flops = Self::default();
+        for term in sums.needed.iter() {
+            let all = term.each().all;
+            match term.amount {
+                Amount::Tokens => flops.computed = all,
+                Amount::Sampled => flops.sampled = all,
+                Amount::Pairs(mask) if mask.keeps_cache() => flops.pairs.push((mask, all)),
+                // Over text there is no source.
+                Amount::SourceRows | Amount::SourcePairs => {}
+                _ => return None,
+            }
+        }
+        sums.latents.is_empty().then_some(flops)
+    }
+
+    #[inline]
+    fn total<N: Whole>(&self, sequence: &Sequence) -> Option<u128> {
+        sequence.end()?;
+        let Sequence { prompt, cached, .. } = *sequence;
+        let steps = sequence.steps();
+        let (computed, sampled) =
+            (prompt - cached + steps, steps + u64::from(sequence.samples_first()));
+        let flops = times(self.computed, computed.into())?;
+        let mut total = flops.checked_add(times(self.sampled, sampled.into())?)?;
+        let tokens = Passes::Decode { past: cached, count: computed };
+        for &(mask, flops) in &self.pairs {
+            let [pairs] = Passes::pairs_of::<N, 1>([tokens], mask)?;
+            total = total.checked_add(times(flops, pairs.into())?)?;
+        }
+        Some(total)
     }
 }

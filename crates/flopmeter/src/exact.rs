@@ -3,7 +3,9 @@
 /// A width of whole numbers: each result is exact, or `None` where it does not fit.
 ///
 /// A formula is written once and tried in 64 bits first, which costs a third.
-pub(crate) trait Whole: Copy + Ord + From<u64> {
+pub(crate) trait Whole: Copy + Ord + From<u64> + Into<u128> {
+    /// A number that fits.
+    fn of(n: u128) -> Option<Self>;
     /// The sum.
     fn plus(self, other: Self) -> Option<Self>;
     /// The difference, `None` below zero.
@@ -15,6 +17,10 @@ pub(crate) trait Whole: Copy + Ord + From<u64> {
 }
 
 impl Whole for u64 {
+    fn of(n: u128) -> Option<Self> {
+        n.try_into().ok()
+    }
+
     fn plus(self, other: Self) -> Option<Self> {
         self.checked_add(other)
     }
@@ -33,6 +39,10 @@ impl Whole for u64 {
 }
 
 impl Whole for u128 {
+    fn of(n: u128) -> Option<Self> {
+        Some(n)
+    }
+
     fn plus(self, other: Self) -> Option<Self> {
         self.checked_add(other)
     }

@@ -409,6 +409,7 @@ impl From<Dtype> for Storage {
     }
 }
 
+#[cold]
 pub(crate) fn too_large() -> Error {
     Error::new(ErrorKind::Overflow, "count", "does not fit 128 bits")
         .hint("check the sizes of the config and of the request")

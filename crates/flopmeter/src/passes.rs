@@ -89,21 +89,50 @@ impl Passes {
 
     /// Pairs of a token and a position that it sees.
     pub fn pairs(self, mask: Mask) -> Option<u128> {
-        match mask {
-            Mask::Full => return self.rectangles(),
-            Mask::Around { before, after } => return self.pairs_around(before, after),
-            _ => {}
+        match Self::pairs_of::<u64, 1>([self], mask) {
+            Some([pairs]) => Some(pairs.into()),
+            None => Self::pairs_of([self], mask).map(|[pairs]| pairs),
         }
-        match self {
-            Self::Prefill { past, new: count } | Self::Decode { past, count } => {
-                match seen_after::<u64>(past, count, mask) {
-                    Some(pairs) => Some(pairs.into()),
-                    None => seen_after::<u128>(past, count, mask),
+    }
+
+    /// Those of some runs. What one ends with the next may begin with, so that it is summed once.
+    #[inline]
+    pub(crate) fn pairs_of<N: Whole, const RUNS: usize>(
+        runs: [Self; RUNS],
+        mask: Mask,
+    ) -> Option<[N; RUNS]> {
+        let mut pairs = [N::from(0); RUNS];
+        // Nothing is before the first token.
+        let (mut position, mut seen) = (N::from(0), N::from(0));
+        for (pairs, run) in pairs.iter_mut().zip(runs) {
+            let (past, count) = match run {
+                Self::Prefill { past, new } if mask.keeps_cache() => (past, new),
+                Self::Decode { past, count } if mask.keeps_cache() => (past, count),
+                _ => {
+                    *pairs = N::of(run.other_pairs(mask)?)?;
+                    continue;
                 }
+            };
+            if position != past.into() {
+                seen = mask.seen_by_first(past.into())?;
             }
-            Self::Recompute { first, count } => mask
+            position = N::from(past).plus(count.into())?;
+            let before = seen;
+            seen = mask.seen_by_first(position)?;
+            *pairs = seen.minus(before)?;
+        }
+        Some(pairs)
+    }
+
+    /// Those of passes that see what is behind them, or that compute everything anew.
+    fn other_pairs(self, mask: Mask) -> Option<u128> {
+        match (mask, self) {
+            (Mask::Full, _) => self.rectangles(),
+            (Mask::Around { before, after }, _) => self.pairs_around(before, after),
+            (_, Self::Recompute { first, count }) => mask
                 .seen_by_prefixes(end(first, count))?
                 .checked_sub(mask.seen_by_prefixes(first.into())?),
+            _ => self.pairs(mask),
         }
     }
 
@@ -258,13 +287,6 @@ impl Passes {
             }
         }
     }
-}
-
-/// Σ over `count` positions after `past` of what each sees, where that ends with itself.
-fn seen_after<N: Whole>(past: u64, count: u64, mask: Mask) -> Option<N> {
-    let all = mask.seen_by_first(N::from(past).plus(count.into())?)?;
-    // Nothing is before the first token.
-    if past == 0 { Some(all) } else { all.minus(mask.seen_by_first(past.into())?) }
 }
 
 /// One past the last position; two `u64` always fit.

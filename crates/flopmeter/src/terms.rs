@@ -1,9 +1,9 @@
 //! What the FLOPs of a run are a sum of: terms, each so much work and what one of it costs.
 
 use crate::component::Component;
-use crate::exact::times;
+use crate::exact::{Whole, times};
 use crate::op::{Distances, LocalAmount, RunAmount};
-use crate::passes::Mask;
+use crate::passes::{Mask, Passes};
 use crate::workload::Run;
 
 /// An amount of work that a run has.
@@ -36,28 +36,45 @@ pub(crate) enum Amount {
 }
 
 impl Amount {
-    /// How much of it a run has, `None` if that does not fit.
-    pub fn of(self, run: &Run) -> Option<u128> {
+    /// How much of it each of some runs has, `None` if that does not fit.
+    #[inline]
+    fn of<N: Whole, const RUNS: usize>(self, runs: &[Run; RUNS]) -> Option<[N; RUNS]> {
+        if let Self::Pairs(mask) = self {
+            return Run::pairs_of(runs, mask);
+        }
+        let mut amounts = [N::from(0); RUNS];
+        for (amount, run) in amounts.iter_mut().zip(runs) {
+            *amount = match (self, run.passes) {
+                (Self::Tokens, Passes::Prefill { new: tokens, .. })
+                | (Self::Tokens, Passes::Decode { count: tokens, .. }) => tokens.into(),
+                (Self::Sampled, _) => run.sampled.into(),
+                _ => self.of_one(run)?,
+            };
+        }
+        Some(amounts)
+    }
+
+    fn of_one<N: Whole>(self, run: &Run) -> Option<N> {
         let passes = run.passes;
-        match self {
-            Self::Tokens => passes.tokens(),
-            Self::Sampled => Some(run.sampled.into()),
-            Self::Passes => Some(passes.count().into()),
-            Self::Pairs(mask) => run.pairs(mask),
-            Self::PairsBehind(mask) => passes.pairs(mask),
-            Self::Squares(mask) => passes.squares(mask),
-            Self::Context(mask) => passes.context(mask),
+        N::of(match self {
+            Self::Tokens => passes.tokens()?,
+            Self::Sampled => run.sampled.into(),
+            Self::Passes => passes.count().into(),
+            Self::Pairs(mask) => run.pairs(mask)?,
+            Self::PairsBehind(mask) => passes.pairs(mask)?,
+            Self::Squares(mask) => passes.squares(mask)?,
+            Self::Context(mask) => passes.context(mask)?,
             Self::Distances(distances) => {
                 // An encoder makes one pass, of all its tokens.
                 let tokens = passes.tokens()?;
-                times(tokens, distances.rows(u64::try_from(tokens).ok()?))
+                times(tokens, distances.rows(u64::try_from(tokens).ok()?))?
             }
-            Self::Recurrence(amount) => amount.of(passes),
+            Self::Recurrence(amount) => return amount.of(passes),
             // An encoder makes one pass, of all its tokens.
-            Self::Local(amount) => amount.of(u64::try_from(passes.tokens()?).ok()?),
-            Self::SourceRows => Some(run.source_rows()),
-            Self::SourcePairs => times(passes.tokens()?, run.source.into()),
-        }
+            Self::Local(amount) => amount.of(u64::try_from(passes.tokens()?).ok()?)?,
+            Self::SourceRows => run.source_rows(),
+            Self::SourcePairs => times(passes.tokens()?, run.source.into())?,
+        })
     }
 }
 
@@ -111,12 +128,13 @@ impl Terms {
         self.0.iter()
     }
 
-    /// Visits what a run is a sum of: FLOPs of one, and how many there are.
-    pub fn visit(
+    /// Visits what some runs are a sum of: FLOPs of one, and how many each of them has.
+    #[inline]
+    pub fn visit<N: Whole, const RUNS: usize>(
         &self,
-        run: &Run,
-        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+        runs: &[Run; RUNS],
+        visit: &mut impl FnMut(Each<'_>, [N; RUNS]) -> Option<()>,
     ) -> Option<()> {
-        self.0.iter().try_for_each(|term| visit(term.each(), term.amount.of(run)?))
+        self.0.iter().try_for_each(|term| visit(term.each(), term.amount.of(runs)?))
     }
 }

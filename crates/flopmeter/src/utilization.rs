@@ -245,7 +245,7 @@ impl Roofline<'_> {
                 sequence,
                 source,
                 Rule::Needed,
-                &mut |_, each, amount| {
+                &mut |_, each, amount: u128| {
                     let flops_of_one = times(each.all, amount)?;
                     flops = flops.checked_add(times(flops_of_one, sequence.count.into())?)?;
                     Some(())
@@ -301,7 +301,7 @@ impl Roofline<'_> {
     fn seconds(&self, stretch: &Stretch<'_>) -> Option<(f64, f64)> {
         let mut flops = 0_u128;
         for (count, run) in stretch.members() {
-            self.model.sums.visit_needed(&run, &mut |each, amount| {
+            self.model.sums.visit_needed(&[run], &mut |each, [amount]: [u128; 1]| {
                 flops = flops.checked_add(times(each.all, times(amount, count)?)?)?;
                 Some(())
             })?;

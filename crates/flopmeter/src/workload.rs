@@ -2,6 +2,7 @@
 
 use crate::audio::{Clip, Heard};
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact::Whole;
 use crate::few::Few;
 use crate::image::{Ahead, Cut, Image};
 use crate::passes::{Mask, Passes};
@@ -26,6 +27,16 @@ impl Sequence {
     /// A request of `prompt` tokens that generates `generate`.
     pub const fn new(prompt: u64, generate: u64) -> Self {
         Self { prompt, cached: 0, generate, count: 1 }
+    }
+
+    /// Passes after the one over the prompt: the last token is never fed back.
+    pub(crate) const fn steps(&self) -> u64 {
+        self.generate.saturating_sub(1)
+    }
+
+    /// Whether the pass over the prompt samples: one that is cached to its end runs none.
+    pub(crate) const fn samples_first(&self) -> bool {
+        self.generate > 0 && self.prompt > self.cached
     }
 
     /// One past its last position; `None` if that has no number of 64 bits: a count would be wrong.
@@ -60,6 +71,15 @@ pub struct Workload {
     decoder_prompt: Option<u64>,
     /// Positions that each sequence attends to beside its own, where a model has an encoder.
     sources: Few<u64>,
+    /// What a prompt has besides text. Most have nothing, and are small to carry.
+    perceived: Option<Box<Perceived>>,
+    /// Whether every token of a prompt sees all of it.
+    whole_prompts: bool,
+}
+
+/// Images and clips of sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Perceived {
     /// The images of each prompt.
     images: Vec<Image>,
     /// What a model makes of them, equal ones together with their number.
@@ -71,8 +91,6 @@ pub struct Workload {
     /// Pairs of a token of an image and one after it that it sees, in each prompt: in all layers, and in those with a
     /// window besides.
     ahead: [u64; 2],
-    /// Whether every token of a prompt sees all of it.
-    whole_prompts: bool,
 }
 
 /// The passes of one sequence in a phase, and what they work on.
@@ -99,19 +117,25 @@ impl Run {
         }
     }
 
-    /// A prefill and the decode passes after it as passes of one token each, none of which looks ahead: a token then
-    /// sees the same positions.
-    pub fn token_by_token([prefill, decode]: [Self; 2]) -> Option<Self> {
-        let Passes::Prefill { past, new } = prefill.passes else { return None };
-        let passes = Passes::Decode { past, count: new.checked_add(decode.passes.count())? };
-        let sampled = prefill.sampled.checked_add(decode.sampled)?;
-        Some(Self { passes, sampled, ..decode })
-    }
-
     /// Pairs of a token and a position that it sees.
     pub fn pairs(&self, mask: Mask) -> Option<u128> {
-        let ahead = self.pairs_ahead(mask).checked_mul(self.passes.count().into())?;
-        self.passes.pairs(mask)?.checked_add(ahead)
+        Self::pairs_of(std::array::from_ref(self), mask).map(|[pairs]| pairs)
+    }
+
+    /// Those of each of some runs.
+    #[inline]
+    pub fn pairs_of<N: Whole, const RUNS: usize>(
+        runs: &[Self; RUNS],
+        mask: Mask,
+    ) -> Option<[N; RUNS]> {
+        let mut pairs: [N; RUNS] = Passes::pairs_of(runs.each_ref().map(|run| run.passes), mask)?;
+        for (pairs, run) in pairs.iter_mut().zip(runs) {
+            if run.ahead != [0, 0] {
+                let ahead = run.pairs_ahead(mask).checked_mul(run.passes.count().into())?;
+                *pairs = pairs.plus(N::of(ahead)?)?;
+            }
+        }
+        Some(pairs)
     }
 
     /// Those of a token and one after it, in a pass.
@@ -192,11 +216,7 @@ impl Workload {
             scored: false,
             decoder_prompt: None,
             sources: Few::NONE,
-            images: Vec::new(),
-            cuts: Vec::new(),
-            audio: Vec::new(),
-            heard: Vec::new(),
-            ahead: [0, 0],
+            perceived: None,
             whole_prompts: false,
         }
     }
@@ -307,15 +327,7 @@ impl Workload {
             ..*sequence
         });
         let sources = self.sequences.iter().map(|sequence| source(sequence.prompt)).collect();
-        Self {
-            sequences: sequences.collect(),
-            sources,
-            images: Vec::new(),
-            cuts: Vec::new(),
-            audio: Vec::new(),
-            heard: Vec::new(),
-            ..*self
-        }
+        Self { sequences: sequences.collect(), sources, perceived: None, ..*self }
     }
 
     /// The same requests with these images in each prompt, beside the prompt's tokens of text.
@@ -339,7 +351,9 @@ impl Workload {
             let fact = format!("are {}; a prompt has at most {MOST_IMAGES}", images.len());
             return Err(Error::new(ErrorKind::Workload, "images", fact));
         }
-        self.images = images;
+        if !images.is_empty() || self.perceived.is_some() {
+            self.perceived.get_or_insert_default().images = images;
+        }
         Ok(self)
     }
 
@@ -363,38 +377,40 @@ impl Workload {
             let fact = format!("is {} clips; a prompt has at most {MOST_IMAGES}", audio.len());
             return Err(Error::new(ErrorKind::Workload, "audio", fact));
         }
-        self.audio = audio;
+        if !audio.is_empty() || self.perceived.is_some() {
+            self.perceived.get_or_insert_default().audio = audio;
+        }
         Ok(self)
     }
 
     /// The clips of each prompt.
     pub fn audio(&self) -> &[Clip] {
-        &self.audio
+        self.perceived.as_deref().map_or(&[], |it| &it.audio)
     }
 
     /// What a model made of them.
     pub(crate) fn heard(&self) -> &[(Heard, u64)] {
-        &self.heard
+        self.perceived.as_deref().map_or(&[], |it| &it.heard)
     }
 
     /// Whether a prompt has more than text.
     pub fn is_perceived(&self) -> bool {
-        !self.images.is_empty() || !self.audio.is_empty()
+        !self.images().is_empty() || !self.audio().is_empty()
     }
 
     /// Whether a model made something of images or clips.
     pub(crate) fn was_perceived(&self) -> bool {
-        !self.cuts.is_empty() || !self.heard.is_empty()
+        !self.cuts().is_empty() || !self.heard().is_empty()
     }
 
     /// The images of each prompt.
     pub fn images(&self) -> &[Image] {
-        &self.images
+        self.perceived.as_deref().map_or(&[], |it| &it.images)
     }
 
     /// What a model made of them.
     pub(crate) fn cuts(&self) -> &[(Cut, u64)] {
-        &self.cuts
+        self.perceived.as_deref().map_or(&[], |it| &it.cuts)
     }
 
     /// The same requests as a model runs them that makes `cuts` of their images and `heard` of their clips, each with
@@ -424,8 +440,9 @@ impl Workload {
             sequence.prompt = sequence.prompt.checked_add(tokens)?;
         }
         let sources = sequences.iter().map(|_| source).collect();
-        let (images, audio) = (Vec::new(), Vec::new());
-        let perceiving = Self { sequences, sources, images, cuts, audio, heard, ahead, ..*self };
+        let perceived = Perceived { cuts, heard, ahead, ..Perceived::default() };
+        let perceived = Some(Box::new(perceived));
+        let perceiving = Self { sequences, sources, perceived, ..*self };
         perceiving.numbered().map(|()| perceiving)
     }
 
@@ -488,16 +505,15 @@ impl Workload {
 
     /// The passes of one sequence in a phase.
     pub fn passes(&self, sequence: &Sequence, phase: Phase) -> Passes {
-        let Sequence { prompt, cached, generate, .. } = *sequence;
+        let Sequence { prompt, cached, .. } = *sequence;
         match phase {
             Phase::Prefill => Passes::Prefill { past: cached, new: prompt - cached },
             Phase::Decode if self.kv_cache => {
-                Passes::Decode { past: prompt, count: generate.saturating_sub(1) }
+                Passes::Decode { past: prompt, count: sequence.steps() }
             }
-            Phase::Decode => Passes::Recompute {
-                first: prompt.saturating_add(1),
-                count: generate.saturating_sub(1),
-            },
+            Phase::Decode => {
+                Passes::Recompute { first: prompt.saturating_add(1), count: sequence.steps() }
+            }
         }
     }
 
@@ -511,7 +527,7 @@ impl Workload {
                 let prompt = u128::from(sequence.prompt);
                 [prompt * prompt.saturating_sub(1) / 2, 0]
             }
-            _ => self.ahead.map(u128::from),
+            _ => self.perceived.as_deref().map_or([0, 0], |it| it.ahead.map(u128::from)),
         };
         Run { passes, sampled: self.sampled(sequence, phase), source, ahead }
     }
@@ -520,9 +536,9 @@ impl Workload {
     pub fn sampled(&self, sequence: &Sequence, phase: Phase) -> u64 {
         match phase {
             Phase::Prefill if self.scored => sequence.prompt - sequence.cached,
-            // Scoring a prompt samples nothing; a prompt that is cached to its end runs no pass.
-            Phase::Prefill => u64::from(sequence.generate > 0 && sequence.prompt > sequence.cached),
-            Phase::Decode => sequence.generate.saturating_sub(1),
+            // Scoring a prompt samples nothing.
+            Phase::Prefill => sequence.samples_first().into(),
+            Phase::Decode => sequence.steps(),
         }
     }
 }

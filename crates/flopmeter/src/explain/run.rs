@@ -144,7 +144,7 @@ impl Lines {
             }
             Op::Latent(op) => {
                 let form =
-                    if by_reference { Form::Expanded } else { op.flops(1)?.cheapest(passes)?.0 };
+                    if by_reference { Form::Expanded } else { op.flops(1)?.cheapest(passes)? };
                 let [expansion, scores, values] = latent_factors(op, form, passes, by_reference)?;
                 vec![
                     (Component::AttentionProjections, expansion),

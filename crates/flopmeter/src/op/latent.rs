@@ -3,9 +3,10 @@
 use super::{Op, Storage};
 use crate::component::Component;
 use crate::dtype::Dtype;
-use crate::exact::times;
+use crate::exact::{Whole, times};
 use crate::passes::{Mask, Passes};
 use crate::terms::{Amount, Each, Terms};
+use crate::workload::Run;
 
 /// Latent attention of one layer (DeepSeek-V2, arXiv:2405.04434, section 2.1), without the projections
 /// before the latent and after the values.
@@ -208,10 +209,13 @@ impl LatentFlops {
         Some(())
     }
 
-    /// The cheaper form for a run of passes, the expanded one where both cost the same; tokens that are expanded in it,
-    /// and pairs.
-    pub fn cheapest(&self, passes: Passes) -> Option<(Form, [u128; 2])> {
-        let pairs = passes.pairs(self.mask)?;
+    /// The cheaper form for a run of passes, the expanded one where both cost the same.
+    pub fn cheapest(&self, passes: Passes) -> Option<Form> {
+        Some(self.cheapest_over(passes, passes.pairs(self.mask)?)?.0)
+    }
+
+    /// The same where the pairs are known, and tokens that are expanded in it.
+    fn cheapest_over(&self, passes: Passes, pairs: u128) -> Option<(Form, u128)> {
         let over = |form: Form| {
             let expanded = form.expanded_tokens_among(|| Some(pairs), passes, self.mask)?;
             let [expansion, pair] = self.each(form).map(|each| each.all);
@@ -220,22 +224,30 @@ impl LatentFlops {
         };
         let [expanded, absorbed] = [over(Form::Expanded)?, over(Form::Absorbed)?];
         Some(if absorbed.0 < expanded.0 {
-            (Form::Absorbed, [absorbed.1, pairs])
+            (Form::Absorbed, absorbed.1)
         } else {
-            (Form::Expanded, [expanded.1, pairs])
+            (Form::Expanded, expanded.1)
         })
     }
 
-    /// Visits what a run of passes is a sum of in its cheaper form.
-    pub fn visit(
+    /// Visits what some runs are a sum of, each in its cheaper form.
+    pub fn visit<N: Whole, const RUNS: usize>(
         &self,
-        passes: Passes,
-        visit: &mut impl FnMut(Each<'_>, u128) -> Option<()>,
+        runs: &[Run; RUNS],
+        visit: &mut impl FnMut(Each<'_>, [N; RUNS]) -> Option<()>,
     ) -> Option<()> {
-        let (form, [expanded, pairs]) = self.cheapest(passes)?;
-        let [expansion, pair] = self.each(form);
-        visit(expansion, expanded)?;
-        visit(pair, pairs)
+        let pairs: [N; RUNS] = Passes::pairs_of(runs.each_ref().map(|run| run.passes), self.mask)?;
+        let (mut expanded, mut in_form) = ([N::from(0); RUNS], [[N::from(0); RUNS]; 2]);
+        for (at, run) in runs.iter().enumerate() {
+            let (form, tokens) = self.cheapest_over(run.passes, pairs[at].into())?;
+            expanded[at] = N::of(tokens)?;
+            in_form[form as usize][at] = pairs[at];
+        }
+        visit(self.each(Form::Expanded)[0], expanded)?;
+        for (form, pairs) in Form::ALL.into_iter().zip(in_form) {
+            visit(self.each(form)[1], pairs)?;
+        }
+        Some(())
     }
 
     /// FLOPs of a token that is expanded, and of a pair.

@@ -22,7 +22,7 @@ impl Kind {
         };
         let runs = Runs::of(passes);
         let (c, k, v) = (u128::from(DELTA_CHUNK), u128::from(key), u128::from(value));
-        let chunks = runs.chunks(DELTA_CHUNK)?;
+        let chunks: u128 = runs.chunks(DELTA_CHUNK)?;
         // Each product has two gradients. Kimi's systems are inverted element by element.
         let within = if by_channel { 2 * (k + 2 * v) } else { 2 * (2 * k + v) + k + v };
         let states = chunks.checked_mul(6)?.checked_sub(runs.passes().checked_mul(4)?)?;

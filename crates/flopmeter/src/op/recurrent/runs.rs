@@ -1,7 +1,7 @@
 //! Passes as a recurrent layer of the reference implementation sees them: steps of one token that
 //! follow others, and runs over a whole piece of a sequence.
 
-use crate::exact::{divide, squares_to, sum_to, times};
+use crate::exact::{Whole, squares_to, sum_to};
 use crate::passes::Passes;
 
 /// What a recurrence is multiplied by in some passes of the reference implementation.
@@ -33,19 +33,20 @@ pub(crate) enum RunAmount {
 
 impl RunAmount {
     /// How much of it some passes have, `None` if that does not fit.
-    pub fn of(self, passes: Passes) -> Option<u128> {
+    pub fn of<N: Whole>(self, passes: Passes) -> Option<N> {
         let runs = Runs::of(passes);
+        let tokens = || N::of(passes.tokens()?);
         match self {
-            Self::Tokens => passes.tokens(),
+            Self::Tokens => tokens(),
             Self::Steps => Some(runs.steps.into()),
             Self::Convolved(kernel) => runs.convolved(kernel),
             Self::ConvolvedAnew(kernel) => runs.convolved_anew(kernel),
-            Self::Padded(more) => passes.tokens()?.checked_add(times(more.into(), runs.passes())?),
-            Self::Delayed => passes.tokens()?.checked_add(runs.first_passes()),
+            Self::Padded(more) => tokens()?.plus(N::from(more).times(N::of(runs.passes())?)?),
+            Self::Delayed => tokens()?.plus(N::of(runs.first_passes())?),
             Self::Chunks(chunk) => runs.chunks(chunk),
             Self::WholeChunks(chunk) => runs.whole_chunks(chunk),
             Self::TokensLeft(chunk) => {
-                passes.tokens()?.checked_sub(times(chunk.into(), runs.whole_chunks(chunk)?)?)
+                tokens()?.minus(N::from(chunk).times(runs.whole_chunks(chunk)?)?)
             }
             Self::ChunksPassed(chunk) => runs.chunks_passed(chunk),
             Self::BlockSquares(block) => runs.block_squares(block),
@@ -97,80 +98,82 @@ impl Runs {
     }
 
     /// Σ over the runs of a quantity whose sum over runs of 1, 2, …, n tokens is given.
-    fn sum(self, up_to: impl Fn(u128) -> Option<u128>) -> Option<u128> {
-        let before = u128::from(self.first) - 1;
-        up_to(before + u128::from(self.count))?.checked_sub(up_to(before)?)
+    fn sum<N: Whole>(self, up_to: impl Fn(N) -> Option<N>) -> Option<N> {
+        let before = N::from(self.first).minus(1.into())?;
+        up_to(before.plus(self.count.into())?)?.minus(up_to(before)?)
     }
 
     /// Positions that a convolution computes: padded on both sides, and of an input that is filled up to
     /// `kernel`, or follows as many.
-    pub fn convolved(self, kernel: u64) -> Option<u128> {
-        let k = u128::from(kernel);
-        let inputs = self.sum(|n| {
-            let tokens = sum_to(n + 1)?;
+    pub fn convolved<N: Whole>(self, kernel: u64) -> Option<N> {
+        let k = N::from(kernel);
+        let inputs = self.sum(|n: N| {
+            let tokens = sum_to(n.plus(1.into())?)?;
             if self.continued {
-                tokens.checked_add(times(n, k)?)
+                tokens.plus(n.times(k)?)
             } else {
                 // Those that are shorter are filled up.
                 let short = n.min(k);
-                let filled = times(short, k)?.checked_sub(sum_to(short + 1)?)?;
-                tokens.checked_add(filled)
+                tokens.plus(short.times(k)?.minus(sum_to(short.plus(1.into())?)?)?)
             }
         })?;
         inputs
-            .checked_add(times(self.count.into(), k - 1)?)?
-            .checked_add(times(2, self.steps.into())?)
+            .plus(N::from(self.count).times(k.minus(1.into())?)?)?
+            .plus(N::from(self.steps).times(2.into())?)
     }
 
     /// Positions that a convolution computes which begins every pass anew: those of passes of more than one
     /// token, padded on both sides and cut on one.
-    pub fn convolved_anew(self, kernel: u64) -> Option<u128> {
-        let more = u128::from(kernel) - 1;
-        self.sum(|n| {
+    pub fn convolved_anew<N: Whole>(self, kernel: u64) -> Option<N> {
+        let more = N::from(kernel).minus(1.into())?;
+        self.sum(|n: N| {
             // All runs of up to n tokens but the one of one token.
-            sum_to(n + 1)?.checked_add(times(n, more)?)?.checked_sub(u128::from(n > 0) * (1 + more))
+            let all = sum_to(n.plus(1.into())?)?.plus(n.times(more)?)?;
+            if n > 0.into() { all.minus(more.plus(1.into())?) } else { Some(all) }
         })
     }
 
     /// Chunks that runs fill.
-    pub fn whole_chunks(self, chunk: u64) -> Option<u128> {
-        self.sum(|n| {
-            let (whole, rest) = divide(n, chunk);
-            times(sum_to(whole)?, chunk.into())?.checked_add(times(whole, rest + 1)?)
+    pub fn whole_chunks<N: Whole>(self, chunk: u64) -> Option<N> {
+        self.sum(|n: N| {
+            let (whole, rest) = n.divide(chunk);
+            sum_to(whole)?.times(chunk.into())?.plus(whole.times(rest.plus(1.into())?)?)
         })
     }
 
     /// Chunks, the last one of a run perhaps padded.
-    pub fn chunks(self, chunk: u64) -> Option<u128> {
-        self.sum(|n| {
-            let (whole, rest) = divide(n, chunk);
-            times(sum_to(whole + 1)?, chunk.into())?.checked_add(times(rest, whole + 1)?)
+    pub fn chunks<N: Whole>(self, chunk: u64) -> Option<N> {
+        self.sum(|n: N| {
+            let (whole, rest) = n.divide(chunk);
+            let begun = whole.plus(1.into())?;
+            sum_to(begun)?.times(chunk.into())?.plus(rest.times(begun)?)
         })
     }
 
     /// Σ of the squares of the blocks' tokens, the last one of a run perhaps short; none after others.
-    pub fn block_squares(self, block: u64) -> Option<u128> {
+    pub fn block_squares<N: Whole>(self, block: u64) -> Option<N> {
         if self.continued {
-            return Some(0);
+            return Some(0.into());
         }
-        let size = u128::from(block);
-        self.sum(|n| {
-            let (whole, rest) = divide(n, block);
+        let size = N::from(block);
+        self.sum(|n: N| {
+            let (whole, rest) = n.divide(block);
+            let next = rest.plus(1.into())?;
             // Blocks that are whole in runs of 1 … n tokens, then those that are not.
-            let wholes = times(size, sum_to(whole)?)?.checked_add(times(whole, rest + 1)?)?;
-            let short = times(whole, squares_to(size)?)?.checked_add(squares_to(rest + 1)?)?;
-            wholes.checked_mul(size * size)?.checked_add(short)
+            let wholes = size.times(sum_to(whole)?)?.plus(whole.times(next)?)?;
+            let short = whole.times(squares_to(size)?)?.plus(squares_to(next)?)?;
+            wholes.times(size.times(size)?)?.plus(short)
         })
     }
 
     /// Σ (chunks + 1)²: every run hands each chunk's state, and the one before it, to every other.
-    pub fn chunks_passed(self, chunk: u64) -> Option<u128> {
-        self.sum(|n| {
-            let (whole, rest) = divide(n, chunk);
+    pub fn chunks_passed<N: Whole>(self, chunk: u64) -> Option<N> {
+        self.sum(|n: N| {
+            let (whole, rest) = n.divide(chunk);
+            let last = whole.plus(2.into())?;
             // Σ over j = 1 … whole of (j + 1)².
-            let full = squares_to(whole + 2)?.checked_sub(1)?;
-            let last = times(whole + 2, whole + 2)?;
-            times(full, chunk.into())?.checked_add(times(rest, last)?)
+            let full = squares_to(last)?.minus(1.into())?;
+            full.times(chunk.into())?.plus(rest.times(last.times(last)?)?)
         })
     }
 }
@@ -246,8 +249,14 @@ mod tests {
                 Passes::Recompute { first: a, count: b },
             ] {
                 let runs = Runs::of(passes);
-                let _ = (runs.convolved(size), runs.chunks(size), runs.chunks_passed(size), runs.block_squares(size));
-                let _ = (runs.convolved_anew(size), runs.whole_chunks(size));
+                let _: [Option<u128>; 6] = [
+                    runs.convolved(size),
+                    runs.chunks(size),
+                    runs.chunks_passed(size),
+                    runs.block_squares(size),
+                    runs.convolved_anew(size),
+                    runs.whole_chunks(size),
+                ];
             }
         }
     }
