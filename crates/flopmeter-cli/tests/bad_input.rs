@@ -229,7 +229,7 @@ fn json_that_is_too_deep_or_too_long() {
     let (message, _) =
         in_little_memory(format!("{{\"a\": [{}1]}}", "1,".repeat(4_000_000))).failure();
     assert!(
-        message.contains("has more than 262144 values, the most that are read; give"),
+        message.contains("has more than 98304 values, the most that are read; give"),
         "{message}"
     );
     // 100 MB, of which nothing is read.
@@ -604,5 +604,5 @@ fn a_flood_of_strange_keys_is_told_in_a_line() {
     harmless(&run);
     let out = run.ok();
     let note = out.lines().find(|line| line.contains("not read")).expect("a note");
-    assert!(note.ends_with("and 9980 more") && note.len() < 6000, "{note}");
+    assert!(note.ends_with(" and more") && note.len() < 6000, "{note}");
 }

@@ -10,7 +10,6 @@ use crate::report::{
 use flopmeter::{Component, Convention, Ideal, Phase, Result, Workload};
 use flopmeter_source::Source;
 use flopmeter_source::visible::shortened;
-use std::fmt::Write;
 
 /// A request as it was understood, before anything is counted.
 pub struct Request {
@@ -173,13 +172,13 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     notes
 }
 
-/// The first of some keys, quoted, and how many more there are.
+/// The first of some keys, quoted, and whether there are more.
 fn keys(keys: &[String]) -> String {
     const MOST: usize = 20;
     let quoted = |key: &String| format!("`{}`", shortened(key));
     let mut out = keys.iter().take(MOST).map(quoted).collect::<Vec<_>>().join(", ");
     if keys.len() > MOST {
-        let _ = write!(out, " and {} more", keys.len() - MOST);
+        out.push_str(" and more");
     }
     out
 }
