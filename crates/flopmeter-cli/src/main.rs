@@ -1,6 +1,5 @@
 //! The command `flopmeter`: parse, call, render, exit.
 
-mod adapter;
 mod args;
 mod cmd;
 mod output;

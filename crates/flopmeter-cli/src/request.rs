@@ -1,6 +1,5 @@
 //! Arguments → what is counted, on what: before anything is counted.
 
-use crate::adapter::Adapter;
 use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
 use crate::cmd::side_by_side::{self, Counted, SideBySide};
 use flopmeter::{
@@ -9,9 +8,10 @@ use flopmeter::{
 };
 use flopmeter_report::report::parallel::RankReport;
 use flopmeter_report::report::{AdapterReport, ModelReport, WorkloadReport};
-use flopmeter_report::{Draft, Given, Machine, Ranks, Request, devices};
+use flopmeter_report::{Adapter, Draft, Given, Machine, Ranks, Request, devices};
 use flopmeter_source::{self as source, Source};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// A model with what adapts it.
 pub struct Base {
@@ -31,7 +31,7 @@ impl Base {
         adapter: &AdapterArgs,
         made: impl FnOnce(Model) -> Result<Model>,
     ) -> Result<Self> {
-        let adapter = Adapter::read(model, adapter)?;
+        let adapter = Adapter::read(model, adapter.adapter.as_deref(), adapter.merged)?;
         let mut source = match &adapter {
             Some(adapter) => adapter.base(model)?,
             None => source::find(model)?,
@@ -71,7 +71,7 @@ pub fn read(
         },
         machine,
         ranks,
-        source,
+        source: Arc::new(source),
     })
 }
 

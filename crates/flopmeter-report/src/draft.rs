@@ -11,6 +11,7 @@ use flopmeter_source::{self as source, Source};
 const PREDICTION: &str = "mtp";
 
 /// A draft as it was understood.
+#[derive(Debug, Clone)]
 pub struct Draft {
     source: Source,
     /// The draft as the core counts it.
@@ -47,6 +48,15 @@ impl Draft {
         }
         let mut source = source::find(name).map_err(|error| error.within("draft"))?;
         source.model = made(source.model)?;
+        Self::of(source, tokens, acceptance)
+    }
+
+    /// A model that drafts.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot draft so many tokens, or the acceptance is no probability.
+    pub fn of(source: Source, tokens: u64, acceptance: f64) -> Result<Self> {
         let speculation = Speculation::new(source.model.clone(), tokens, acceptance)?;
         Ok(Self { source, speculation })
     }

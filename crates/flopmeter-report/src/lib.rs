@@ -10,6 +10,7 @@
 //!
 //! Nothing is counted here: the core does that.
 
+mod adapter;
 mod draft;
 mod machine;
 mod ranks;
@@ -26,6 +27,7 @@ pub mod plot;
 
 pub mod paint;
 
+pub use adapter::Adapter;
 pub use draft::Draft;
 pub use machine::{Given, Machine};
 pub use ranks::{Ranks, StepRanks, devices};

@@ -30,6 +30,16 @@ pub struct Given<'g> {
 }
 
 impl Machine {
+    /// So many of a device, and their peak in a dtype.
+    ///
+    /// # Errors
+    ///
+    /// If no peak is known for the dtype, or there is no device.
+    pub fn of(device: Device, devices: u64, dtype: Dtype) -> Result<Self> {
+        let hardware = Hardware::new(device.peak(dtype)?, device.bandwidth().ok(), devices)?;
+        Ok(Self { device, dtype, hardware, notes: Vec::new() })
+    }
+
     /// So many devices, if anything is given of them, and their peak in a dtype.
     ///
     /// # Errors

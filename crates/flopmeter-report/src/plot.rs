@@ -22,10 +22,11 @@ pub use terminal::render as terminal;
 pub use theme::Theme;
 
 use flopmeter::{Error, ErrorKind, Result};
-use scale::Scale;
+pub use scale::Scale;
+use serde::Serialize;
 
 /// Panels above each other that share their horizontal axis.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Chart {
     pub title: String,
     /// Model, device, request and convention: what the figures are of.
@@ -35,7 +36,7 @@ pub struct Chart {
 }
 
 /// Some series over an axis of their own.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Panel {
     pub y: Axis,
     pub series: Vec<Series>,
@@ -43,7 +44,8 @@ pub struct Panel {
     pub from: Option<(f64, String)>,
 }
 
-#[derive(Debug)]
+/// An axis.
+#[derive(Debug, Clone, Serialize)]
 pub struct Axis {
     pub label: &'static str,
     /// The unit of its ticks, which get SI prefixes.
@@ -52,7 +54,7 @@ pub struct Axis {
 }
 
 /// Points, or a line through them.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
@@ -61,7 +63,9 @@ pub struct Series {
     pub colour: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How points are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Look {
     /// A line, its points marked if they are few.
     Line,

@@ -5,6 +5,7 @@ use flopmeter::device::Device;
 use flopmeter::{Convention, Error, ErrorKind, Model, Parallelism, Result, Split, Step, Workload};
 
 /// A model that is cut for a plan.
+#[derive(Debug, Clone)]
 pub struct Ranks {
     split: Split,
     devices: u64,

@@ -3,6 +3,7 @@
 
 mod audit;
 mod csv;
+mod html;
 mod json;
 mod markdown;
 mod parallel;
@@ -51,6 +52,11 @@ pub struct Block {
     pub rows: Vec<Vec<String>>,
 }
 
+/// A document as tables without styles, for what is no terminal.
+pub fn plain(document: &Document) -> String {
+    anstream::adapter::strip_str(&table(document)).to_string()
+}
+
 /// A column of a table.
 #[derive(Debug, Clone)]
 pub struct Column {
@@ -74,6 +80,7 @@ impl Column {
 
 pub use audit::of as audit;
 pub use csv::render as csv;
+pub use html::render as html;
 pub use json::render as json;
 pub use markdown::render as markdown;
 pub use parallel::{blocks as ranks, step_blocks as step_ranks};

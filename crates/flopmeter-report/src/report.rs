@@ -6,6 +6,7 @@
 )]
 
 pub mod audit;
+pub mod device;
 pub mod parallel;
 pub mod training;
 

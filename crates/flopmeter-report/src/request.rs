@@ -10,11 +10,13 @@ use crate::report::{
 use flopmeter::{Component, Convention, Ideal, Phase, Result, Workload};
 use flopmeter_source::Source;
 use flopmeter_source::visible::shortened;
+use std::sync::Arc;
 
 /// A request as it was understood, before anything is counted.
+#[derive(Debug, Clone)]
 pub struct Request {
-    /// The model.
-    pub source: Source,
+    /// The model, which many requests may be made of.
+    pub source: Arc<Source>,
     /// What adapts it.
     pub adapter: Option<AdapterReport>,
     /// What drafts for it.
@@ -42,7 +44,7 @@ impl Request {
     }
 
     /// What the count has; a tower only where there is something for it.
-    fn components(&self) -> Vec<Component> {
+    pub fn components(&self) -> Vec<Component> {
         let mut components = self.source.model.components(&self.convention);
         let sees = !self.workload.images().is_empty();
         let hears = !self.workload.audio().is_empty();

@@ -7,11 +7,13 @@ use crate::report::training::{StepFlopsReport, StepReport, StepUtilizationReport
 use crate::report::{AdapterReport, DeviceReport, ModelReport};
 use flopmeter::{Convention, Error, ErrorKind, Parallelism, Result, Step, TrainingFlops};
 use flopmeter_source::Source;
+use std::sync::Arc;
 
 /// A step of training as it was understood, before anything is counted.
+#[derive(Debug, Clone)]
 pub struct Trained {
-    /// The model.
-    pub source: Source,
+    /// The model, of which many steps may be made.
+    pub source: Arc<Source>,
     /// What adapts it, and is trained in its place.
     pub adapter: Option<AdapterReport>,
     /// The step, all batches that are accumulated in it.
@@ -31,6 +33,21 @@ impl Trained {
         notes.extend_from_slice(self.source.model.notes());
         notes.extend(self.machine.iter().flat_map(Machine::peak_notes));
         notes
+    }
+
+    /// Rows of a step that accumulates batches.
+    ///
+    /// # Errors
+    ///
+    /// If there is no batch, or 64 bits cannot number the rows.
+    pub fn rows(batch: u64, accumulate: u64) -> Result<u64> {
+        if accumulate == 0 {
+            let fact = "is 0, and a step has at least one batch";
+            return Err(Error::new(ErrorKind::Workload, "--accumulate", fact));
+        }
+        batch.checked_mul(accumulate).ok_or_else(|| {
+            Error::new(ErrorKind::Overflow, "batch", "times --accumulate does not fit 64 bits")
+        })
     }
 
     /// Tokens of the step.

@@ -21,6 +21,7 @@ use std::path::Path;
 use weights::Found;
 
 /// A model and the name that it was found under.
+#[derive(Debug, Clone)]
 pub struct Source {
     /// The Hub id, or the path as given.
     pub id: String,

@@ -129,7 +129,7 @@ impl Builtin {
         Self::all()
             .iter()
             .flat_map(|row| row.ollama.iter().map(move |tag| (*tag, row)))
-            .filter(|(tag, _)| extends(&asked, tag))
+            .filter(|(tag, _)| extends(&asked, &model_words(tag)))
             .max_by_key(|(tag, _)| tag.len())
             .map(|(_, row)| row)
     }

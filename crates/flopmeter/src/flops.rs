@@ -7,6 +7,8 @@
 
 use crate::builtin::Builtin;
 use crate::device;
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// Nominal sizes in billions of parameters, by model name: the seven that the module began with.
 /// Built-in models whose names state a size are found as well.
@@ -113,29 +115,48 @@ pub fn compute_mfu(flops: f64, duration_s: f64, gpu_name: &str, num_gpus: u32) -
 /// Exact names first, then the longest known name whose words this one begins with
 /// (`llama-3.1-8b-instruct`). Only a name that states a size can be extended, so `qwen3:99b` is nobody.
 pub fn nominal_billions(model: &str) -> Option<f64> {
-    let known = || {
+    let known = KNOWN.get_or_init(Known::new);
+    if let Some(size) = known.exact.get(&model.to_ascii_lowercase()) {
+        return Some(*size);
+    }
+    let asked = model_words(model);
+    let longest_first = (1..=asked.len()).rev().map(|words| &asked[..words]);
+    longest_first
+        .filter(|words| extends(&asked, words))
+        .find_map(|words| known.by_words.get(words))
+        .copied()
+}
+
+static KNOWN: OnceLock<Known> = OnceLock::new();
+
+/// Every name that has a size, where a look-up takes no longer for more of them.
+struct Known {
+    /// In lower case, the first of equal ones.
+    exact: HashMap<String, f64>,
+    /// By their words; of equal ones the last.
+    by_words: HashMap<Vec<String>, f64>,
+}
+
+impl Known {
+    fn new() -> Self {
         let built_in = Builtin::all().iter().flat_map(|row| {
             row.names().filter_map(|name| {
                 Some((name, row.nominal_billions.or_else(|| stated_size(name))?))
             })
         });
-        MODEL_PARAMS_B.iter().copied().chain(built_in)
-    };
-    if let Some((_, size)) = known().find(|(name, _)| name.eq_ignore_ascii_case(model)) {
-        return Some(size);
+        let mut known = Self { exact: HashMap::new(), by_words: HashMap::new() };
+        for (name, size) in MODEL_PARAMS_B.iter().copied().chain(built_in) {
+            known.exact.entry(name.to_ascii_lowercase()).or_insert(size);
+            known.by_words.insert(model_words(name), size);
+        }
+        known
     }
-    let asked = model_words(model);
-    known()
-        .filter(|(name, _)| extends(&asked, name))
-        .max_by_key(|(name, _)| model_words(name).len())
-        .map(|(_, size)| size)
 }
 
-/// Whether a name, in words, says a known name and then more, but no other size. Only a name that states a
-/// size can be extended: what follows `qwen3` may be another model.
-pub(crate) fn extends(asked: &[String], known: &str) -> bool {
-    let known = model_words(known);
-    asked.starts_with(&known)
+/// Whether a name says a known name and then more, both in words, but no other size. Only a name that states a size can be
+/// extended: what follows `qwen3` may be another model.
+pub(crate) fn extends(asked: &[String], known: &[String]) -> bool {
+    asked.starts_with(known)
         && known.iter().any(|word| states_a_size(word))
         && !asked[known.len()..].iter().any(|word| states_a_size(word))
 }

@@ -51,8 +51,22 @@ impl Hardware {
         }
     }
 
-    /// FLOPs ÷ what the peak makes possible in a time.
-    pub(crate) fn flops_utilization(&self, flops: u128, seconds: f64) -> Result<f64> {
+    /// FLOPs ÷ what the peak makes possible in a time: the MFU of model FLOPs, the HFU of executed ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Measurement`] if the time is no positive number, [`ErrorKind::Overflow`] if the ratio is larger than
+    /// a float can say.
+    ///
+    /// ```
+    /// use flopmeter::Hardware;
+    /// use flopmeter::units::FlopsPerSecond;
+    ///
+    /// let hardware = Hardware::new(FlopsPerSecond(989.5e12), None, 8)?;
+    /// assert_eq!(hardware.flops_utilization(3_958_000_000_000_000, 1.0)?, 0.5);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn flops_utilization(&self, flops: u128, seconds: f64) -> Result<f64> {
         ratio(flops as f64, self.flops_per_second(), seconds)
     }
 

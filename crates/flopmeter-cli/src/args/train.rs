@@ -165,12 +165,5 @@ pub struct TrainArgs {
 }
 
 pub fn recompute(text: &str) -> Result<Recompute, String> {
-    match text {
-        "none" => Ok(Recompute::Nothing),
-        "selective" => Ok(Recompute::Selective),
-        "full" => Ok(Recompute::Full),
-        number => whole(number)
-            .map(Recompute::Layers)
-            .map_err(|_| "not none, selective, full or a number of layers".to_owned()),
-    }
+    text.parse().map_err(|error: flopmeter::Error| error.fact().to_owned())
 }

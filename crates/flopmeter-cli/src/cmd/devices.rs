@@ -6,61 +6,30 @@ use flopmeter::Result;
 use flopmeter::device::{self, Device};
 use flopmeter::units::Si;
 use flopmeter_report::render::{Block, Column, Document};
+use flopmeter_report::report::device::RowReport;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The JSON of `devices`.
 #[derive(Debug, Serialize)]
 struct List<'d> {
-    devices: Vec<Row<'d>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row<'d> {
-    id: &'d str,
-    name: &'d str,
-    vendor: &'d str,
-    architecture: &'d str,
-    unit: &'d str,
-    memory_bytes: Option<u64>,
-    bandwidth_bytes_per_second: Option<f64>,
-    peak_flops_per_second: BTreeMap<&'static str, f64>,
-    confidence: &'d str,
-    source: &'d str,
-    note: Option<&'d str>,
+    devices: Vec<RowReport<'d>>,
 }
 
 pub fn run(args: &DevicesArgs) -> Result<String> {
     let Some(name) = &args.name else {
-        let list = List { devices: Device::all().iter().map(row).collect() };
+        let list = List { devices: Device::all().iter().map(RowReport::of).collect() };
         return output::document(&several(&list), &list, args.output.format);
     };
     let device = device::find(name)?;
-    let list = List { devices: vec![row(&device)] };
+    let list = List { devices: vec![RowReport::of(&device)] };
     output::document(&single(&list.devices[0]), &list, args.output.format)
-}
-
-fn row(device: &Device) -> Row<'_> {
-    Row {
-        id: device.id(),
-        name: device.name(),
-        vendor: device.vendor(),
-        architecture: device.architecture(),
-        unit: device.unit(),
-        memory_bytes: device.memory_bytes(),
-        bandwidth_bytes_per_second: device.bandwidth().ok().map(|rate| rate.0),
-        peak_flops_per_second: device.peaks().map(|(dtype, peak)| (dtype.name(), peak.0)).collect(),
-        confidence: device.confidence(),
-        source: device.source(),
-        note: device.note(),
-    }
 }
 
 fn shown(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{}{unit}", Si(value)))
 }
 
-fn single(row: &Row<'_>) -> Document {
+fn single(row: &RowReport<'_>) -> Document {
     let fact = |fact: &str, value: String| vec![fact.to_owned(), value];
     let mut facts = vec![
         fact("id", row.id.to_owned()),
@@ -88,8 +57,8 @@ fn single(row: &Row<'_>) -> Document {
 
 fn several(list: &List<'_>) -> Document {
     let peak =
-        |row: &Row<'_>, dtype| shown(row.peak_flops_per_second.get(dtype).copied(), "FLOP/s");
-    let cells = |row: &Row<'_>| {
+        |row: &RowReport<'_>, dtype| shown(row.peak_flops_per_second.get(dtype).copied(), "FLOP/s");
+    let cells = |row: &RowReport<'_>| {
         vec![
             row.id.to_owned(),
             row.name.to_owned(),

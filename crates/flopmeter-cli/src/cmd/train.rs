@@ -10,6 +10,7 @@ use flopmeter_report::report::parallel::StepRankReport;
 use flopmeter_report::report::training::StepReport;
 use flopmeter_report::{Cut, Trained, explain, render};
 use serde::Serialize;
+use std::sync::Arc;
 
 pub fn run(args: &TrainArgs) -> Result<String> {
     let trained = read(args)?;
@@ -50,6 +51,7 @@ fn read(args: &TrainArgs) -> Result<Trained> {
     let dtype = source.model.quantization().compute;
     let sizes = plan.as_ref().map(|(sizes, _)| sizes);
     let machine = machine(&args.hardware, sizes, dtype)?;
+    let source = Arc::new(source);
     Ok(Trained { source, adapter, step, accumulate: args.accumulate, plan, machine })
 }
 
@@ -79,13 +81,7 @@ fn side_by_side(trained: &Trained, args: &TrainArgs) -> Result<SideBySide<OfStep
 }
 
 fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {
-    let rows = args.batch.checked_mul(args.accumulate).ok_or_else(|| {
-        Error::new(ErrorKind::Overflow, "batch", "times --accumulate does not fit 64 bits")
-    })?;
-    if args.accumulate == 0 {
-        let fact = "is 0, and a step has at least one batch";
-        return Err(Error::new(ErrorKind::Workload, "--accumulate", fact));
-    }
+    let rows = Trained::rows(args.batch, args.accumulate)?;
     let mut step = match args.sequence {
         Some(length) => Step::new(length, rows)?,
         None => Step::packed(&args.packed, rows)?,

@@ -1,9 +1,11 @@
 //! Values and their places on an axis.
 
 use flopmeter::units::Si;
+use serde::Serialize;
 
 /// How places follow values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// By factors, with a tick at powers of ten.
     Decades,

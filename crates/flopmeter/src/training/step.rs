@@ -1,7 +1,8 @@
 //! What is asked of a step: rows of tokens, what is trained, what is kept for the backward pass.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::workload::{Sequence, Workload};
+use std::str::FromStr;
 
 /// The most documents of a row.
 const MOST_DOCUMENTS: usize = 1 << 20;
@@ -60,6 +61,36 @@ pub enum Recompute {
     Full,
     /// So many layers whole, from the first on.
     Layers(u64),
+}
+
+/// Reads `none`, `selective`, `full` or a number of layers.
+///
+/// ```
+/// use flopmeter::Recompute;
+/// assert_eq!("full".parse::<Recompute>()?, Recompute::Full);
+/// assert_eq!("12".parse::<Recompute>()?, Recompute::Layers(12));
+/// assert!("some".parse::<Recompute>().is_err());
+/// # Ok::<(), flopmeter::Error>(())
+/// ```
+impl FromStr for Recompute {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "none" => Self::Nothing,
+            "selective" => Self::Selective,
+            "full" => Self::Full,
+            number => Self::Layers(number.parse().map_err(|_| {
+                let place = format!("`{}`", shown(number));
+                Error::new(ErrorKind::Workload, place, Self::FORM)
+            })?),
+        })
+    }
+}
+
+impl Recompute {
+    /// What a text is not that names none.
+    const FORM: &str = "not none, selective, full or a number of layers";
 }
 
 impl Step {

@@ -1,8 +1,7 @@
-//! `--adapter` → the model that it adapts, and what it adds.
+//! An adapter → the model that it adapts, and what it adds.
 
-use crate::args::AdapterArgs;
+use crate::report::AdapterReport;
 use flopmeter::{Error, ErrorKind, Result};
-use flopmeter_report::report::AdapterReport;
 use flopmeter_source::visible::shortened;
 use flopmeter_source::{self as source, Source, adapter};
 
@@ -14,20 +13,28 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads the arguments: `--adapter`, or a MODEL that is an adapter's folder.
-    pub fn read(model: &str, args: &AdapterArgs) -> Result<Option<Self>> {
+    /// Reads the adapter of a model: the one that is named, or the model if that is an adapter's folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or there is none to be merged.
+    pub fn read(model: &str, adapter: Option<&str>, merged: bool) -> Result<Option<Self>> {
         let own = adapter::is_folder_of_one(model).then_some(model);
-        let Some(id) = args.adapter.as_deref().or(own) else {
-            if args.merged {
+        let Some(id) = adapter.or(own) else {
+            if merged {
                 return Err(Error::new(ErrorKind::Adapter, "--merged", "there is no adapter")
                     .hint("give one with --adapter"));
             }
             return Ok(None);
         };
-        Ok(Some(Self { id: id.to_owned(), found: adapter::read(id)?, merged: args.merged }))
+        Ok(Some(Self { id: id.to_owned(), found: adapter::read(id)?, merged }))
     }
 
     /// The model that is adapted: MODEL, or the base that an adapter's folder names.
+    ///
+    /// # Errors
+    ///
+    /// If it is not found.
     pub fn base(&self, model: &str) -> Result<Source> {
         if !adapter::is_folder_of_one(model) {
             return source::find(model);
@@ -41,6 +48,10 @@ impl Adapter {
     }
 
     /// Adapts a model, and says what that adds.
+    ///
+    /// # Errors
+    ///
+    /// If it means no module of the model, or one of which it is not known what it adds.
     pub fn apply(&self, source: &mut Source) -> Result<AdapterReport> {
         let base = source.model.clone();
         let adapted = base

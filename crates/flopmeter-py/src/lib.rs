@@ -1,0 +1,39 @@
+//! The core behind Python's types, one file per module of the core. Nothing is counted here.
+
+mod arguments;
+mod convention;
+mod cost;
+mod counter;
+mod device;
+mod error;
+mod explain;
+mod flops;
+mod model;
+mod plot;
+mod shown;
+mod training;
+mod utilization;
+
+use pyo3::prelude::*;
+
+/// What `flopmeter` is made of.
+#[pymodule]
+fn _flopmeter(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::register(module)?;
+    flops::register(module)?;
+    convention::register(module)?;
+    counter::register(module)?;
+    device::register(module)?;
+    module.add_class::<model::Model>()?;
+    module.add_class::<model::Parameters>()?;
+    module.add_class::<cost::Flops>()?;
+    module.add_class::<cost::Bytes>()?;
+    module.add_class::<training::StepFlops>()?;
+    module.add_class::<training::StepUtilization>()?;
+    utilization::register(module)?;
+    module.add_class::<explain::Explanation>()?;
+    module.add_class::<plot::Chart>()?;
+    // What the package offers is said in Python.
+    module.delattr("__all__")
+}

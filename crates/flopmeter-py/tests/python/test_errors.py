@@ -1,0 +1,118 @@
+"""Bad input gets the core's text, in Python's exceptions."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy
+import pytest
+
+import flopmeter
+from flopmeter import Device, Model, errors
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 96,
+    "vocab_size": 100,
+    "torch_dtype": "bfloat16",
+}
+
+
+@pytest.fixture
+def llama() -> Model:
+    return Model.from_config(LLAMA)
+
+
+def test_every_kind_is_an_error_and_a_value_error() -> None:
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    assert len(kinds) == 22
+    for kind in kinds:
+        assert issubclass(kind, flopmeter.Error) and issubclass(kind, ValueError)
+        assert kind.__doc__
+
+
+def test_place_fact_and_hints_stand_by_themselves() -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        Model.from_config({**LLAMA, "hidden_size": None, "num_attention_heads": 0})
+    error = caught.value
+    assert error.place and error.fact and isinstance(error.hints, tuple)
+    assert str(error).startswith(f"{error.place}: {error.fact}")
+
+
+def test_an_ambiguous_device_lists_its_candidates() -> None:
+    with pytest.raises(errors.AmbiguousError) as caught:
+        Device("H100")
+    assert any("nvidia-h100-sxm-80gb" in candidate for candidate in caught.value.candidates)
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (errors.ModelError, lambda: Model("nobody-knows-this-model")),
+        (errors.ArchitectureError, lambda: Model.from_config({**LLAMA, "model_type": "lama"})),
+        (errors.DeviceError, lambda: Device("NVIDIA H1000")),
+        (errors.ConventionError, lambda: Model.from_config(LLAMA).flops(1, convention="palms")),
+        (errors.DtypeError, lambda: Model.from_config(LLAMA, dtype="b16")),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(8, cached=9)),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(-1)),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(2**64)),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(8, batch=-3)),
+        (errors.CountOverflowError, lambda: Model.from_config(LLAMA).flops(2**64 - 1, batch=2**64 - 1)),
+        (errors.MeasurementError, lambda: Model.from_config(LLAMA).flops(8).utilization("NVIDIA A100-SXM4-80GB", 0.0)),
+        (errors.MeasurementError, lambda: Model.from_config(LLAMA).flops(8).utilization("NVIDIA L4", float("nan"))),
+        (errors.PeakError, lambda: Device("NVIDIA L4").peak("fp4")),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8.0)),
+        (TypeError, lambda: Model.from_config(LLAMA).flops("8")),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(True)),
+        (TypeError, lambda: Model.from_config(LLAMA).flops()),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8, sequences=[(8, 1)])),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8, promt=9)),
+        (TypeError, lambda: Model.from_config(object())),
+        (TypeError, lambda: Model.from_config([1, 2])),
+        (TypeError, lambda: Model.from_config(LLAMA).train_step()),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8).utilization(7, 1.0)),
+    ],
+)
+def test_bad_input(kind, call) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value)
+
+
+def test_the_texts_name_the_argument(llama: Model) -> None:
+    with pytest.raises(errors.WorkloadError, match="`prompt`: is -1, and at least 0 is counted"):
+        llama.flops(-1)
+    with pytest.raises(errors.WorkloadError, match="`cached`: is more than 18446744073709551615"):
+        llama.flops(8, cached=2**64)
+    with pytest.raises(TypeError, match="`generate`: is of type float"):
+        llama.flops(8, 1.5)  # type: ignore[arg-type]
+
+
+def test_numpys_integers_are_integers(llama: Model) -> None:
+    assert llama.flops(numpy.int32(8), numpy.uint64(2)).total == llama.flops(8, 2).total
+
+
+def test_counts_are_of_any_size(llama: Model) -> None:
+    # 2^40 tokens, whose pairs alone are 2^79: scores and values take 2·4·16 FLOPs a pair each, in 2 layers.
+    flops = llama.flops(2**40)
+    pairs = 2**40 * (2**40 + 1) // 2
+    assert flops.components["attention.scores"] == 2 * 4 * 16 * 2 * pairs > 2**80
+
+
+def test_results_do_not_change(llama: Model) -> None:
+    flops = llama.flops(8)
+    with pytest.raises(AttributeError):
+        flops.total = 1  # type: ignore[misc]
+    flops.components["mlp"] = 0
+    assert flops.components["mlp"] > 0
+
+
+def test_a_model_goes_to_another_process() -> None:
+    for model in (Model("llama3.1:8b", dtype="fp8"), Model.from_config(LLAMA)):
+        again = pickle.loads(pickle.dumps(model))
+        assert again.flops(100, 10).total == model.flops(100, 10).total
+        assert again.bytes(100).weights == model.bytes(100).weights
