@@ -4,6 +4,7 @@
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
 # Spark's types refuse what its documentation shows.
 
+import os
 import sys
 
 import pyarrow
@@ -12,12 +13,9 @@ from pyspark.sql.pandas.functions import arrow_udf
 
 import flopmeter
 
-spark = (
-    SparkSession.builder.master("local[1]")
-    .config("spark.pyspark.python", sys.executable)
-    .config("spark.ui.enabled", "false")
-    .getOrCreate()
-)
+# Workers run this Python.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 # The model goes to the workers by its name.
 llama = flopmeter.Model("meta-llama/Llama-3.1-8B")
 

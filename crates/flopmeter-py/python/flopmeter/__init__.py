@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .arrays import flops_array, utilization_array
-    from .meter import MfuMeter
-    from .usage import Usage, usage
-    from .verify import Verification, verify
+    from ._meter import MfuMeter
+    from ._usage import Usage, usage
+    from ._verify import Verification, verify
 
 __all__ = [
     "GPU_PEAK_TFLOPS_BF16",
@@ -81,13 +81,13 @@ __all__ = [
 
 # Where the rest is, which is read when it is first asked for: an import costs a training loop nothing.
 _LATER = {
-    "MfuMeter": "meter",
-    "Usage": "usage",
-    "Verification": "verify",
+    "MfuMeter": "_meter",
+    "Usage": "_usage",
+    "Verification": "_verify",
     "flops_array": "arrays",
-    "usage": "usage",
+    "usage": "_usage",
     "utilization_array": "arrays",
-    "verify": "verify",
+    "verify": "_verify",
 }
 
 
@@ -115,7 +115,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f".{_LATER[name]}", __name__), name)
-    # A module of the same name is put here by its import; what is asked for is the function in it.
     globals()[name] = value
     return value
 

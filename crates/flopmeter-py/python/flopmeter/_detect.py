@@ -21,7 +21,7 @@ from typing import Any
 
 from . import errors
 from ._flopmeter import Device
-from .meter import refusal
+from .errors import refusal
 
 __all__ = ["detect"]
 

@@ -10,6 +10,8 @@ Each has ``place``, ``fact``, ``hints`` and ``candidates``, so that no program h
 `NVIDIA H100` | several devices have this name
 """
 
+from __future__ import annotations
+
 from ._flopmeter import (
     AccessError,
     AdapterError,
@@ -59,3 +61,10 @@ __all__ = [
     "WeightsError",
     "WorkloadError",
 ]
+
+
+def refusal(kind: type[Error], place: str, fact: str, *hints: str) -> Error:
+    """An error of the core's form, found on this side of it."""
+    error = kind("; ".join([f"{place}: {fact}", *hints]))
+    error.place, error.fact, error.hints, error.candidates = place, fact, tuple(hints), ()
+    return error

@@ -277,13 +277,6 @@ def test_bad_input_is_refused(kind: type[Exception], text: str, call: Callable[[
         call()
 
 
-def test_usage_is_still_a_function_once_its_module_is_imported() -> None:
-    import flopmeter.usage as module
-
-    assert module.Usage is flopmeter.Usage
-    assert flopmeter.usage({"prompt_tokens": 1, "completion_tokens": 1}).prompt == 1
-
-
 def tiny(torch: Any, **settings: Any) -> Any:
     """The same model as a module of transformers."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed: its Trainer is not tried")

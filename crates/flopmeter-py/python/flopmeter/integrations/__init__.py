@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from .. import errors
-from ..meter import refusal
+from ..errors import refusal
 
 __all__: list[str] = []
 

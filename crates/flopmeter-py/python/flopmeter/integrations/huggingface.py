@@ -17,7 +17,8 @@ from transformers import TrainerCallback  # type: ignore[import-not-found, unuse
 
 from .. import errors
 from .._flopmeter import Device, Model
-from ..meter import MfuMeter, refusal
+from .._meter import MfuMeter
+from ..errors import refusal
 from . import all_trained, dtype_of, recomputed
 
 __all__ = ["MfuCallback"]

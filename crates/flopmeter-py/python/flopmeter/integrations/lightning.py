@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from .._flopmeter import Device, Model
-from ..meter import MfuMeter, refusal
+from .._meter import MfuMeter
+from ..errors import refusal
 from . import all_trained, dtype_of, recomputed
 
 if TYPE_CHECKING:

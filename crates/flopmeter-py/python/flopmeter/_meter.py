@@ -30,6 +30,7 @@ from typing import Any
 from . import errors
 from ._flopmeter import Device, Model
 from ._flopmeter import mfu as ratio
+from .errors import refusal
 
 __all__ = ["MfuMeter", "Reading"]
 
@@ -331,10 +332,3 @@ def _whole(place: str, value: int) -> int:
     if index(value) < 0:
         raise refusal(errors.WorkloadError, place, f"is {value}, and at least 0 is counted")
     return index(value)
-
-
-def refusal(kind: type[errors.Error], place: str, fact: str, *hints: str) -> errors.Error:
-    """An error of the core's form, found on this side of it."""
-    error = kind("; ".join([f"{place}: {fact}", *hints]))
-    error.place, error.fact, error.hints, error.candidates = place, fact, tuple(hints), ()
-    return error

@@ -34,16 +34,14 @@ Tokens that were written to a cache were computed, and are not cached. What is g
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from operator import index
-from types import ModuleType
 from typing import Any
 
 from . import errors
 from ._flopmeter import Flops, Model
-from .meter import refusal
+from .errors import refusal
 
 __all__ = ["Usage", "usage"]
 
@@ -241,12 +239,3 @@ def _described(found: object) -> str:
         keys = [key for key in getattr(found, "__dict__", {}) if not key.startswith("_")]
     shown = ", ".join(f"`{key}`" for key in keys[:12]) or "nothing"
     return f"a {type(found).__name__} with {shown}{', …' if len(keys) > 12 else ''} was given"
-
-
-class _Module(ModuleType):
-    """This module has the name of its function: where its import comes first, ``flopmeter.usage`` can be called as well."""
-
-    __call__ = staticmethod(usage)
-
-
-sys.modules[__name__].__class__ = _Module

@@ -16,19 +16,17 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from ._flopmeter import Model
 from .integrations import recomputed
-from .meter import model_of
+from ._meter import model_of
 
 __all__ = ["Part", "Unseen", "Verification", "verify"]
 
@@ -428,12 +426,3 @@ def _torch() -> Any:
         return import_module("torch")
     except ModuleNotFoundError as error:
         raise ImportError("verify runs PyTorch's FLOP counter, and PyTorch is not installed: `pip install torch`") from error
-
-
-class _Module(ModuleType):
-    """This module has the name of its function: where its import comes first, ``flopmeter.verify`` can be called as well."""
-
-    __call__ = staticmethod(verify)
-
-
-sys.modules[__name__].__class__ = _Module
