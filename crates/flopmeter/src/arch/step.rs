@@ -131,7 +131,7 @@ fn own<'c>(c: &'c Config, key: &'static str, layers: u64, predicted: u64) -> Res
 /// Which layers have experts: as `mlp_layer_types` lists them, or as published files do, by number.
 fn sparse_layers(c: &Config, layers: u64, predicted: u64) -> Result<impl Fn(u64) -> bool> {
     const KEY: &str = "mlp_layer_types";
-    let sparse: Vec<u64> = match own(c, KEY, layers, predicted)? {
+    let sparse: Option<Vec<u64>> = match own(c, KEY, layers, predicted)? {
         Some(kinds) if kinds.len() as u64 != layers => {
             let fact = format!("has {} entries for {layers} layers", kinds.len());
             return Err(c.contradiction(KEY, &fact));
@@ -141,11 +141,18 @@ fn sparse_layers(c: &Config, layers: u64, predicted: u64) -> Result<impl Fn(u64)
                 let fact = format!("has a layer that is neither: \"{}\"", shown(other));
                 return Err(c.contradiction(KEY, &fact));
             }
-            (0..layers).zip(kinds).filter(|(_, kind)| *kind == "sparse").map(|(at, _)| at).collect()
+            let layers = (0..layers).zip(kinds).filter(|(_, kind)| *kind == "sparse");
+            Some(layers.map(|(at, _)| at).collect())
         }
-        None => by_number(c)?.unwrap_or_else(|| (3..layers).collect()),
+        None => by_number(c)?.map(|mut layers| {
+            layers.sort_unstable();
+            layers
+        }),
     };
-    Ok(move |layer: u64| sparse.contains(&layer))
+    // Without a list all but the first three; nobody knows how many a stranger's are.
+    Ok(move |layer: u64| {
+        sparse.as_ref().map_or(layer >= 3, |sparse| sparse.binary_search(&layer).is_ok())
+    })
 }
 
 /// `moe_layers_enum`: numbers of the layers that have experts, in a list or between commas.
@@ -212,6 +219,16 @@ mod tests {
         let speculation = Speculation::with_prediction_layers(&step, 3, 0.8).expect("layers");
         let further = attention(96) + dense + 2 * d * d + 3 * d;
         assert_eq!(speculation.draft().parameters().total, further);
+    }
+
+    #[test]
+    fn layers_that_nobody_lists_take_no_room() {
+        let config = r#"{"model_type": "step3p5", "hidden_size": 64, "intermediate_size": 96, "vocab_size": 100,
+            "num_attention_heads": 4, "num_attention_groups": 2, "moe_num_experts": 8, "moe_top_k": 2,
+            "moe_intermediate_size": 32, "num_hidden_layers": LAYERS}"#;
+        assert!(model(&config.replace("LAYERS", "5")).parameters().total > 0);
+        let many = fact(&config.replace("LAYERS", "18446744073709551615"));
+        assert!(many.contains("`num_hidden_layers`"), "{many}");
     }
 
     #[test]
