@@ -1,49 +1,16 @@
 //! Arguments → what is counted, on what: before anything is counted.
 
-use crate::args::{AdapterArgs, HardwareArgs, WorkArgs};
+use crate::args::{HardwareArgs, WorkArgs};
 use crate::cmd::side_by_side::{self, Counted, SideBySide};
 use flopmeter::{
-    Convention, Dtype, Error, ErrorKind, Model, Parallelism, Result, Sequence, Utilization,
-    Workload,
+    Convention, Dtype, Error, ErrorKind, Parallelism, Result, Sequence, Utilization, Workload,
 };
 use flopmeter_report::report::parallel::RankReport;
-use flopmeter_report::report::{AdapterReport, ModelReport, WorkloadReport};
-use flopmeter_report::{Adapter, Draft, Given, Machine, Ranks, Request, devices};
-use flopmeter_source::{self as source, Source};
+use flopmeter_report::report::{ModelReport, WorkloadReport};
+use flopmeter_report::{Asked, Base, Draft, Given, Machine, Ranks, Request, devices};
+use flopmeter_source::Source;
 use serde::Serialize;
 use std::sync::Arc;
-
-/// A model with what adapts it.
-pub struct Base {
-    pub source: Source,
-    pub adapter: Option<AdapterReport>,
-}
-
-impl Base {
-    /// Finds MODEL and adapts it.
-    pub fn read(model: &str, adapter: &AdapterArgs) -> Result<Self> {
-        Self::read_in(model, adapter, Ok)
-    }
-
-    /// The same, with the model as `made` makes it before it is adapted.
-    fn read_in(
-        model: &str,
-        adapter: &AdapterArgs,
-        made: impl FnOnce(Model) -> Result<Model>,
-    ) -> Result<Self> {
-        let adapter = Adapter::read(model, adapter.adapter.as_deref(), adapter.merged)?;
-        let mut source = match &adapter {
-            Some(adapter) => adapter.base(model)?,
-            None => source::find(model)?,
-        };
-        source.model = made(source.model)?;
-        let adapter = match &adapter {
-            Some(adapter) => Some(adapter.apply(&mut source)?),
-            None => None,
-        };
-        Ok(Self { source, adapter })
-    }
-}
 
 /// Reads the arguments of a request.
 pub fn read(
@@ -51,9 +18,14 @@ pub fn read(
     hardware: &HardwareArgs,
     plan: Option<(Parallelism, Vec<u64>)>,
 ) -> Result<Request> {
-    let Base { source, adapter } =
-        Base::read_in(&work.model, &work.adapter, |model| in_dtypes(model, work))?;
-    let draft = draft(work, &source)?;
+    let asked = Asked {
+        dtype: work.dtype.as_deref(),
+        kv_dtype: work.kv_dtype.as_deref(),
+        adapter: work.adapter.adapter.as_deref(),
+        merged: work.adapter.merged,
+    };
+    let Base { source, adapter } = Base::find(&work.model, &asked)?;
+    let draft = draft(work, &source, &asked)?;
     let sizes = plan.as_ref().map(|(sizes, _)| sizes);
     let machine = machine(hardware, sizes, source.model.quantization().compute)?;
     let ranks = match plan {
@@ -76,14 +48,14 @@ pub fn read(
 }
 
 /// Each of the three arguments of a draft is there if one is. It runs in the dtypes that are given for the model.
-fn draft(work: &WorkArgs, target: &Source) -> Result<Option<Draft>> {
+fn draft(work: &WorkArgs, target: &Source, asked: &Asked<'_>) -> Result<Option<Draft>> {
     let args = &work.draft;
     let (Some(name), Some(tokens), Some(acceptance)) =
         (&args.draft, args.draft_tokens, args.acceptance)
     else {
         return Ok(None);
     };
-    Draft::find(name, target, |model| in_dtypes(model, work), tokens, acceptance).map(Some)
+    Draft::find(name, target, |model| asked.in_dtypes(model), tokens, acceptance).map(Some)
 }
 
 /// The devices of the arguments, if there are any, and their peak in a dtype.
@@ -136,17 +108,6 @@ pub fn side_by_side(
         ranks,
         notes,
     })
-}
-
-/// A model in the dtypes that are given.
-pub fn in_dtypes(mut model: Model, work: &WorkArgs) -> Result<Model> {
-    if let Some(dtype) = &work.dtype {
-        model = model.with_dtype(dtype.parse()?);
-    }
-    if let Some(dtype) = &work.kv_dtype {
-        model = model.with_cache_dtype(dtype.parse()?);
-    }
-    Ok(model)
 }
 
 fn workload(work: &WorkArgs) -> Result<Workload> {

@@ -1,6 +1,7 @@
 //! Named ways of counting.
 
 use crate::error::Result;
+use crate::keywords::Keywords;
 use flopmeter::Convention;
 use pyo3::prelude::*;
 
@@ -16,6 +17,11 @@ fn conventions() -> (Vec<&'static str>, Vec<&'static str>) {
 /// A convention by its name.
 pub fn named(name: &str) -> Result<Convention> {
     Ok(name.parse()?)
+}
+
+/// The convention that a keyword names.
+pub fn convention(keywords: &Keywords<'_>) -> Result<Convention> {
+    keywords.read::<String>("convention")?.map_or(Ok(Convention::MODEL), |name| named(&name))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -91,7 +91,7 @@ impl Flops {
     }
 
     /// The arithmetic, formula by formula.
-    fn explain(&self) -> Result<Explanation> {
+    pub fn explain(&self) -> Result<Explanation> {
         Ok(Explanation(self.request.explain(None)?))
     }
 

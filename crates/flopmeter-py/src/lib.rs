@@ -8,9 +8,13 @@ mod device;
 mod error;
 mod explain;
 mod flops;
+mod keywords;
 mod model;
+mod parameters;
 mod plot;
+mod request;
 mod shown;
+mod step;
 mod training;
 mod utilization;
 
@@ -26,7 +30,7 @@ fn _flopmeter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     counter::register(module)?;
     device::register(module)?;
     module.add_class::<model::Model>()?;
-    module.add_class::<model::Parameters>()?;
+    module.add_class::<parameters::Parameters>()?;
     module.add_class::<cost::Flops>()?;
     module.add_class::<cost::Bytes>()?;
     module.add_class::<training::StepFlops>()?;

@@ -1,14 +1,17 @@
 //! A model: by name, or from a config.
 
-use crate::arguments::{Keywords, whole};
-use crate::convention::named;
+use crate::convention::{convention, named};
 use crate::cost::{Bytes, Flops};
 use crate::error::Result;
 use crate::explain::Explanation;
+use crate::keywords::Keywords;
+use crate::parameters::Parameters;
+use crate::request::{self, Maybe};
+use crate::step;
 use crate::training::StepFlops;
-use flopmeter::{Component, Config, Convention, Frozen, Step};
+use flopmeter::{Component, Config};
 use flopmeter_report::report::AdapterReport;
-use flopmeter_report::{Adapter, Request, Trained};
+use flopmeter_report::{Asked, Base};
 use flopmeter_source::Source;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 #[pyclass(frozen, module = "flopmeter")]
 pub struct Model {
     pub source: Arc<Source>,
-    adapter: Option<AdapterReport>,
+    pub adapter: Option<AdapterReport>,
     made: Made,
 }
 
@@ -47,25 +50,15 @@ enum Origin {
 
 impl Made {
     fn make(self) -> flopmeter::Result<Model> {
-        let adapter = match (&self.from, self.adapter.as_deref()) {
-            (Origin::Name(name), adapter) => Adapter::read(name, adapter, self.merged)?,
-            (Origin::Config(_), None) => None,
-            (Origin::Config(_), adapter) => Adapter::read("", adapter, self.merged)?,
+        let asked = Asked {
+            dtype: self.dtype.as_deref(),
+            kv_dtype: self.kv_dtype.as_deref(),
+            adapter: self.adapter.as_deref(),
+            merged: self.merged,
         };
-        let mut source = match (&self.from, &adapter) {
-            (Origin::Config(text), _) => of_config(text)?,
-            (Origin::Name(name), Some(adapter)) => adapter.base(name)?,
-            (Origin::Name(name), None) => flopmeter_source::find(name)?,
-        };
-        if let Some(dtype) = &self.dtype {
-            source.model = source.model.with_dtype(dtype.parse()?);
-        }
-        if let Some(dtype) = &self.kv_dtype {
-            source.model = source.model.with_cache_dtype(dtype.parse()?);
-        }
-        let adapter = match &adapter {
-            Some(adapter) => Some(adapter.apply(&mut source)?),
-            None => None,
+        let Base { source, adapter } = match &self.from {
+            Origin::Name(name) => Base::find(name, &asked)?,
+            Origin::Config(text) => Base::of(of_config(text)?, &asked)?,
         };
         Ok(Model { source: Arc::new(source), adapter, made: self })
     }
@@ -149,117 +142,73 @@ impl Model {
     ///
     /// Or of different `sequences` that run together: pairs of prompt and generate, with what is cached third and how many
     /// there are fourth. `images` are pairs of width and height, `audio` lengths of clips in seconds; each prompt has them
-    /// all. `draft`, a model or "mtp", drafts `draft_tokens` a step, each accepted with the probability `acceptance`.
+    /// all. `decoder_prompt` is that of a decoder beside an encoder. Without `kv_cache` all is computed anew for each token.
+    /// `draft`, a model or "mtp", drafts `draft_tokens` a step, each accepted with the probability `acceptance`.
+    /// `convention` names what counts as a FLOP.
     #[pyo3(
         signature = (prompt = None, generate = None, **request),
-        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, sequences=None, decoder_prompt=None, images=(), audio=(), kv_cache=True, draft=None, draft_tokens=None, acceptance=None, convention='model')"
+        text_signature = "($self, prompt=None, generate=1, **request)"
     )]
     fn flops(
         &self,
-        prompt: Option<&Bound<'_, PyAny>>,
-        generate: Option<&Bound<'_, PyAny>>,
+        prompt: Maybe<'_, '_>,
+        generate: Maybe<'_, '_>,
         request: Option<&Bound<'_, PyDict>>,
     ) -> Result<Flops> {
-        Flops::count(self.request(prompt, generate, request)?)
+        let keywords = Keywords::new(request, &[request::WORK, request::COUNTED])?;
+        Flops::count(request::request(self, prompt, generate, &keywords)?)
     }
 
     /// Bytes that such requests move and hold.
     #[pyo3(
-        signature = (prompt = None, generate = None, **request),
-        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, sequences=None, decoder_prompt=None, images=(), audio=(), kv_cache=True)"
+        signature = (prompt = None, generate = None, **work),
+        text_signature = "($self, prompt=None, generate=1, **work)"
     )]
     fn bytes(
         &self,
-        prompt: Option<&Bound<'_, PyAny>>,
-        generate: Option<&Bound<'_, PyAny>>,
-        request: Option<&Bound<'_, PyDict>>,
+        prompt: Maybe<'_, '_>,
+        generate: Maybe<'_, '_>,
+        work: Option<&Bound<'_, PyDict>>,
     ) -> Result<Bytes> {
-        let keywords = Keywords::new(request)?;
-        let workload = keywords.workload(prompt, generate)?;
-        keywords.end()?;
+        let workload =
+            request::workload(prompt, generate, &Keywords::new(work, &[request::WORK])?)?;
         Ok(Bytes(self.source.model.bytes(&workload)?))
     }
 
     /// The arithmetic of such requests, formula by formula.
     #[pyo3(
         signature = (prompt = None, generate = None, **request),
-        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, sequences=None, decoder_prompt=None, images=(), audio=(), kv_cache=True, draft=None, draft_tokens=None, acceptance=None, convention='model')"
+        text_signature = "($self, prompt=None, generate=1, **request)"
     )]
     fn explain(
         &self,
-        prompt: Option<&Bound<'_, PyAny>>,
-        generate: Option<&Bound<'_, PyAny>>,
+        prompt: Maybe<'_, '_>,
+        generate: Maybe<'_, '_>,
         request: Option<&Bound<'_, PyDict>>,
     ) -> Result<Explanation> {
-        Ok(Explanation(self.request(prompt, generate, request)?.explain(None)?))
+        self.flops(prompt, generate, request)?.explain()
     }
 
     /// FLOPs of a step of training on `batch` rows of `sequence` tokens, or of `packed` documents.
     ///
-    /// `recompute` is `"none"`, `"selective"`, `"full"` or a number of layers; `freeze` that of the lowest layers that are
-    /// not trained; `rollout` the prompt and the generated tokens of each row that a policy writes itself; `target` the tokens
-    /// of a decoder beside an encoder.
-    #[pyo3(signature = (sequence = None, batch = None, *, packed = None, accumulate = None, recompute = None, flash = false, freeze = None, mtp = false, reference_forwards = 0, rollout = None, target = None, convention = "model"))]
-    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    /// `accumulate` is a number of such batches whose gradients add up; `target` the tokens of a decoder beside an encoder;
+    /// `recompute` is `"none"`, `"selective"`, `"full"` or a number of layers, and with `flash` attention computes its scores
+    /// again; `freeze` is the number of the lowest layers that are not trained; with `mtp` the layers that predict further
+    /// tokens are; `reference_forwards` are forward passes without a gradient; `rollout` is the prompt and the generated
+    /// tokens of each row that a policy writes itself; `dropout` keeps its masks; `convention` names what counts as a FLOP.
+    #[pyo3(
+        signature = (sequence = None, batch = None, **step),
+        text_signature = "($self, sequence=None, batch=1, **step)"
+    )]
     fn train_step(
         &self,
-        sequence: Option<&Bound<'_, PyAny>>,
-        batch: Option<&Bound<'_, PyAny>>,
-        packed: Option<Vec<u64>>,
-        accumulate: Option<&Bound<'_, PyAny>>,
-        recompute: Option<&Bound<'_, PyAny>>,
-        flash: bool,
-        freeze: Option<u64>,
-        mtp: bool,
-        reference_forwards: u64,
-        rollout: Option<(u64, u64)>,
-        target: Option<u64>,
-        convention: &str,
+        sequence: Maybe<'_, '_>,
+        batch: Maybe<'_, '_>,
+        step: Option<&Bound<'_, PyDict>>,
     ) -> Result<StepFlops> {
-        let one = |place, value: Option<&Bound<'_, PyAny>>| {
-            value.map_or(Ok(1), |value| whole(place, value))
-        };
-        let accumulate = one("accumulate", accumulate)?;
-        let rows = Trained::rows(one("batch", batch)?, accumulate)?;
-        let mut step = match (sequence, packed) {
-            (Some(length), None) => Step::new(whole("sequence", length)?, rows)?,
-            (None, Some(lengths)) => Step::packed(&lengths, rows)?,
-            _ => {
-                let text = "give either `sequence` or `packed`";
-                return Err(PyTypeError::new_err(text).into());
-            }
-        };
-        if let Some(recompute) = recompute {
-            step = step.recomputing(recompute.str()?.to_str()?.parse()?);
-        }
-        step = step.with_reference_forwards(reference_forwards);
-        if flash {
-            step = step.recomputing_scores();
-        }
-        if mtp {
-            step = step.predicting_further();
-        }
-        match (freeze, &self.adapter) {
-            (_, Some(_)) => step = step.freezing(Frozen::Base),
-            (Some(layers), None) => step = step.freezing(Frozen::Below(layers)),
-            (None, None) => {}
-        }
-        if let Some(tokens) = target {
-            step = step.with_target(tokens);
-        }
-        if let Some((prompt, generate)) = rollout {
-            step = step.with_rollout(prompt, generate)?;
-        }
-        let source = Arc::clone(&self.source);
-        let trained = Trained {
-            source,
-            adapter: self.adapter.clone(),
-            step,
-            accumulate,
-            plan: None,
-            machine: None,
-        };
-        StepFlops::count(trained, named(convention)?)
+        let keywords = Keywords::new(step, &[step::STEP])?;
+        let trained = step::trained(self, sequence, batch, &keywords)?;
+        StepFlops::count(trained, convention(&keywords)?)
     }
 
     /// The components that its count has, by a convention.
@@ -286,32 +235,6 @@ impl Model {
             [again, (name, config, dtype, kv_dtype, adapter, merged).into_pyobject(py)?.into_any()],
         )?
         .into_any())
-    }
-}
-
-impl Model {
-    fn request(
-        &self,
-        prompt: Option<&Bound<'_, PyAny>>,
-        generate: Option<&Bound<'_, PyAny>>,
-        request: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Request> {
-        let keywords = Keywords::new(request)?;
-        let convention = match keywords.text("convention")? {
-            Some(name) => named(&name)?,
-            None => Convention::MODEL,
-        };
-        let request = Request {
-            source: Arc::clone(&self.source),
-            adapter: self.adapter.clone(),
-            draft: keywords.draft(&self.source)?,
-            workload: keywords.workload(prompt, generate)?,
-            convention,
-            machine: None,
-            ranks: None,
-        };
-        keywords.end()?;
-        Ok(request)
     }
 }
 
@@ -348,37 +271,4 @@ fn json(config: &Bound<'_, PyAny>) -> Result<String> {
     let options = PyDict::new(py);
     options.set_item("default", py.get_type::<pyo3::types::PyString>())?;
     Ok(py.import("json")?.call_method("dumps", (dict,), Some(&options))?.extract()?)
-}
-
-/// How many parameters a model has.
-#[pyclass(frozen, eq, hash, module = "flopmeter", get_all)]
-#[derive(PartialEq, Eq, Hash)]
-pub struct Parameters {
-    /// All of them.
-    total: u128,
-    /// Those that one token goes through.
-    active: u128,
-    /// Those of the embedding.
-    embedding: u128,
-    /// All but those of the embedding.
-    non_embedding: u128,
-}
-
-#[pymethods]
-impl Parameters {
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        dict.set_item("total", self.total)?;
-        dict.set_item("active", self.active)?;
-        dict.set_item("embedding", self.embedding)?;
-        dict.set_item("non_embedding", self.non_embedding)?;
-        Ok(dict)
-    }
-
-    fn __repr__(&self) -> String {
-        format!(
-            "Parameters(total={}, active={}, embedding={}, non_embedding={})",
-            self.total, self.active, self.embedding, self.non_embedding
-        )
-    }
 }

@@ -6,6 +6,7 @@ use flopmeter::{Error, ErrorKind};
 use flopmeter_report::Request;
 use flopmeter_report::plot::{self, Chart as Drawable, Subject, Theme};
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 /// Series over axes.
 #[pyclass(frozen, module = "flopmeter")]
@@ -41,8 +42,7 @@ impl Chart {
 fn subject(request: &Request) -> Result<Subject> {
     let sequence = request.workload.sequences()[0];
     Ok(Subject {
-        id: request.source.id.clone(),
-        model: request.source.model.clone(),
+        source: Arc::clone(&request.source),
         convention: request.convention,
         prompt: sequence.prompt,
         generate: sequence.generate,

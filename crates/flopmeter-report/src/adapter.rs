@@ -13,14 +13,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads the adapter of a model: the one that is named, or the model if that is an adapter's folder.
+    /// Reads an adapter, if one is named.
     ///
     /// # Errors
     ///
     /// If it cannot be read, or there is none to be merged.
-    pub fn read(model: &str, adapter: Option<&str>, merged: bool) -> Result<Option<Self>> {
-        let own = adapter::is_folder_of_one(model).then_some(model);
-        let Some(id) = adapter.or(own) else {
+    pub fn read(id: Option<&str>, merged: bool) -> Result<Option<Self>> {
+        let Some(id) = id else {
             if merged {
                 return Err(Error::new(ErrorKind::Adapter, "--merged", "there is no adapter")
                     .hint("give one with --adapter"));

@@ -1,7 +1,7 @@
 //! What flopmeter says of a request or a step: values (the JSON interface), tables and plots.
 //!
 //! ```text
-//! Source ─┐
+//! Base ───┐
 //! Machine ┼─► Request, Trained ─► Report ─┬─► table, Markdown, HTML
 //! Draft   ┤                      └─► JSON, CSV
 //! Ranks ──┘
@@ -11,6 +11,7 @@
 //! Nothing is counted here: the core does that.
 
 mod adapter;
+mod base;
 mod draft;
 mod machine;
 mod ranks;
@@ -27,7 +28,7 @@ pub mod plot;
 
 pub mod paint;
 
-pub use adapter::Adapter;
+pub use base::{Asked, Base};
 pub use draft::Draft;
 pub use machine::{Given, Machine};
 pub use ranks::{Ranks, StepRanks, devices};

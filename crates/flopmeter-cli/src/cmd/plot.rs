@@ -4,11 +4,13 @@ use super::side_by_side;
 use crate::args::{Plot, PlotArgs, ThemeName, Values};
 use crate::request::machine;
 use flopmeter::{Error, ErrorKind, Result};
+use flopmeter_report::Asked;
 use flopmeter_report::plot::{self, Subject, Theme};
 use flopmeter_source as source;
-use flopmeter_source::visible::{shortened, visible};
+use flopmeter_source::visible::shortened;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The most points of a line.
 const MOST: u128 = 4096;
@@ -43,24 +45,18 @@ pub fn run(args: &PlotArgs) -> Result<String> {
 
 fn subject(args: &PlotArgs) -> Result<Subject> {
     side_by_side::one_at_a_time(&args.convention)?;
-    let source = source::find(&args.model)?;
-    let mut model = source.model;
-    if let Some(dtype) = &args.dtype {
-        model = model.with_dtype(dtype.parse()?);
-    }
-    if let Some(dtype) = &args.kv_dtype {
-        model = model.with_cache_dtype(dtype.parse()?);
-    }
-    let machine = machine(&args.hardware, None, model.quantization().compute)?;
+    let mut source = source::find(&args.model)?;
+    let (dtype, kv_dtype) = (args.dtype.as_deref(), args.kv_dtype.as_deref());
+    source.model = Asked { dtype, kv_dtype, ..Asked::default() }.in_dtypes(source.model)?;
+    let machine = machine(&args.hardware, None, source.model.quantization().compute)?;
     // What only reads generates nothing.
-    let most = if model.encodes_only() { 1 } else { 256 };
+    let most = if source.model.encodes_only() { 1 } else { 256 };
     Ok(Subject {
-        id: visible(&source.id),
+        source: Arc::new(source),
         convention: args.convention.parse()?,
         prompt: args.prompt,
         generate: args.generate.unwrap_or(most),
         machine,
-        model,
     })
 }
 

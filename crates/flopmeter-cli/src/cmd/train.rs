@@ -3,12 +3,12 @@
 use super::side_by_side::{self, Counted, SideBySide};
 use crate::args::TrainArgs;
 use crate::output;
-use crate::request::{Base, machine};
+use crate::request::machine;
 use flopmeter::{Convention, Error, ErrorKind, Frozen, Result, Step};
 use flopmeter_report::report::ModelReport;
 use flopmeter_report::report::parallel::StepRankReport;
 use flopmeter_report::report::training::StepReport;
-use flopmeter_report::{Cut, Trained, explain, render};
+use flopmeter_report::{Asked, Base, Cut, Trained, explain, render};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -42,10 +42,12 @@ fn read(args: &TrainArgs) -> Result<Trained> {
         return Err(Error::new(ErrorKind::Adapter, "--merged", fact)
             .hint("an adapter is trained beside the weights that it adapts"));
     }
-    let Base { mut source, adapter } = Base::read(&args.model, &args.adapter)?;
-    if let Some(dtype) = &args.dtype {
-        source.model = source.model.with_dtype(dtype.parse()?);
-    }
+    let asked = Asked {
+        dtype: args.dtype.as_deref(),
+        adapter: args.adapter.adapter.as_deref(),
+        ..Asked::default()
+    };
+    let Base { source, adapter } = Base::find(&args.model, &asked)?;
     let step = step(args, adapter.is_some())?;
     let plan = args.parallel.plan(args.zero);
     let dtype = source.model.quantization().compute;

@@ -1,6 +1,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, SupportsIndex, final
+from typing import Any, SupportsIndex, TypedDict, final
+
+from typing_extensions import Unpack
 
 __version__: str
 
@@ -61,6 +63,40 @@ class Parameters:
     def to_dict(self) -> dict[str, int]: ...
     def __hash__(self) -> int: ...
 
+class _Work(TypedDict, total=False):
+    """What is asked of a model, beside the lengths of a prompt and of its answer."""
+
+    cached: SupportsIndex
+    batch: SupportsIndex
+    sequences: Iterable[Sequence[SupportsIndex]] | None
+    decoder_prompt: SupportsIndex | None
+    images: Iterable[tuple[int, int]]
+    audio: Iterable[float]
+    kv_cache: bool
+
+class _Request(_Work, total=False):
+    """The same, and how it is decoded and counted."""
+
+    draft: Model | str | None
+    draft_tokens: SupportsIndex | None
+    acceptance: float | None
+    convention: str
+
+class _Step(TypedDict, total=False):
+    """What is trained, and how, beside the rows and their length."""
+
+    packed: Sequence[int] | None
+    accumulate: SupportsIndex
+    target: SupportsIndex | None
+    recompute: str | int
+    flash: bool
+    freeze: SupportsIndex | None
+    mtp: bool
+    reference_forwards: SupportsIndex
+    rollout: tuple[int, int] | None
+    dropout: bool
+    convention: str
+
 @final
 class Model:
     def __new__(
@@ -94,64 +130,25 @@ class Model:
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
-        *,
-        cached: SupportsIndex = 0,
-        batch: SupportsIndex = 1,
-        sequences: Iterable[Sequence[SupportsIndex]] | None = None,
-        decoder_prompt: SupportsIndex | None = None,
-        images: Iterable[tuple[int, int]] = (),
-        audio: Iterable[float] = (),
-        kv_cache: bool = True,
-        draft: Model | str | None = None,
-        draft_tokens: SupportsIndex | None = None,
-        acceptance: float | None = None,
-        convention: str = "model",
+        **request: Unpack[_Request],
     ) -> Flops: ...
     def bytes(
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
-        *,
-        cached: SupportsIndex = 0,
-        batch: SupportsIndex = 1,
-        sequences: Iterable[Sequence[SupportsIndex]] | None = None,
-        decoder_prompt: SupportsIndex | None = None,
-        images: Iterable[tuple[int, int]] = (),
-        audio: Iterable[float] = (),
-        kv_cache: bool = True,
+        **work: Unpack[_Work],
     ) -> Bytes: ...
     def explain(
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
-        *,
-        cached: SupportsIndex = 0,
-        batch: SupportsIndex = 1,
-        sequences: Iterable[Sequence[SupportsIndex]] | None = None,
-        decoder_prompt: SupportsIndex | None = None,
-        images: Iterable[tuple[int, int]] = (),
-        audio: Iterable[float] = (),
-        kv_cache: bool = True,
-        draft: Model | str | None = None,
-        draft_tokens: SupportsIndex | None = None,
-        acceptance: float | None = None,
-        convention: str = "model",
+        **request: Unpack[_Request],
     ) -> Explanation: ...
     def train_step(
         self,
         sequence: SupportsIndex | None = None,
-        batch: SupportsIndex | None = None,
-        *,
-        packed: Sequence[int] | None = None,
-        accumulate: SupportsIndex | None = None,
-        recompute: str | int | None = None,
-        flash: bool = False,
-        freeze: int | None = None,
-        mtp: bool = False,
-        reference_forwards: int = 0,
-        rollout: tuple[int, int] | None = None,
-        target: int | None = None,
-        convention: str = "model",
+        batch: SupportsIndex | None = 1,
+        **step: Unpack[_Step],
     ) -> StepFlops: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 

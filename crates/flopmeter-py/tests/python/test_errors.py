@@ -92,6 +92,35 @@ def test_the_texts_name_the_argument(llama: Model) -> None:
         llama.flops(8, 1.5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("call", "keyword", "meant"),
+    [
+        (lambda llama: llama.flops(promt=8), "promt", "prompt"),
+        (lambda llama: llama.flops(8, 1, cashed=4), "cashed", "cached"),
+        (lambda llama: llama.explain(8, conventions="torch"), "conventions", "convention"),
+        (lambda llama: llama.bytes(8, batches=2), "batches", "batch"),
+        (lambda llama: llama.bytes(8, convention="torch"), "convention", None),
+        (lambda llama: llama.train_step(8, recompte="full"), "recompte", "recompute"),
+        (lambda llama: llama.train_step(8, generate=3), "generate", None),
+        (lambda llama: flopmeter.utilization(llama, "NVIDIA L4", 1.0, 8, cache=3), "cache", "cached"),
+    ],
+)
+def test_an_unknown_keyword_is_named(llama: Model, call, keyword: str, meant: str | None) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(TypeError) as caught:
+        call(llama)
+    offered = f", did you mean '{meant}'?" if meant else ""
+    assert str(caught.value) == f"unexpected keyword argument '{keyword}'{offered}"
+
+
+def test_a_value_of_another_type_names_its_keyword(llama: Model) -> None:
+    for keywords in ({"images": [(3,)]}, {"audio": ["x"]}, {"sequences": [7]}, {"sequences": 7}, {"convention": 1}):
+        lengths = {} if "sequences" in keywords else {"prompt": 8}
+        with pytest.raises(TypeError, match=f"`{next(iter(keywords))}`: "):
+            llama.flops(**lengths, **keywords)  # type: ignore[arg-type]
+    with pytest.raises(errors.WorkloadError, match="`width`: is -1"):
+        llama.flops(8, images=[(-1, 2)])
+
+
 def test_numpys_integers_are_integers(llama: Model) -> None:
     assert llama.flops(numpy.int32(8), numpy.uint64(2)).total == llama.flops(8, 2).total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import importlib.util
@@ -30,6 +31,22 @@ def clean(command: list[str]) -> None:
 
 def test_the_stubs_are_what_is_there() -> None:
     clean(STUBTEST)
+
+
+def test_the_stubs_keywords_are_taken() -> None:
+    """A keyword that is None is one that is not given."""
+    stub = ast.parse((PACKAGE / "python/flopmeter/_flopmeter.pyi").read_text())
+    keywords = {
+        node.name: [item.target.id for item in node.body if isinstance(item, ast.AnnAssign)]  # type: ignore[union-attr]
+        for node in stub.body
+        if isinstance(node, ast.ClassDef) and node.name in ("_Work", "_Request", "_Step")
+    }
+    assert [len(names) for names in keywords.values()] == [7, 4, 11]
+    model = flopmeter.Model("llama3.1:8b")
+    work, request, step = (dict.fromkeys(names) for names in keywords.values())
+    assert model.bytes(8, 2, **work).read == model.bytes(8, 2).read  # type: ignore[arg-type]
+    assert model.flops(8, 2, **work, **request).total == model.flops(8, 2).total  # type: ignore[arg-type]
+    assert model.train_step(8, 2, **step).total == model.train_step(8, 2).total  # type: ignore[arg-type]
 
 
 def test_mypy() -> None:

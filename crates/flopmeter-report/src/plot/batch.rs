@@ -31,7 +31,7 @@ pub fn batch(subject: &Subject, batches: &[u64]) -> Result<Chart> {
         |name: &str, points, colour| Series { name: name.into(), points, look: Look::Line, colour };
     let request = format!("prompt {}, generate {}; ", subject.prompt, subject.generate);
     Ok(Chart {
-        title: format!("Batches of {}", subject.id),
+        title: format!("Batches of {}", subject.name()),
         said: subject.said(&request),
         x: Axis { label: "batch, sequences", unit: "", scale: Scale::Doublings },
         panels: vec![

@@ -50,7 +50,7 @@ pub fn roofline(subject: &Subject, batches: &[u64]) -> Result<Chart> {
     };
     let request = format!("prompt {}, generate {}{batch}; ", subject.prompt, subject.generate);
     Ok(Chart {
-        title: format!("Roofline of {}", subject.id),
+        title: format!("Roofline of {}", subject.name()),
         said: subject.said(&request),
         x: Axis { label: "arithmetic intensity, FLOP/B", unit: "", scale: Scale::Decades },
         panels: vec![Panel {

@@ -2,14 +2,15 @@
 
 use crate::machine::Machine;
 use flopmeter::units::{BytesPerSecond, Si};
-use flopmeter::{Convention, Error, ErrorKind, Model, Point, Result, Sequence, Workload};
+use flopmeter::{Convention, Error, ErrorKind, Point, Result, Sequence, Workload};
+use flopmeter_source::Source;
+use flopmeter_source::visible::visible;
+use std::sync::Arc;
 
 /// What a plot is about.
 pub struct Subject {
-    /// The model's name.
-    pub id: String,
     /// The model.
-    pub model: Model,
+    pub source: Arc<Source>,
     /// How it is counted.
     pub convention: Convention,
     /// Tokens of the prompt.
@@ -21,6 +22,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The model's name, as it is shown.
+    pub(super) fn name(&self) -> String {
+        visible(&self.source.id)
+    }
+
     /// The devices, whose bandwidth is known.
     pub(super) fn machine(&self) -> Result<(&Machine, BytesPerSecond)> {
         let machine = self.machine.as_ref().ok_or_else(|| {
@@ -39,7 +45,7 @@ impl Subject {
     pub(super) fn point(&self, prompt: u64, generate: u64, batch: u64) -> Result<Point> {
         let sequence = Sequence { count: batch, ..Sequence::new(prompt, generate) };
         let hardware = self.machine.as_ref().map(|machine| &machine.hardware);
-        self.model.point(&Workload::batch(vec![sequence])?, &self.convention, hardware)
+        self.source.model.point(&Workload::batch(vec![sequence])?, &self.convention, hardware)
     }
 
     /// The devices and the convention in words.
