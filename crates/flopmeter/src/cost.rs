@@ -26,6 +26,11 @@ pub struct Flops {
 }
 
 impl Flops {
+    fn none(convention: &Convention) -> Self {
+        let (prefill, decode) = Default::default();
+        Self { convention: *convention, prefill, decode, total: 0 }
+    }
+
     /// The counts of a phase.
     pub fn phase(&self, phase: Phase) -> &Counts {
         match phase {
@@ -83,18 +88,12 @@ impl Model {
         // images and of sound are tokens to it.
         let as_it_is = rule == Rule::PerParameter && !workload.is_perceived();
         let workload = if as_it_is { workload } else { &*requests };
-        let (prefill, decode) = Default::default();
-        // Counted where the result is to be: moving half a kilobyte about takes longer than counting it.
-        let mut counted = Ok(Flops { convention: *convention, prefill, decode, total: 0 });
-        if let Ok(flops) = &mut counted
-            && self.add_flops::<u64>(workload, rule, flops).is_none()
-        {
-            *flops = Flops { convention: *convention, prefill, decode, total: 0 };
-            if self.add_flops::<u128>(workload, rule, flops).is_none() {
-                counted = Err(too_large());
-            }
+        let mut flops = Flops::none(convention);
+        if self.add_flops::<u64>(workload, rule, &mut flops).is_none() {
+            flops = Flops::none(convention);
+            self.add_flops::<u128>(workload, rule, &mut flops).ok_or_else(too_large)?;
         }
-        counted
+        Ok(flops)
     }
 
     /// The components that a count of this model has, be they zero: in the order of a pass.

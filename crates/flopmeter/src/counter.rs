@@ -5,7 +5,7 @@ use crate::cost::per_parameter;
 use crate::error::Result;
 use crate::exact::{Whole, times};
 use crate::model::{Model, too_large};
-use crate::passes::{Mask, Passes};
+use crate::passes::Mask;
 use crate::sums::Sums;
 use crate::terms::{Amount, Each};
 use crate::workload::{Phase, Sequence, Workload};
@@ -92,12 +92,18 @@ impl RequestCounter<'_> {
     /// Those of [`Workload::batch`] and of [`Model::flops`] for such a [`Sequence`].
     pub fn total(&self, prompt: u64, cached: u64, generate: u64) -> Result<u128> {
         let sequence = Sequence { prompt, cached, generate, count: 1 };
+        if let Some(Closed::Tokens(flops)) = &self.closed
+            && let Some(total) = flops.total::<u64>(&sequence)
+        {
+            return Ok(total);
+        }
+        self.total_of_others(sequence)
+    }
+
+    #[inline(never)] // What is cheap should not pay for it.
+    fn total_of_others(&self, sequence: Sequence) -> Result<u128> {
         match &self.closed {
-            Some(Closed::Tokens(flops)) if cached <= prompt => {
-                let total = flops.total::<u64>(&sequence);
-                total.or_else(|| flops.total::<u128>(&sequence)).ok_or_else(too_large)
-            }
-            Some(closed) if cached <= prompt => {
+            Some(closed) if sequence.cached <= sequence.prompt => {
                 let total = self.total_of_phases::<u64>(closed, &sequence);
                 let total = total.or_else(|| self.total_of_phases::<u128>(closed, &sequence));
                 total.ok_or_else(too_large)
@@ -106,7 +112,7 @@ impl RequestCounter<'_> {
         }
     }
 
-    #[cold] // What is cheap should not pay for it.
+    #[cold]
     fn total_of_request(&self, sequence: Sequence) -> Result<u128> {
         let workload = Workload::batch(vec![sequence])?;
         let flops = match &self.formula {
@@ -180,18 +186,18 @@ impl TokenFlops {
         sums.latents.is_empty().then_some(flops)
     }
 
+    /// `None` if more is cached than the prompt has, or if an amount does not fit `N` or a sum 128 bits.
     #[inline]
     fn total<N: Whole>(&self, sequence: &Sequence) -> Option<u128> {
         sequence.end()?;
-        let Sequence { prompt, cached, .. } = *sequence;
         let steps = sequence.steps();
-        let (computed, sampled) =
-            (prompt - cached + steps, steps + u64::from(sequence.samples_first()));
+        let computed = sequence.prompt.checked_sub(sequence.cached)? + steps;
+        let sampled = steps + u64::from(sequence.samples_first());
         let flops = times(self.computed, computed.into())?;
         let mut total = flops.checked_add(times(self.sampled, sampled.into())?)?;
-        let tokens = Passes::Decode { past: cached, count: computed };
+        let (before, after) = (N::from(sequence.cached), N::from(sequence.cached + computed));
         for &(mask, flops) in &self.pairs {
-            let [pairs] = Passes::pairs_of::<N, 1>([tokens], mask)?;
+            let pairs = mask.seen_by_first(after)?.minus(mask.seen_by_first(before)?)?;
             total = total.checked_add(times(flops, pairs.into())?)?;
         }
         Some(total)

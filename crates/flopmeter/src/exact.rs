@@ -14,6 +14,8 @@ pub(crate) trait Whole: Copy + Ord + From<u64> + Into<u128> {
     fn times(self, other: Self) -> Option<Self>;
     /// The quotient, and what remains.
     fn divide(self, divisor: u64) -> (Self, Self);
+    /// Of it and the next number the odd one, and half of the even one.
+    fn odd_and_half(self) -> (Self, Self);
 }
 
 impl Whole for u64 {
@@ -35,6 +37,10 @@ impl Whole for u64 {
 
     fn divide(self, divisor: u64) -> (Self, Self) {
         (self / divisor, self % divisor)
+    }
+
+    fn odd_and_half(self) -> (Self, Self) {
+        (self | 1, self.div_ceil(2))
     }
 }
 
@@ -58,6 +64,10 @@ impl Whole for u128 {
     fn divide(self, divisor: u64) -> (Self, Self) {
         divide(self, divisor)
     }
+
+    fn odd_and_half(self) -> (Self, Self) {
+        (self | 1, self.div_ceil(2))
+    }
 }
 
 /// `a · b`, `None` if it does not fit; where both fit 64 bits, without the cost of a 128-bit check.
@@ -76,15 +86,17 @@ pub(crate) fn divide(n: u128, d: u64) -> (u128, u128) {
     }
 }
 
-/// 0 + 1 + … + (n − 1): the even one of two neighbours is halved before they are multiplied.
+/// 1 + 2 + … + n = n·(n + 1)/2.
+#[inline]
+pub(crate) fn sum_through<N: Whole>(n: N) -> Option<N> {
+    let (odd, half) = n.odd_and_half();
+    odd.times(half)
+}
+
+/// 0 + 1 + … + (n − 1).
+#[inline]
 pub(crate) fn sum_to<N: Whole>(n: N) -> Option<N> {
-    let Some(before) = n.minus(1.into()) else { return Some(n) };
-    let (half, rest) = n.divide(2);
-    // Chosen, not branched to: what is even is no pattern.
-    let even = rest == 0.into();
-    let one = if even { half } else { n };
-    let other = if even { before } else { before.divide(2).0 };
-    one.times(other)
+    sum_through(n.minus(1.into()).unwrap_or(n))
 }
 
 /// Σ_{m<n} m² = (n − 1)·n·(2n − 1)/6.

@@ -37,7 +37,7 @@ pub(crate) enum Amount {
 
 impl Amount {
     /// How much of it each of some runs has, `None` if that does not fit.
-    #[inline]
+    #[inline(always)] // A call costs as much as the commonest of them.
     fn of<N: Whole, const RUNS: usize>(self, runs: &[Run; RUNS]) -> Option<[N; RUNS]> {
         if let Self::Pairs(mask) = self {
             return Run::pairs_of(runs, mask);

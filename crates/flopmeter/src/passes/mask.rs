@@ -1,6 +1,6 @@
 //! What a token sees, and what the first tokens see together.
 
-use crate::exact::{Whole, divide, squares_to, sum_to, times};
+use crate::exact::{Whole, divide, squares_to, sum_through, sum_to, times};
 
 /// What a token may attend to, itself included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,40 +58,19 @@ impl Mask {
     }
 
     /// Σ over the first `n` positions of what each sees.
-    pub(super) fn seen_by_first<N: Whole>(self, n: N) -> Option<N> {
+    #[inline(always)] // A call costs as much as the sums of the two masks that most models have.
+    pub(crate) fn seen_by_first<N: Whole>(self, n: N) -> Option<N> {
         match self {
-            Self::Causal => sum_to_and_with(n),
+            Self::Causal => sum_through(n),
             // What these see depends on where their pass ends: `Passes::pairs` asks for none of them.
             Self::Full | Self::Around { .. } => None,
             Self::Sliding { window } | Self::Selected { most: window } => {
                 let rising = n.min(window.into());
-                sum_to_and_with(rising)?.plus(n.minus(rising)?.times(window.into())?)
+                sum_through(rising)?.plus(n.minus(rising)?.times(window.into())?)
             }
-            Self::Chunked { chunk } => {
-                let (whole, rest) = n.divide(chunk);
-                let of_chunk = sum_to_and_with(N::from(chunk))?;
-                whole.times(of_chunk)?.plus(sum_to_and_with(rest)?)
-            }
-            Self::Compressed { every, most: None | Some(0) } => sum_of_quotients(n, every),
-            Self::Compressed { every, most: Some(most) } => {
-                // The positions from the last one that more entries come with all see the most.
-                let before = N::from(every).times(most.into())?.minus(1.into())?;
-                let rising = n.min(before);
-                sum_of_quotients(rising, every)?.plus(n.minus(rising)?.times(most.into())?)
-            }
-            Self::Blocks { size, most, own } => {
-                let [whole, open] = parts(size, most);
-                let seen = |n: N| whole.seen_by_first(n)?.times(size.into());
-                let tokens = open.seen_by_first(n)?;
-                if own {
-                    // Its own block is open to it to the last token.
-                    seen(n.minus(1.into()).unwrap_or(n))?.plus(tokens)
-                } else {
-                    // A chunk's last token sees the chunk, and a block's last one no open block.
-                    let ends = n.divide(size).0.times(size.into())?;
-                    seen(n)?.plus(tokens)?.minus(ends)
-                }
-            }
+            Self::Chunked { chunk } => seen_in_chunks(n, chunk),
+            Self::Compressed { every, most } => seen_of_entries(n, every, most),
+            Self::Blocks { size, most, own } => seen_in_blocks(n, size, most, own),
         }
     }
 
@@ -108,13 +87,13 @@ impl Mask {
                 // A prefix that is k positions longer than the window has k rows of full width more.
                 let longer = n - 1 - window;
                 tetrahedral(window + 1)?
-                    .checked_add(longer.checked_mul(sum_to_and_with(window)?)?)?
-                    .checked_add(window.checked_mul(sum_to_and_with(longer)?)?)
+                    .checked_add(longer.checked_mul(sum_through(window)?)?)?
+                    .checked_add(window.checked_mul(sum_through(longer)?)?)
             }
             Self::Chunked { chunk } => {
                 let (whole, rest) = divide(n, chunk);
                 let chunk = u128::from(chunk);
-                let full = sum_to_and_with(chunk)?;
+                let full = sum_through(chunk)?;
                 // Prefix q·chunk + r sees q full chunks and a rising piece of r.
                 let full_chunks = chunk
                     .checked_mul(sum_to(whole)?)?
@@ -129,7 +108,7 @@ impl Mask {
                     let (longer, before) = (n - first, sum_of_quotients(first - 1, every)?);
                     sums_of_quotients(first, every)?
                         .checked_add(times(longer, before)?)?
-                        .checked_add(times(most, sum_to_and_with(longer)?)?)
+                        .checked_add(times(most, sum_through(longer)?)?)
                 }
                 _ => sums_of_quotients(n, every),
             },
@@ -168,6 +147,36 @@ fn parts(size: u64, most: u64) -> [Mask; 2] {
     [Mask::Compressed { every: size, most: Some(most) }, Mask::Chunked { chunk: size }]
 }
 
+/// Σ over the first `n` positions of what each sees of its own chunk.
+fn seen_in_chunks<N: Whole>(n: N, chunk: u64) -> Option<N> {
+    let (whole, rest) = n.divide(chunk);
+    let of_chunk = sum_through(N::from(chunk))?;
+    whole.times(of_chunk)?.plus(sum_through(rest)?)
+}
+
+/// The same of compressed entries.
+fn seen_of_entries<N: Whole>(n: N, every: u64, most: Option<u64>) -> Option<N> {
+    let Some(most) = most.filter(|most| *most > 0) else { return sum_of_quotients(n, every) };
+    // The positions from the last one that more entries come with all see the most.
+    let before = N::from(every).times(most.into())?.minus(1.into())?;
+    let rising = n.min(before);
+    sum_of_quotients(rising, every)?.plus(n.minus(rising)?.times(most.into())?)
+}
+
+/// The same of blocks that are chosen, and of the open one.
+fn seen_in_blocks<N: Whole>(n: N, size: u64, most: u64, own: bool) -> Option<N> {
+    let seen = |n: N| seen_of_entries(n, size, Some(most))?.times(size.into());
+    let tokens = seen_in_chunks(n, size)?;
+    if own {
+        // Its own block is open to it to the last token.
+        seen(n.minus(1.into()).unwrap_or(n))?.plus(tokens)
+    } else {
+        // A chunk's last token sees the chunk, and a block's last one no open block.
+        let ends = n.divide(size).0.times(size.into())?;
+        seen(n)?.plus(tokens)?.minus(ends)
+    }
+}
+
 /// Σ ⌊j ÷ d⌋ over j = 1 … n.
 fn sum_of_quotients<N: Whole>(n: N, d: u64) -> Option<N> {
     let (whole, rest) = n.divide(d);
@@ -181,9 +190,9 @@ fn sums_of_quotients(n: u128, d: u64) -> Option<u128> {
     // Of m = w·d + r: d·w·(w − 1)/2 + w·(r + 1), summed over r, then over the whole w, then over what is left.
     let pairs_of_blocks = tetrahedral(whole.saturating_sub(1))?;
     times(times(d, d)?, pairs_of_blocks)?
-        .checked_add(times(sum_to(whole)?, sum_to_and_with(d)?)?)?
+        .checked_add(times(sum_to(whole)?, sum_through(d)?)?)?
         .checked_add(times(times(rest, d)?, sum_to(whole)?)?)?
-        .checked_add(times(whole, sum_to_and_with(rest)?)?)
+        .checked_add(times(whole, sum_through(rest)?)?)
 }
 
 /// Σ m·⌊m ÷ d⌋ over m < n.
@@ -195,13 +204,8 @@ pub(super) fn sum_of_products(n: u128, d: u64) -> Option<u128> {
         .checked_add(times(whole, times(rest, times(whole, d)?)?.checked_add(sum_to(rest)?)?)?)
 }
 
-/// 1 + 2 + … + n.
-fn sum_to_and_with<N: Whole>(n: N) -> Option<N> {
-    sum_to(n.plus(1.into())?)
-}
-
 /// Σ_{m<n} m(m + 1)/2 = (n − 1)·n·(n + 1)/6.
 fn tetrahedral(n: u128) -> Option<u128> {
     // n(n + 1)/2 is exact, and of three neighbours one is a multiple of three.
-    Some(sum_to_and_with(n)?.checked_mul(n.saturating_sub(1))? / 3)
+    Some(sum_through(n)?.checked_mul(n.saturating_sub(1))? / 3)
 }

@@ -1,7 +1,7 @@
 //! Passes as a recurrent layer of the reference implementation sees them: steps of one token that
 //! follow others, and runs over a whole piece of a sequence.
 
-use crate::exact::{Whole, squares_to, sum_to};
+use crate::exact::{Whole, squares_to, sum_through, sum_to};
 use crate::passes::Passes;
 
 /// What a recurrence is multiplied by in some passes of the reference implementation.
@@ -108,13 +108,13 @@ impl Runs {
     pub fn convolved<N: Whole>(self, kernel: u64) -> Option<N> {
         let k = N::from(kernel);
         let inputs = self.sum(|n: N| {
-            let tokens = sum_to(n.plus(1.into())?)?;
+            let tokens = sum_through(n)?;
             if self.continued {
                 tokens.plus(n.times(k)?)
             } else {
                 // Those that are shorter are filled up.
                 let short = n.min(k);
-                tokens.plus(short.times(k)?.minus(sum_to(short.plus(1.into())?)?)?)
+                tokens.plus(short.times(k)?.minus(sum_through(short)?)?)
             }
         })?;
         inputs
@@ -128,7 +128,7 @@ impl Runs {
         let more = N::from(kernel).minus(1.into())?;
         self.sum(|n: N| {
             // All runs of up to n tokens but the one of one token.
-            let all = sum_to(n.plus(1.into())?)?.plus(n.times(more)?)?;
+            let all = sum_through(n)?.plus(n.times(more)?)?;
             if n > 0.into() { all.minus(more.plus(1.into())?) } else { Some(all) }
         })
     }
