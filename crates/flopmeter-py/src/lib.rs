@@ -1,6 +1,7 @@
 //! The core behind Python's types, one file per module of the core. Nothing is counted here.
 
 mod arguments;
+mod column;
 mod convention;
 mod cost;
 mod counter;

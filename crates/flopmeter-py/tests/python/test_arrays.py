@@ -37,6 +37,37 @@ def test_numpy(llama: Model, expected: list[int], dtype: str) -> None:
     assert counted.tolist() == expected
     strided = [numpy.repeat(column, 2)[::2] for column in columns]
     assert flops_array(llama, *strided).tolist() == expected
+    backwards = [column[::-1] for column in columns]
+    assert flops_array(llama, *backwards).tolist() == expected[::-1]
+
+
+def test_columns_of_packed_records(llama: Model, expected: list[int]) -> None:
+    """A field after one byte begins where no number of 64 bits may."""
+    packed = numpy.dtype([("kind", "u1"), ("prompt", "i8"), ("generate", "u4"), ("cached", "i8")])
+    records = numpy.array([(7, *row) for row in zip(PROMPT, GENERATE, CACHED, strict=True)], dtype=packed)
+    columns = [records[name] for name in ("prompt", "generate", "cached")]
+    assert not columns[0].flags.aligned
+    assert flops_array(llama, *columns).tolist() == expected
+
+
+@pytest.mark.parametrize("rows", [1, 1023, 1024, 1025, 5000])
+def test_rows_are_counted_in_their_places(llama: Model, rows: int) -> None:
+    """However many are read at a time."""
+    prompt = numpy.arange(1, rows + 1)
+    counted = flops_array(llama, prompt, 1).tolist()
+    some = sorted({0, 1, 1022, 1023, 1024, 1025, rows - 1} & set(range(rows)))
+    assert [counted[row] for row in some] == [llama.flops(row + 1, 1).total for row in some]
+    prompt[rows - 1] = -9
+    with pytest.raises(errors.WorkloadError, match=f"`prompt`, row {rows - 1}: is -9"):
+        flops_array(llama, prompt, 1)
+    chunked = pyarrow.chunked_array([prompt[: rows // 2], prompt[rows // 2 :]])
+    with pytest.raises(errors.WorkloadError, match=f"`prompt`, row {rows - 1}: is -9"):
+        flops_array(llama, chunked, 1)
+
+
+def test_numbers_of_another_byte_order_are_refused(llama: Model) -> None:
+    with pytest.raises(TypeError, match="`prompt`: is of dtype >i8"):
+        flops_array(llama, numpy.array(PROMPT, dtype=">i8"), 1)
 
 
 def test_the_readmes_request_is_exact(llama: Model) -> None:
