@@ -86,6 +86,11 @@ impl Config {
         }
     }
 
+    /// Whether it is an object of another config.
+    pub(crate) fn is_part(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     fn of(object: Map<String, Value>, prefix: String, outer_type: String) -> Self {
         Self {
             object,

@@ -1,11 +1,13 @@
 //! A model: groups of equal layers, each a list of ops.
 
 mod builder;
+mod class;
 mod group;
 mod parameters;
 
 pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
+pub(crate) use class::labels;
 pub use group::Group;
 pub(crate) use group::layer_names;
 use group::{add_layers, name_layers, ops, with_ops, with_ops_of_alike};
@@ -44,6 +46,7 @@ use crate::workload::Run;
 pub struct Model {
     model_type: String,
     encodes_only: bool,
+    generates: bool,
     /// Whether the reference implementation keeps anything from one pass to the next.
     keeps_cache: bool,
     /// Whether every token of a prompt sees all of it, and only what is generated sees what is before it alone.
@@ -106,9 +109,14 @@ impl Model {
         groups.flat_map(|group| &mut group.ops)
     }
 
-    /// Whether it generates nothing: it is an encoder, or an encoder and a decoder that label a text.
+    /// Whether its tokens see what follows them: it is an encoder, or an encoder and a decoder that label a text.
     pub fn encodes_only(&self) -> bool {
         self.encodes_only
+    }
+
+    /// Whether it has a head that tells tokens apart: an encoder has none, nor has a decoder that embeds or labels a text.
+    pub fn generates(&self) -> bool {
+        self.generates
     }
 
     /// Tokens that its head tells apart, `None` for a model without a head.
@@ -194,7 +202,7 @@ impl Model {
     ) -> Result<Self> {
         self.parameters =
             Parameters::of(stacks.iter().flat_map(Stack::groups)).ok_or_else(too_large)?;
-        self.encodes_only = true;
+        (self.encodes_only, self.generates) = (true, false);
         self.stacks = stacks;
         self.processor = processor;
         Ok(self)

@@ -178,7 +178,7 @@ impl Model {
     /// Whether a request of text is a decoder's alone, each token of which sees what its mask says.
     pub(crate) fn only_decodes(&self) -> bool {
         // A tower for which there is nothing has nothing to do.
-        !self.encodes_only()
+        self.generates()
             && (self.stacks.is_empty() || self.perceives())
             && !self.sees_prompt_whole()
     }
@@ -208,10 +208,11 @@ impl Model {
             let fact = format!("is {cached}, and {reader} prompt whole");
             return wrong("cached", fact, "what it makes of a token depends on those after it");
         }
-        if self.encodes_only()
+        if !self.generates()
             && let Some(Sequence { generate, .. }) = sequences().find(|it| it.generate > 1)
         {
-            let fact = format!("is {generate}, and an encoder generates nothing");
+            let who = if self.encodes_only() { "an encoder" } else { "a class without a head" };
+            let fact = format!("is {generate}, and {who} generates nothing");
             return wrong("generate", fact, "leave it out: it is one pass over the prompt");
         }
         let reads_windows = self.stacks.iter().any(|it| matches!(it.reads, Reads::Window(_)));

@@ -50,7 +50,7 @@ fn subject(args: &PlotArgs) -> Result<Subject> {
     source.model = Asked { dtype, kv_dtype, ..Asked::default() }.in_dtypes(source.model)?;
     let machine = machine(&args.hardware, None, source.model.quantization().compute)?;
     // What only reads generates nothing.
-    let most = if source.model.encodes_only() { 1 } else { 256 };
+    let most = if source.model.generates() { 256 } else { 1 };
     Ok(Subject {
         source: Arc::new(source),
         convention: args.convention.parse()?,

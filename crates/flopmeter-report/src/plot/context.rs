@@ -8,7 +8,7 @@ pub fn context(subject: &Subject, lengths: &[u64]) -> Result<Chart> {
     let mut flops: [Vec<(f64, f64)>; 4] = Default::default();
     let mut bytes: [Vec<(f64, f64)>; 4] = Default::default();
     // One token of the prefill, and one of a decode pass, where there is one.
-    let generate = if subject.source.model.encodes_only() { 1 } else { 2 };
+    let generate = if subject.source.model.generates() { 2 } else { 1 };
     for &length in lengths {
         let point = subject.point(length, generate, 1)?;
         let x = length as f64;

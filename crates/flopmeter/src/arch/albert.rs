@@ -10,9 +10,10 @@
 
 use super::bert::{Names, decoder_head, layer_called, transform};
 use super::parts::{Heads, layer_norm, table, tied};
-use super::task::{Task, everywhere, for_each_token, for_sequence, labels};
+use super::task::{Task, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
+use crate::model::labels;
 use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Linear, Op, Product};

@@ -11,7 +11,7 @@ mod recurrent;
 mod shapes;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tower;
 mod uncounted;
 mod vision;

@@ -14,9 +14,10 @@
 use super::bart::{labelling, task};
 use super::experts;
 use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, tied, vector};
-use super::task::{BEFORE, for_each_token, labels};
+use super::task::{BEFORE, for_each_token};
 use crate::component::Component;
 use crate::config::Config;
+use crate::model::labels;
 use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Experts, Op};

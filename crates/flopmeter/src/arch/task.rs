@@ -3,6 +3,7 @@
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Result, shown};
+use crate::model::labels;
 use crate::op::{Linear, Op, Rows};
 use crate::passes::Mask;
 
@@ -60,19 +61,6 @@ impl Task {
 
 /// What is before a token, itself included, nothing of which a later pass reads.
 pub(super) const BEFORE: Mask = Mask::Around { before: u64::MAX, after: 0 };
-
-/// How many labels a config knows: as many as it names, or 2 as every class has.
-pub(super) fn labels(c: &Config) -> Result<u64> {
-    let named =
-        c.raw("id2label").and_then(|value| value.as_object()).map(|names| names.len() as u64);
-    match named.or(c.count("num_labels")?) {
-        Some(labels) => Ok(labels),
-        None => {
-            c.note_default("id2label", "2 labels");
-            Ok(2)
-        }
-    }
-}
 
 /// A layer of a head that runs over every position.
 pub(super) fn for_each_token(module: &'static str, from: u64, to: u64) -> Linear {

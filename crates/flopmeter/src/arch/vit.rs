@@ -9,7 +9,7 @@
 //! largest gate their feed-forward layers. Positions of DINOv2 are stretched to the image that the processor cuts.
 
 use super::parts::{layer_norm, table, vector};
-use super::task::labels;
+use crate::model::labels;
 use super::tower::{Tower, alone};
 use super::vision::{attend, heads, linear};
 use crate::config::Config;

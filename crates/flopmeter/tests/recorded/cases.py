@@ -729,6 +729,22 @@ CASES = {
     "xlm@untied": {**XLM, "n_langs": 3, "tie_word_embeddings": False},
 }
 
+# Decoders whose class has no head, or one for labels: `<kind>@embeds`, `@labels` for a sequence, `@tokens`, `@answers`.
+ENDINGS = {"embeds": "Model", "labels": "ForSequenceClassification", "tokens": "ForTokenClassification",
+           "answers": "ForQuestionAnswering"}
+CASES |= {
+    f"{kind}@{variant}": {**CASES[kind], "architectures": [name + ENDINGS[variant]],
+                          **({"num_labels": 3} if variant in ("labels", "tokens") else {})}
+    for kind, name, variants in [
+        ("llama", "Llama", ENDINGS), ("qwen3", "Qwen3", ENDINGS), ("mistral", "Mistral", ["embeds"]),
+        ("gpt2", "GPT2", ENDINGS), ("opt", "OPT", ["embeds", "labels"]), ("gemma2", "Gemma2", ["embeds", "labels"]),
+        ("gpt_neox", "GPTNeoX", ["labels", "tokens"]), ("phi", "Phi", ["tokens"]), ("mixtral", "Mixtral", ["labels"]),
+        ("deepseek_v3", "DeepseekV3", ["embeds", "labels"]), ("jamba", "Jamba", ["labels"]),
+        ("zamba2", "Zamba2", ["embeds", "labels"]),
+    ]
+    for variant in variants
+}
+
 # The causal language models of transformers that no case records, and why.
 UNRECORDED = {
     "big_bird": "runs a pooler in every pass, which nothing uses",

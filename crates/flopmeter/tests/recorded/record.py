@@ -87,7 +87,7 @@ ROUTER = {"router", "gate"}
 HEAD = {"lm_head", "head", "embed_out", "output_projection", "proj_out", "cls", "generator_predictions", "lm_heads",
         "pred_layer", "generator_lm_head", "sequence_summary", "text_projection", "classification_head",
         "classifier", "discriminator_predictions", "pooler", "pre_classifier", "predictions", "qa_outputs",
-        "sop_classifier", "vocab_projector", "vocab_transform"}
+        "score", "sop_classifier", "vocab_projector", "vocab_transform"}
 EMBEDDING = {"project_in", "project_out", "per_layer_model_projection", "per_layer_input_gate", "per_layer_projection",
              "altup_projections", "altup_unembed_projections", "embed_proj", "embeddings_project",
              "embedding_hidden_mapping_in", "embedding_transformation", "map_inputs_layer"}
@@ -334,7 +334,7 @@ def build(config):
     where it sees or hears as well."""
     if config.architectures:
         kind = getattr(transformers, config.architectures[0])
-        model = kind._from_config(config, attn_implementation="eager", dtype=torch.float32)
+        model = kind._from_config(config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32)
         return model.eval().requires_grad_(False)
     sees = type(config) in AutoModelForImageTextToText._model_mapping and hasattr(config, "vision_config")
     hears = not sees and type(config) not in AutoModelForCausalLM._model_mapping
