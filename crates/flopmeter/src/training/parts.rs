@@ -79,7 +79,10 @@ impl Parts {
                 _ => None,
             },
             scores: match step.recomputes_scores() {
-                true => Some(part(&|_, op| when(attends(op), op).map(without_values))?),
+                // Only where a gradient passes does a backward pass run.
+                true => Some(part(&|layer, op| {
+                    when(attends(op) && passes_on(layer, op), op).map(without_values)
+                })?),
                 false => None,
             },
         })
