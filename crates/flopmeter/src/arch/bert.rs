@@ -222,6 +222,8 @@ mod tests {
         assert_eq!(encoder("BertModel"), body + 590_592);
         assert_eq!(encoder("BertModel"), 109_482_240);
         assert_eq!(encoder("BertForMaskedLM"), 109_514_298);
+        // Where no `is_decoder` makes it one, PyTorch counts the same forward pass of either.
+        assert_eq!(encoder("BertLMHeadModel"), 109_514_298);
         // The pooler, and two labels.
         assert_eq!(encoder("BertForSequenceClassification"), 109_482_240 + 2 * 769);
         assert_eq!(encoder("BertForTokenClassification"), body + 2 * 769);

@@ -12,7 +12,7 @@ use crate::passes::Mask;
 pub(super) enum Task {
     /// Nothing more (`…Model`): it is pooled, if the class has a pooler.
     Embed,
-    /// A token at every position (`…ForMaskedLM`).
+    /// A token at every position (`…ForMaskedLM`, `…LMHeadModel`).
     Predict,
     /// What the class was trained with first (`…ForPreTraining`).
     PreTrain,
@@ -35,7 +35,7 @@ impl Task {
         };
         let of = |end: &str| class.ends_with(end);
         Ok(match () {
-            () if of("ForMaskedLM") || of("WithLMHeadModel") => Self::Predict,
+            () if of("ForMaskedLM") || of("LMHeadModel") => Self::Predict,
             () if of("Model") || of("Encoder") => Self::Embed,
             () if of("ForPreTraining") => Self::PreTrain,
             () if of("ForSequenceClassification") => Self::ClassifySequence(labels(c)?),
