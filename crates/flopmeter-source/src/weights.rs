@@ -9,15 +9,26 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of a model's only file, and of the index where it has several.
 pub const FILE: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 
+/// The most bytes of all headers of a model together: 393,216 tensors, the most that are believed, of 170 bytes; those of
+/// published models take up to 140.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// Tensors, and where they were read.
 pub struct Found {
     pub weights: Arc<Weights>,
     pub note: String,
+}
+
+/// How much of a model's headers is read at most.
+#[derive(Default)]
+pub struct Budget {
+    taken: AtomicU64,
 }
 
 /// What was read so far.
@@ -52,7 +63,7 @@ pub fn of_file(path: &Path) -> Result<Found> {
         return of_index(&index);
     }
     let mut headers = Headers::default();
-    let bytes_read = header(path, |tensor| headers.tensor(tensor))?;
+    let bytes_read = header(path, &Budget::default(), |tensor| headers.tensor(tensor))?;
     headers.file(bytes_read);
     Ok(headers.found())
 }
@@ -63,6 +74,7 @@ pub fn of_index(path: &Path) -> Result<Found> {
     let text = file::index(path)?;
     let index = Index::parse(&text).map_err(|error| error.within(&shown))?;
     let mut headers = Headers::after(text.len() as u64);
+    let budget = Budget::default();
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
@@ -72,7 +84,7 @@ pub fn of_index(path: &Path) -> Result<Found> {
                 .hint("fetch the file, or give the config.json alone"));
         }
         let mut check = index.check_file(name);
-        let bytes_read = header(&shard, |tensor| {
+        let bytes_read = header(&shard, &budget, |tensor| {
             check.tensor(tensor.name)?;
             headers.tensor(tensor)
         })?;
@@ -82,8 +94,30 @@ pub fn of_index(path: &Path) -> Result<Found> {
     Ok(headers.found())
 }
 
+impl Budget {
+    /// Takes so many bytes of it, for the header of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Weights`] if there are not as many left.
+    pub fn take(&self, bytes: u64, place: &str) -> Result<()> {
+        if self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes <= MOST_BYTES {
+            return Ok(());
+        }
+        let fact = format!(
+            "has a header of {bytes} bytes, with which those of all files together have more than {MOST_BYTES}, the \
+             most that are read"
+        );
+        Err(Error::new(ErrorKind::Weights, place, fact).hint("give the config.json alone"))
+    }
+}
+
 /// Gives the tensors of a file one by one; how many bytes were read for them.
-fn header(path: &Path, take: impl FnMut(TensorRef<'_>) -> Result<()>) -> Result<u64> {
+fn header(
+    path: &Path,
+    budget: &Budget,
+    take: impl FnMut(TensorRef<'_>) -> Result<()>,
+) -> Result<u64> {
     let shown = file::shown(path);
     let unreadable = |error| file::unreadable(&shown, &error);
     let (mut file, size) = file::weights(path)?;
@@ -94,6 +128,7 @@ fn header(path: &Path, take: impl FnMut(TensorRef<'_>) -> Result<()>) -> Result<
     };
     let start = read(safetensors::PREFIX)?;
     let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
+    budget.take(safetensors::PREFIX + length, &shown)?;
     let header = read(length)?;
     safetensors::each(&header, size, take).map_err(|error| error.within(&shown))?;
     Ok(safetensors::PREFIX + length)
@@ -140,4 +175,20 @@ fn index_of_shard(path: &Path) -> Option<std::path::PathBuf> {
     let (name, number) = rest.rsplit_once('-')?;
     (digits(count) && digits(number))
         .then(|| path.with_file_name(format!("{name}.safetensors.index.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, MOST_BYTES};
+
+    #[test]
+    fn headers_of_many_files_are_read_up_to_a_sum() {
+        let budget = Budget::default();
+        assert!(budget.take(MOST_BYTES - 7, "a").is_ok() && budget.take(7, "b").is_ok());
+        let error = budget.take(1, "c").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            error.starts_with("c: has a header of 1 bytes") && error.contains("more than 67108864"),
+            "{error}"
+        );
+    }
 }

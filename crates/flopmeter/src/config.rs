@@ -399,6 +399,7 @@ impl Config {
 
     /// Keys that look like shapes and that nobody read, with their place; 64 of them where there are more.
     pub fn unread(&self) -> Vec<String> {
+        // More than anyone reads; a config may have thousands.
         const MOST: usize = 64;
         let read = self.read.borrow();
         self.object

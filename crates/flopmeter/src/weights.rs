@@ -21,7 +21,7 @@ use std::hash::BuildHasher;
 /// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, each with
 /// up to three scales.
 const MOST_TENSORS: usize = 3 << 17;
-/// The most modules that are believed: 128 layers of 128.
+/// The most modules that are believed: 128 layers of 128. What sees or hears has one for each of its tensors.
 const MOST_MODULES: usize = 1 << 14;
 /// How many tensors a note names.
 const NAMED: usize = 3;
@@ -329,11 +329,9 @@ impl Weights {
 #[derive(Debug, Default)]
 pub struct Collector {
     weights: Weights,
-    /// Two hashes of every name: by chance no two names have both.
-    seen: HashSet<[u64; 2], RandomState>,
-    hashers: [RandomState; 2],
-    /// Every way in which one is stored.
-    stored: Vec<Storage>,
+    /// A hash of every name: that by chance two of the most tensors have one happens once in 200 million models.
+    seen: HashSet<u64, RandomState>,
+    hasher: RandomState,
 }
 
 impl Collector {
@@ -348,26 +346,22 @@ impl Collector {
         if weights.tensors == MOST_TENSORS {
             return Err(too_many("tensors", MOST_TENSORS));
         }
-        let hashes = [0, 1].map(|which: usize| self.hashers[which].hash_one(tensor.name));
-        if !self.seen.insert(hashes) {
+        if !self.seen.insert(self.hasher.hash_one(tensor.name)) {
             return Err(at_tensor(tensor.name, "is there twice"));
         }
-        weights.common = match weights.tensors {
-            0 => Some(tensor.storage),
-            _ => weights.common.filter(|common| *common == tensor.storage),
-        };
+        let elements = tensor.elements();
         weights.tensors += 1;
-        weights.elements = weights.elements.saturating_add(tensor.elements());
+        weights.elements = weights.elements.saturating_add(elements);
         weights.bytes += u128::from(tensor.bytes);
-        if !self.stored.contains(&tensor.storage) {
-            self.stored.push(tensor.storage);
-        }
         let place = match &weights.names {
             Some(names) => names.of_tensor(tensor.name),
             None => Place::of(tensor.name),
         };
-        let Some(place) = place else { return Ok(()) };
-        weights.modules.add(&place, tensor);
+        let Some(place) = place else {
+            weights.modules.number(tensor.storage);
+            return Ok(());
+        };
+        weights.modules.add(&place, tensor, elements);
         if weights.modules.all().len() > MOST_MODULES {
             return Err(too_many("modules of tensors", MOST_MODULES));
         }
@@ -376,17 +370,21 @@ impl Collector {
 
     /// What all of them are.
     pub fn done(mut self) -> Weights {
-        let stored = self.stored.iter();
-        self.weights.quantized = stored.clone().any(Storage::is_scaled);
+        let storages = self.weights.modules.storages();
         let packed = |storage: &Storage| ["int8", "int32", "int64"].contains(&storage.name());
-        self.weights.packed = stored.clone().any(packed);
+        self.weights.common = match storages {
+            [only] => Some(*only),
+            _ => None,
+        };
+        self.weights.quantized = storages.iter().any(Storage::is_scaled);
+        self.weights.packed = storages.iter().any(packed);
         self.weights
     }
 }
 
 fn too_many(what: &str, most: usize) -> Error {
     let fact = format!("are more than {most}, the most that are believed");
-    Error::new(ErrorKind::Weights, what, fact)
+    Error::new(ErrorKind::Weights, what, fact).hint("give the model's config.json alone")
 }
 
 /// What ops should find in a module.
@@ -489,10 +487,20 @@ mod tests {
         };
         assert_eq!(modules(16_384), Ok(16_384));
         let error = modules(16_385).expect_err("too many").to_string();
-        assert_eq!(error, "modules of tensors: are more than 16384, the most that are believed");
+        assert_eq!(
+            error,
+            "modules of tensors: are more than 16384, the most that are believed; give the model's config.json alone"
+        );
         // All experts of a layer are one.
         let experts = (0..20_000).map(|at| named(format!("layers.0.mlp.experts.{at}.w1.weight")));
         assert_eq!(Weights::new(experts.collect()).map(|weights| weights.tensors()), Ok(20_000));
+        // Switch-C has 2048 in every second of 30 layers.
+        let switch = (0..30 * 2048).map(|at| {
+            let (layer, expert) = (at / 2048, at % 2048);
+            named(format!("encoder.block.{layer}.layer.1.mlp.experts.expert_{expert}.wi.weight"))
+        });
+        let switch = Weights::new(switch.collect());
+        assert_eq!(switch.map(|weights| (weights.tensors(), weights.modules())), Ok((61_440, 30)));
     }
 
     #[test]

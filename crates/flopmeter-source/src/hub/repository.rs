@@ -6,7 +6,7 @@ use super::client::{Asked, Client};
 use super::progress::Progress;
 use super::{Id, choice, is_hash, parallel};
 use crate::visible::shortened;
-use crate::weights::{self, Found, Headers};
+use crate::weights::{self, Budget, Found, Headers};
 use crate::{Source, file, gguf};
 use flopmeter::weights::Tensor;
 use flopmeter::weights::safetensors::{self, Index, LONGEST_INDEX};
@@ -152,7 +152,7 @@ impl<'c> Repository<'c> {
             return Ok(None);
         }
         let mut headers = Headers::default();
-        let (tensors, bytes_read) = self.header(weights::FILE, FIRST)?;
+        let (tensors, bytes_read) = self.header(weights::FILE, FIRST, &Budget::default())?;
         let within = |error: Error| error.within(&self.asked(weights::FILE).place());
         tensors.iter().try_for_each(|tensor| headers.tensor(tensor.lent())).map_err(within)?;
         headers.file(bytes_read);
@@ -170,10 +170,12 @@ impl<'c> Repository<'c> {
             return Err(Error::new(ErrorKind::Place, self.asked(missing).place(), fact));
         }
         let progress = Progress::new(&self.name, names.len(), self.client.settings.progress);
+        let budget = Budget::default();
         let read = parallel::each(names.len(), |at| {
             let entry = |tensor: Cow<'_, str>| tensor.len() as u64 + BYTES_OF_A_TENSOR;
             let expected = BYTES_AROUND + index.tensors(names[at]).map(entry).sum::<u64>();
-            let (tensors, bytes_read) = self.header(names[at], expected.clamp(LEAST, MOST))?;
+            let first = expected.clamp(LEAST, MOST);
+            let (tensors, bytes_read) = self.header(names[at], first, &budget)?;
             // Here and not at the end: so no header holds more than its index has.
             index
                 .check(names[at], &tensors)
@@ -192,13 +194,14 @@ impl<'c> Repository<'c> {
 
     /// The tensors of a safetensors file, and how many bytes were read for them: `first` at once, and the
     /// rest of the header if it is longer.
-    fn header(&self, name: &str, first: u64) -> Result<(Vec<Tensor>, u64)> {
+    fn header(&self, name: &str, first: u64, budget: &Budget) -> Result<(Vec<Tensor>, u64)> {
         let asked = self.asked(name);
         let within = |error: Error| error.within(&asked.place());
         let start = self.client.get(asked, Part::Bytes { from: 0, to: first })?;
         let (mut bytes, size) = (start.bytes, start.file_bytes);
         let length = safetensors::header_length(&bytes, size).map_err(within)?;
         let (from, end) = (bytes.len() as u64, safetensors::PREFIX + length);
+        budget.take(end, &asked.place())?;
         if end > from {
             let rest = self.client.get(asked, Part::Bytes { from, to: end })?;
             if rest.file_bytes != size {

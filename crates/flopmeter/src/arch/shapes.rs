@@ -25,7 +25,7 @@ use heads::{Heads, TOTAL, active, count_of, heads, masks};
 use roles::{Role, Roles};
 use std::collections::BTreeMap;
 
-/// The most modules of a model, one for all experts of a layer: 128 layers of 64.
+/// The most modules of a model, one for all experts of a layer: 128 layers of 64. Each is looked at several times.
 const MOST_MODULES: usize = 1 << 13;
 
 /// Sizes that the shapes state too.

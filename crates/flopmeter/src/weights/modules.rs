@@ -119,8 +119,8 @@ impl Modules {
         self.places.get(&(layer, *name)).copied()
     }
 
-    /// Puts one of the tensors to the others of its module.
-    pub fn add(&mut self, place: &Place<'_>, tensor: TensorRef<'_>) {
+    /// Puts one of the tensors, of so many elements, to the others of its module.
+    pub fn add(&mut self, place: &Place<'_>, tensor: TensorRef<'_>, elements: u128) {
         let next = self.names.len();
         let (module, name) = match self.names.get_key_value(&*place.module) {
             Some((module, name)) => (module.clone(), *name),
@@ -136,11 +136,16 @@ impl Modules {
             self.all.push(Module::new(key, place.of_other_part, tensor));
         }
         let storage = self.number(tensor.storage);
-        self.all[found].add(place.role, tensor, storage);
+        self.all[found].add(place.role, tensor, elements, storage);
+    }
+
+    /// All ways in which tensors are stored, each once.
+    pub fn storages(&self) -> &[Storage] {
+        &self.storages
     }
 
     /// The number of a storage; formats have some thirty.
-    fn number(&mut self, storage: Storage) -> u8 {
+    pub fn number(&mut self, storage: Storage) -> u8 {
         let at = self.storages.iter().position(|other| *other == storage);
         let at = at.unwrap_or_else(|| {
             self.storages.push(storage);
@@ -194,13 +199,13 @@ impl Module {
         }
     }
 
-    fn add(&mut self, role: Role, tensor: TensorRef<'_>, storage: u8) {
-        self.elements = self.elements.saturating_add(tensor.elements());
+    fn add(&mut self, role: Role, tensor: TensorRef<'_>, elements: u128, storage: u8) {
+        self.elements = self.elements.saturating_add(elements);
         self.bytes += u128::from(tensor.bytes);
         match (role, self.storage) {
             (Role::Bias, _) => {
                 self.bias = Some(storage);
-                self.bias_elements = self.bias_elements.saturating_add(tensor.elements());
+                self.bias_elements = self.bias_elements.saturating_add(elements);
             }
             (Role::Weight, None) => {
                 // A bias may have come before.

@@ -1,6 +1,5 @@
 //! Names of tensors → the module of a layer.
 
-use memchr::memchr_iter;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -30,20 +29,10 @@ pub(super) enum Role {
     Bias,
 }
 
-/// What lists of layers are called.
-const LISTS: [&str; 5] = ["layers", "layer", "h", "blocks", "block"];
-/// Buffers that files keep though they are no parameters.
-const BUFFERS: [&str; 8] = [
-    "final_logits_bias",
-    "inv_freq",
-    "masked_bias",
-    "rotary_emb",
-    "diagonal_decay",
-    "key_decay",
-    "query_decay",
-    "slope_rate",
-];
-const SHORTEST_BUFFER: usize = "inv_freq".len();
+const ACTIVATION: &str = "act_fn";
+/// Words of what sees or hears; of 64 letters at most together.
+const OTHER_PARTS: [&str; 8] =
+    ["vision", "visual", "image", "audio", "speech", "multi_modal", "mm_", "embed_tokens_extend"];
 /// Modules of a layer, and what published files call them that were written by other code. The rest of
 /// a name stays.
 const ALIASES: &[(&str, &str)] = &[
@@ -102,95 +91,145 @@ impl Key {
 impl<'n> Place<'n> {
     /// The place of a tensor; `None` for a buffer.
     pub fn of(name: &'n str) -> Option<Self> {
-        let mut parts = split(name);
-        let buffer =
-            parts.iter().any(|part| part.len() >= SHORTEST_BUFFER && BUFFERS.contains(part));
-        // GPT-2 keeps its mask as `attn.bias`, which is no bias of a projection.
-        if buffer || matches!(parts[..], [.., "attn" | "attention", "bias"]) {
-            return None;
-        }
-        let role = match parts.last() {
-            Some(&"bias") => Role::Bias,
-            _ => Role::Weight,
-        };
-        if let Some(&("weight" | "bias")) = parts.last() {
-            parts.pop();
-        }
-        // The numbers of an activation: two are parameters, two are not.
-        if let Some(at) = parts.iter().position(|part| *part == "act_fn") {
-            if parts[at + 1..].iter().any(|part| ["beta", "eps"].contains(part)) {
+        let (stem, role) = role(name);
+        // Where the name before the layer ends, the layer's number, and where its name below begins.
+        let mut layer = None;
+        // Where the module ends, if not with the name, which is with its activation.
+        let mut end = None;
+        // What is kept of the name below where experts have numbers, and where what is to be kept begins.
+        let (mut kept, mut kept_from) = (String::new(), 0);
+        let (mut before, mut before_from) = ("", 0);
+        for (from, part) in parts(stem) {
+            if is_buffer(part) {
                 return None;
             }
-            parts.truncate(at + 1);
+            let to = from + part.len();
+            if end.is_some() {
+                // The numbers of an activation: two are parameters, two are not.
+                if matches!(part, "beta" | "eps") {
+                    return None;
+                }
+            } else if part == ACTIVATION {
+                end = Some(to);
+            } else if layer.is_some() {
+                if before == "experts" && is_expert(part) {
+                    kept.reserve(stem.len());
+                    kept.push_str(&stem[kept_from..from - 1]);
+                    kept_from = to;
+                }
+            } else if is_number(part) && is_list(before) {
+                layer = Some((&name[..before_from], part));
+                kept_from = (to + 1).min(stem.len());
+            }
+            (before, before_from) = (part, from);
         }
-        let layer =
-            parts.windows(2).position(|pair| is_number(pair[1]) && LISTS.contains(&pair[0]));
-        let before_layer = match layer {
-            Some(at) => &name[..length(&parts[..at])],
-            None => name,
-        };
-        if has_other_part(before_layer) {
+        // GPT-2 keeps its mask as `attn.bias`, which is no bias of a projection.
+        if role == Role::Bias && matches!(before, "attn" | "attention") {
+            return None;
+        }
+        if has_other_part(layer.map_or(name, |(before, _)| before)) {
             return Some(Self { layer: None, module: name.into(), role, of_other_part: true });
         }
+        let rest = &stem[kept_from..end.unwrap_or(stem.len())];
         let (layer, module) = match layer {
-            None => (None, (*parts.last().unwrap_or(&"")).into()),
-            Some(at) => (Some(parts[at + 1].parse().ok()?), below(name, &parts, at + 2)),
+            None => (None, if end.is_some() { ACTIVATION } else { before }.into()),
+            Some((_, number)) if kept.is_empty() => (Some(number.parse().ok()?), rest.into()),
+            Some((_, number)) => (Some(number.parse().ok()?), (kept + rest).into()),
         };
         Some(Self { layer, module, role, of_other_part: false })
     }
 }
 
-/// The parts of a name from one on, without the numbers of experts; lent where they are side by side.
-fn below<'n>(name: &'n str, parts: &[&'n str], from: usize) -> Cow<'n, str> {
-    let (above, parts) = parts.split_at(from);
-    let is_expert = |at: &usize| *at > 0 && parts[at - 1] == "experts" && is_number(parts[*at]);
-    if (0..parts.len()).any(|at| is_expert(&at)) {
-        let kept = (0..parts.len()).filter(|at| !is_expert(at)).map(|at| parts[at]);
-        return kept.collect::<Vec<_>>().join(".").into();
+/// A name without what says which of its module's tensors it is, and that.
+fn role(name: &str) -> (&str, Role) {
+    for (end, role) in [("weight", Role::Weight), ("bias", Role::Bias)] {
+        match name.strip_suffix(end) {
+            Some("") => return ("", role),
+            Some(rest) if rest.ends_with('.') => return (&rest[..rest.len() - 1], role),
+            _ => {}
+        }
     }
-    let from = length(above);
-    name.get(from..(from + length(parts)).saturating_sub(1)).unwrap_or_default().into()
+    (name, Role::Weight)
 }
 
-/// The bytes of parts, a dot after each.
-fn length(parts: &[&str]) -> usize {
-    parts.iter().map(|part| part.len() + 1).sum()
+/// What lies between the dots of a name, each with the byte where it begins.
+fn parts(name: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let from = next?;
+        let dot = name.as_bytes()[from..].iter().position(|byte| *byte == b'.');
+        let to = dot.map_or(name.len(), |length| from + length);
+        next = dot.map(|_| to + 1);
+        Some((from, &name[from..to]))
+    })
+}
+
+/// Whether a part below `experts` is one's number; in Switch Transformers and NLLB it is `expert_7`.
+fn is_expert(part: &str) -> bool {
+    is_number(part.strip_prefix("expert_").unwrap_or(part))
+}
+
+/// What lists of layers are called.
+fn is_list(part: &str) -> bool {
+    matches!(part, "layers" | "layer" | "h" | "blocks" | "block")
+}
+
+/// Buffers that files keep though they are no parameters.
+fn is_buffer(part: &str) -> bool {
+    matches!(
+        part,
+        "final_logits_bias"
+            | "inv_freq"
+            | "masked_bias"
+            | "rotary_emb"
+            | "diagonal_decay"
+            | "key_decay"
+            | "query_decay"
+            | "slope_rate"
+    )
 }
 
 fn is_number(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What lies between the dots of a name.
-fn split(name: &str) -> Vec<&str> {
-    let (mut parts, mut from) = (Vec::with_capacity(16), 0);
-    for dot in memchr_iter(b'.', name.as_bytes()) {
-        parts.push(&name[from..dot]);
-        from = dot + 1;
-    }
-    parts.push(&name[from..]);
-    parts
+/// The letters of all words, one after the other, a bit each.
+struct Letters {
+    /// Where each byte stands.
+    of: [u64; 256],
+    /// Where words begin, and where they end.
+    first: u64,
+    last: u64,
 }
 
-/// Whether a name has a word of what sees or hears.
+const LETTERS: Letters = {
+    let (mut letters, mut bit, mut word) = (Letters { of: [0; 256], first: 0, last: 0 }, 0, 0);
+    while word < OTHER_PARTS.len() {
+        let bytes = OTHER_PARTS[word].as_bytes();
+        letters.first |= 1 << bit;
+        let mut at = 0;
+        while at < bytes.len() {
+            letters.of[bytes[at] as usize] |= 1 << bit;
+            (at, bit) = (at + 1, bit + 1);
+        }
+        letters.last |= 1 << (bit - 1);
+        word += 1;
+    }
+    letters
+};
+
+/// Whether a name has a word of what sees or hears. All words are looked for at once (Baeza-Yates and Gonnet, "A New
+/// Approach to Text Searching", 1992), so that no name takes longer than another of its length.
 fn has_other_part(name: &str) -> bool {
-    let name = name.as_bytes();
-    (0..name.len()).any(|at| begins_other_part(&name[at..]))
-}
-
-/// Two letters are looked at first: a header may be full of those that begin words.
-fn begins_other_part(name: &[u8]) -> bool {
-    let begins = |word: &str| name.starts_with(word.as_bytes());
-    match name {
-        [b'v', b'i', ..] => begins("vision") || begins("visual"),
-        [b'i', b'm', ..] => begins("image"),
-        [b'a', b'u', ..] => begins("audio"),
-        [b's', b'p', ..] => begins("speech"),
-        [b'm', b'u', ..] => begins("multi_modal"),
-        [b'm', b'm', ..] => begins("mm_"),
-        [b'e', b'm', ..] => begins("embed_tokens_extend"),
-        _ => false,
+    const { assert!(LETTERS.last.count_ones() as usize == OTHER_PARTS.len()) };
+    static OF: [u64; 256] = LETTERS.of;
+    // A bit is set where a word's letters up to this one have just been read.
+    let (mut read, mut ended) = (0, 0);
+    for byte in name.bytes() {
+        read = ((read << 1) | LETTERS.first) & OF[usize::from(byte)];
+        ended |= read & LETTERS.last;
     }
+    ended != 0
 }
 
 impl fmt::Display for Key {
@@ -268,6 +307,16 @@ mod tests {
             ("model.layers.0.mlp.experts.255.up_proj.weight", Some(0), "mlp.experts.up_proj"),
             ("model.layers.0.experts.7.experts.1.2.weight", Some(0), "experts.experts.2"),
             ("model.layers.0.mlp.experts.gate.weight", Some(0), "mlp.experts.gate"),
+            ("model.layers.0.mlp.experts.7", Some(0), "mlp.experts"),
+            (
+                "encoder.block.1.layer.1.mlp.experts.expert_2047.wi.weight",
+                Some(1),
+                "layer.1.mlp.experts.wi",
+            ),
+            ("layers.0.ffn.experts.expert_12.fc1.weight", Some(0), "ffn.experts.fc1"),
+            ("layers.0.ffn.experts.expert_.fc1.weight", Some(0), "ffn.experts.expert_.fc1"),
+            ("layers.0.ffn.expert_12.fc1.weight", Some(0), "ffn.expert_12.fc1"),
+            ("layers.0.experts.3.act_fn.experts.4.weight", Some(0), "experts.act_fn"),
             ("layers.1.layers.2.mlp.0.weight", Some(1), "layers.2.mlp.0"),
             ("layers.1.mlp.act_fn.alpha_p", Some(1), "mlp.act_fn"),
             ("act_fn.layers.1.alpha_p", None, "act_fn"),

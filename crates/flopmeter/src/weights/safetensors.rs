@@ -17,16 +17,18 @@ use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::op::{Scale, Storage};
 use header::{Entry, entries};
-use json::{Cursor, Quoted, Wrong};
+use json::{Cursor, Quoted};
 
 /// Bytes before the header.
 pub const PREFIX: u64 = 8;
 /// The longest header that the format allows.
 const LONGEST_ALLOWED: u64 = 100_000_000;
-/// The longest header that is read: 8 MiB are 55,000 tensors of 150 bytes. The longest of published models have some
-/// 33,000, where 512 experts a layer are quantised and each has four tensors a matrix.
-const LONGEST_READ: u64 = 8 << 20;
+/// The longest header that is read: 57,344 tensors of 128 bytes, which 48 layers of 128 experts with three tensors a
+/// matrix take in one file. Of files that are split the longest have some 33,000, where 512 experts a layer are quantised
+/// and each has four tensors a matrix.
+const LONGEST_READ: u64 = 7 << 20;
 const IS_IT_ONE: &str = "is it a safetensors file, and whole?";
+const GIVE_CONFIG: &str = "give the config.json alone";
 
 /// The length of the header, from a file's first 8 bytes and its length.
 ///
@@ -61,7 +63,7 @@ pub fn header_length(start: &[u8], file_bytes: u64) -> Result<u64> {
     if length > LONGEST_READ {
         let fact =
             format!("the header has {length} bytes; the longest that is read is {LONGEST_READ}");
-        return Err(at_byte(0, fact).hint("give the config.json alone"));
+        return Err(at_byte(0, fact).hint(GIVE_CONFIG));
     }
     if length > file_bytes.saturating_sub(PREFIX) {
         let fact = format!("the header has {length} bytes, the whole file {file_bytes}");
@@ -123,8 +125,9 @@ pub fn each(
     if let Some(error) = refused {
         return Err(error);
     }
-    read.map_err(|Wrong { at, fact }| {
-        at_byte(PREFIX + at as u64, format!("the header {fact}")).hint(IS_IT_ONE)
+    read.map_err(|wrong| {
+        let hint = wrong.hint(IS_IT_ONE);
+        at_byte(PREFIX + wrong.at as u64, format!("the header {}", wrong.fact)).hint(hint)
     })?;
     let data = file_bytes.saturating_sub(PREFIX).saturating_sub(json.len() as u64);
     check_places(text, places, data)

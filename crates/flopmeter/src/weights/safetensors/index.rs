@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The most files of a model.
 const MOST_FILES: usize = 1024;
-/// The longest index that is read: 60 layers of 384 experts with a packed weight and
-/// three scales each take 28 MB.
+/// The longest index that is read: 60 layers of 384 experts with a packed weight and three scales each take 28 MB. It is
+/// no header, and costs what it is long: one of its length takes about as long whatever stands in it.
 pub const LONGEST_INDEX: u64 = 32 << 20;
 
 /// An index of files. Names are those of the text, not copied.
@@ -46,9 +46,9 @@ impl<'t> Index<'t> {
     ///
     /// [`ErrorKind::Weights`] for text that is none, and for files that do not lie beside it.
     pub fn parse(text: &'t str) -> Result<Self> {
-        let files = files(text).map_err(|Wrong { at, fact }| {
-            at_byte(at as u64, format!("the index {fact}"))
-                .hint("give the folder's own model.safetensors.index.json")
+        let files = files(text).map_err(|wrong| {
+            let hint = wrong.hint("give the folder's own model.safetensors.index.json");
+            at_byte(wrong.at as u64, format!("the index {}", wrong.fact)).hint(hint)
         })?;
         let index = Self { text, files };
         for file in index.files() {
@@ -174,11 +174,11 @@ fn weight_map<'t>(cursor: &mut Cursor<'t>) -> Read<BTreeMap<Cow<'t, str>, Vec<Sp
         let file = cursor.text()?;
         tensors += 1;
         if tensors > MOST_TENSORS {
-            return Err(cursor.wrong(format!("has more than {MOST_TENSORS} tensors")));
+            return Err(cursor.over_most(MOST_TENSORS, "tensors"));
         }
         let place = *places.entry(file.raw).or_insert(files.len());
         if place == MOST_FILES {
-            return Err(cursor.wrong(format!("names more than {MOST_FILES} files")));
+            return Err(cursor.over_most(MOST_FILES, "files"));
         }
         if place == files.len() {
             files.push((file, Vec::new()));
@@ -192,6 +192,7 @@ fn weight_map<'t>(cursor: &mut Cursor<'t>) -> Read<BTreeMap<Cow<'t, str>, Vec<Sp
         let value = file.value().ok_or_else(|| Wrong {
             at: file.at,
             fact: "has a file's name with an escape that says nothing".into(),
+            over: false,
         })?;
         map.entry(value).or_default().append(&mut names);
     }

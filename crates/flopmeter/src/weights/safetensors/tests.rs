@@ -86,11 +86,17 @@ fn what_is_no_header() {
     assert!(fact("{} {}").starts_with("byte 11: the header has `{` where the end should be"));
     let long = format!(
         r#"{{"{}": {{"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}}}"#,
-        "a".repeat(1025)
+        "a".repeat(256)
     );
-    assert!(fact(&long).contains("has a name of 1025 bytes; 1024 are the most"));
-    let parts = format!(r#"{{"{}": {{}}}}"#, "a.".repeat(32));
-    assert!(fact(&parts).contains("has a name of 33 parts; 32 are the most"));
+    assert!(
+        fact(&long)
+            .contains("has a name of 256 bytes; 255 are the most; give the config.json alone")
+    );
+    let parts = format!(r#"{{"{}": {{}}}}"#, "a.".repeat(16));
+    assert!(
+        fact(&parts)
+            .contains("has a name of 17 parts; 16 are the most; give the config.json alone")
+    );
     for (info, says) in [
         (r#"{"dtype": "U8", "shape": [0]}"#, "it has no field `data_offsets`"),
         (r#"{"dtype": "U8", "data_offsets": [0, 0]}"#, "it has no field `shape`"),
@@ -106,8 +112,11 @@ fn what_is_no_header() {
     let deep = format!("{{\"a\": {{\"dtype\": \"U8\", \"shape\": [{}0]}}}}", "0,".repeat(1 << 20));
     assert!(fact(&deep).contains("more than 16 dimensions"));
     let many: Vec<String> =
-        (0..66_000).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
-    assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 65536 tensors"));
+        (0..57_345).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
+    assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 57344 tensors"));
+    let texts: Vec<String> = (0..57_345).map(|at| format!(r#""{at}": """#)).collect();
+    let described = format!(r#"{{"__metadata__": {{{}}}}}"#, texts.join(","));
+    assert!(fact(&described).contains("has more than 57344 keys of `__metadata__`"));
     let error = tensors(b"{\"\xFF\": 1}", 100).expect_err("refused").to_string();
     assert!(error.starts_with("byte 10: the header is not UTF-8 text"), "{error}");
 }
@@ -140,7 +149,21 @@ fn an_index_of_the_most_files_is_in_their_order_and_one_of_more_is_refused() {
         Ok((names, index.files().is_sorted(), index.files().count()))
     };
     assert_eq!(parse(1024), Ok((vec!["7".to_owned(), "1031".to_owned()], true, 1024)));
-    assert!(parse(1025).is_err_and(|error: String| error.contains("names more than 1024 files")));
+    assert!(parse(1025).is_err_and(|error: String| error.contains("has more than 1024 files")));
+}
+
+#[test]
+fn an_index_with_much_beside_its_map_is_refused() {
+    let parse = |values: usize| {
+        let values = vec!["0"; values].join(",");
+        let text = format!(r#"{{"metadata": [{values}], "weight_map": {{"a": "b"}}}}"#);
+        Index::parse(&text).map(drop).map_err(|error| error.to_string())
+    };
+    // The list itself is one.
+    assert_eq!(parse(4095), Ok(()));
+    let error = parse(4096).expect_err("refused");
+    assert!(error.contains("has more than 4096 values of other keys, the most that are read"));
+    assert!(error.ends_with("give the config.json alone"), "{error}");
 }
 
 #[test]
