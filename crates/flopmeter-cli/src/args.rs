@@ -27,8 +27,6 @@ mod plot;
 mod sweep;
 #[path = "args/train.rs"]
 mod train;
-#[path = "args/values.rs"]
-mod values;
 #[path = "args/work.rs"]
 mod work;
 
@@ -45,9 +43,8 @@ use kinds::{
 pub use output::{Format, OutputArgs};
 use parallel::ParallelArgs;
 pub use plot::{Plot, PlotArgs, ThemeName};
-pub use sweep::{Goal, SweepArgs};
+pub use sweep::SweepArgs;
 pub use train::TrainArgs;
-pub use values::Values;
 pub use work::WorkArgs;
 
 /// What an LLM costs in FLOPs and bytes, exactly, from its config; and how well the hardware does it.

@@ -2,12 +2,15 @@
 
 use crate::args::{HardwareArgs, WorkArgs};
 use crate::cmd::side_by_side::{self, Counted, SideBySide};
+use flopmeter::device;
 use flopmeter::{
     Convention, Dtype, Error, ErrorKind, Parallelism, Result, Sequence, Utilization, Workload,
 };
 use flopmeter_report::report::parallel::RankReport;
 use flopmeter_report::report::{ModelReport, WorkloadReport};
-use flopmeter_report::{Asked, Base, Draft, Given, Machine, Ranks, Request, devices};
+use flopmeter_report::{
+    ALL, Asked, Base, Draft, Given, Machine, RANKS_BY_MODEL, Ranks, Request, devices,
+};
 use flopmeter_source::Source;
 use serde::Serialize;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ pub fn read(
         workload: workload(work)?,
         // All of them are counted one by one.
         convention: match work.convention.as_str() {
-            side_by_side::ALL => Convention::MODEL,
+            ALL => Convention::MODEL,
             name => name.parse()?,
         },
         machine,
@@ -64,8 +67,8 @@ pub fn machine(
     plan: Option<&Parallelism>,
     dtype: Dtype,
 ) -> Result<Option<Machine>> {
-    let given =
-        Given { device: args.device.as_deref(), peak: &args.peak, bandwidth: args.bandwidth };
+    let device = args.device.as_deref().map(device::find).transpose()?;
+    let given = Given { device: device.as_ref(), peak: &args.peak, bandwidth: args.bandwidth };
     Machine::new(&given, devices(plan, args.devices)?, dtype)
 }
 
@@ -97,7 +100,7 @@ pub fn side_by_side(
     })?;
     let mut device = request.machine.as_ref().map(|machine| machine.device_report(None));
     let (parallelism, ranks) = request.cut(&Convention::MODEL, device.as_mut())?;
-    notes.extend(parallelism.as_ref().map(|_| side_by_side::RANKS.to_owned()));
+    notes.extend(parallelism.as_ref().map(|_| RANKS_BY_MODEL.to_owned()));
     Ok(SideBySide {
         model: ModelReport::of(&request.source),
         adapter: request.adapter,

@@ -1,40 +1,21 @@
 //! Many points, written as they are counted: what is kept at a time does not grow with their number.
 
-mod axes;
-mod blocks;
-mod cells;
-mod choice;
-mod conventions;
-mod grid;
-mod places;
-mod plans;
-mod requests;
-mod steps;
-
 use crate::args::{Format, SweepArgs};
-use cells::{Cell, Column, Unit};
-use choice::Choice;
-use flopmeter::device::Device;
-use flopmeter::{Error, Result};
+use flopmeter::{Error, Result, device};
 use flopmeter_report::paint::TITLE;
 use flopmeter_report::report::ModelReport;
-use flopmeter_source::visible;
-use grid::Grid;
-use plans::{Last, LeftOut};
+use flopmeter_report::sweep::{self, Best, Cell, LeftOut, Ranges, Unit};
+use flopmeter_source::{self as source, visible};
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A sweep, ready to be counted.
+/// A sweep, ready to be counted and written.
 pub struct Sweep {
-    grid: Grid,
-    choice: Choice,
+    counted: sweep::Sweep,
     format: Format,
-    /// All of a row.
-    columns: Vec<Column>,
-    /// What a table has of it: places of cells, with their widths.
+    /// What a table has of a row: places of cells, with their widths.
     table: Vec<(usize, usize)>,
-    /// Axes with one place alone, for a table's head.
-    alone: Vec<String>,
 }
 
 /// Why it ended before its end.
@@ -58,54 +39,12 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Columns of the busiest rank.
-const OF_RANKS: [Column; 3] = [
-    Column::new("rank_flops", "a rank", Unit::Of("FLOP")),
-    Column::new("sent_bytes", "sent", Unit::Of("B")),
-    Column::new("link_seconds", "links", Unit::Of("s")),
-];
-
-/// Their cells: FLOPs, and what is sent over the links of a device.
-fn of_ranks(flops: u128, sent: u128, device: Option<&Device>) -> [Cell<'static>; 3] {
-    let link = device.and_then(Device::link);
-    [Cell::Whole(flops), Cell::Whole(sent), Cell::of(link.map(|link| sent as f64 / link.0))]
-}
-
-/// A point and how good it is.
-type Best = Option<(f64, usize)>;
-
 impl Sweep {
     /// Reads the arguments.
     pub fn read(args: &SweepArgs) -> Result<Self> {
-        let grid = Grid::read(args)?;
-        let axes = grid.axes.columns();
-        let mut columns: Vec<Column> = axes.iter().map(|(column, _)| *column).collect();
-        columns.extend(grid.columns());
-        let choice = Choice::new(&columns, &args.limit, args.best)?;
-        let mut table = Vec::new();
-        let mut alone = Vec::new();
-        for (at, column) in columns.iter().enumerate() {
-            let Some(heading) = column.heading else { continue };
-            let width = match axes.get(at) {
-                Some((column, Some(value))) => {
-                    // The convention ends the line.
-                    if column.name != "convention" {
-                        alone.push(format!("{heading} {value}"));
-                    }
-                    continue;
-                }
-                Some((_, None)) => grid.axes.width(at),
-                None => column.unit.width(),
-            };
-            table.push((at, width.max(heading.chars().count())));
-        }
-        if choice.has_limits() {
-            columns.push(Column::exact("within_limits", Unit::Truth));
-        }
-        if choice.best().is_some() {
-            columns.push(Column::exact("best", Unit::Truth));
-        }
-        Ok(Self { grid, choice, format: args.output.format, columns, table, alone })
+        let counted = sweep::Sweep::new(&ranges(args)?)?;
+        let table = counted.table();
+        Ok(Self { counted, format: args.output.format, table })
     }
 
     /// Whether people read it, and colours are for them.
@@ -115,15 +54,15 @@ impl Sweep {
 
     /// Counts and writes all of it; the notes that what is written has no place for are given back.
     pub fn write(&self, out: &mut impl Write) -> std::result::Result<Vec<String>, Stop> {
-        let best = self.best()?;
+        let best = self.counted.best()?;
         out.write_all(self.head().as_bytes())?;
         let rows = |rows: Range<usize>| self.rows(rows, best);
         let mut left_out = LeftOut::default();
-        blocks::each(self.grid.count, rows, |(text, more)| {
+        sweep::each(self.counted.points(), rows, |(text, more)| {
             left_out.and(more);
             out.write_all(&text).map_err(Stop::from)
         })?;
-        let mut left_out = left_out.notes(self.grid.count);
+        let mut left_out = left_out.notes(self.counted.points());
         if matches!(self.format, Format::Table | Format::Markdown) {
             out.write_all(self.foot(best, std::mem::take(&mut left_out))?.as_bytes())?;
         }
@@ -131,72 +70,36 @@ impl Sweep {
         Ok(left_out)
     }
 
-    /// The best row, the first of equal ones. It has to be known before the first row is written.
-    fn best(&self) -> Result<Best> {
-        let mut best: Best = None;
-        if self.choice.best().is_none() {
-            return Ok(best);
-        }
-        let of = |rows: Range<usize>| {
-            let mut best: Best = None;
-            let (mut last, mut cells) = (Last::default(), Vec::new());
-            for row in rows {
-                let counted = self.grid.cells(row, &mut last, &mut cells)?;
-                if !counted.counted(&mut LeftOut::default()) {
-                    continue;
-                }
-                best = better(best, self.choice.merit(&cells).map(|merit| (merit, row)));
-            }
-            Ok(best)
-        };
-        blocks::each(self.grid.count, of, |next| {
-            best = better(best, next);
-            Ok::<_, Error>(())
-        })?;
-        Ok(best)
-    }
-
     fn rows(&self, rows: Range<usize>, best: Best) -> Result<(Vec<u8>, LeftOut)> {
         let mut text = Vec::new();
-        let (mut last, mut cells) = (Last::default(), Vec::new());
-        let mut left_out = LeftOut::default();
         let start = self.start();
-        for row in rows {
-            if !self.grid.cells(row, &mut last, &mut cells)?.counted(&mut left_out) {
-                continue;
-            }
-            let keeps = self.choice.keeps(&cells);
-            let is_best = best.is_some_and(|(_, best)| best == row);
-            if self.choice.has_limits() {
-                cells.push(Cell::Truth(keeps));
-            }
-            if self.choice.best().is_some() {
-                cells.push(Cell::Truth(is_best));
-            }
+        let left_out = self.counted.rows(rows, best, |row| {
+            let cells = row.cells;
             let written = match self.format {
-                Format::Csv => self.csv(&start, &cells, &mut text),
-                Format::Json => self.json(&start, &cells, &mut text),
+                Format::Csv => self.csv(&start, cells, &mut text),
+                Format::Json => self.json(&start, cells, &mut text),
                 Format::Table | Format::Markdown => {
-                    let mark = match (is_best, keeps) {
+                    let mark = match (row.is_best, row.keeps) {
                         (true, _) => "best",
                         (false, true) => "",
                         (false, false) => "over",
                     };
+                    let columns = self.counted.columns();
                     let shown = self.table.iter().map(|&(at, width)| {
-                        (cells[at].shown(self.columns[at].unit), width, self.columns[at].unit)
+                        (cells[at].shown(columns[at].unit), width, columns[at].unit)
                     });
                     self.line(shown, mark, &mut text)
                 }
             };
             // A vector takes everything.
             written.unwrap_or_default();
-        }
+        })?;
         Ok((text, left_out))
     }
 
     /// What every row begins with: the name of the model.
     fn start(&self) -> String {
-        let id = &self.grid.source.id;
+        let id = &self.counted.source().id;
         match self.format {
             Format::Csv => {
                 let id = visible::visible(id);
@@ -223,7 +126,7 @@ impl Sweep {
 
     fn json(&self, start: &str, cells: &[Cell<'_>], out: &mut Vec<u8>) -> io::Result<()> {
         out.write_all(start.as_bytes())?;
-        for (column, cell) in self.columns.iter().zip(cells) {
+        for (column, cell) in self.counted.columns().iter().zip(cells) {
             out.write_all(b",\"")?;
             out.write_all(column.name.as_bytes())?;
             out.write_all(b"\":")?;
@@ -257,26 +160,24 @@ impl Sweep {
     }
 
     fn is_marked(&self) -> bool {
-        self.choice.has_limits() || self.choice.best().is_some()
+        self.counted.has_limits() || self.counted.goal().is_some()
     }
 
     fn head(&self) -> String {
         match self.format {
             Format::Json => return String::new(),
             Format::Csv => {
-                let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+                let names: Vec<&str> =
+                    self.counted.columns().iter().map(|column| column.name).collect();
                 return format!("model,{}\n", names.join(","));
             }
             Format::Table | Format::Markdown => {}
         }
-        let title = visible::visible(&ModelReport::of(&self.grid.source).title());
-        let mut said = self.alone.join(", ");
-        if let Some(convention) = self.grid.convention() {
-            said += &format!("; convention {}", convention.id);
-        }
+        let title = visible::visible(&ModelReport::of(self.counted.source()).title());
+        let said = self.counted.said();
         let headings = || {
             self.table.iter().filter_map(|&(at, width)| {
-                let column = self.columns[at];
+                let column = self.counted.columns()[at];
                 Some((column.heading?.to_owned(), width, column.unit))
             })
         };
@@ -310,35 +211,49 @@ impl Sweep {
         if self.format == Format::Markdown {
             out.push('\n');
         }
-        if let Some(goal) = self.choice.best() {
-            let (mut last, mut cells) = (Last::default(), Vec::new());
-            let said = match best {
-                None => "no row fits and keeps the limits".into(),
-                Some((_, row)) => {
-                    self.grid.cells(row, &mut last, &mut cells)?;
-                    let named = self.grid.axes.columns().into_iter().zip(&cells);
+        if let Some(goal) = self.counted.goal() {
+            let mut said = "no row fits and keeps the limits".to_owned();
+            if let Some((_, at)) = best {
+                self.counted.rows(at..at + 1, best, |row| {
+                    let axes = self.counted.axes();
+                    let named = axes.iter().zip(row.cells);
                     let named = named.filter(|((_, alone), _)| alone.is_none());
                     let named = named.map(|((axis, _), cell)| {
                         format!("{} {}", axis.name, cell.shown(axis.unit))
                     });
-                    let value = self.choice.best_cell(&cells, &self.columns);
-                    [value].into_iter().chain(named).collect::<Vec<_>>().join(", ")
-                }
-            };
+                    let value = self.counted.best_cell(row.cells);
+                    said = [value].into_iter().chain(named).collect::<Vec<_>>().join(", ");
+                })?;
+            }
             out += &format!("{prefix}best {}: {said}\n", goal.name());
         }
-        for note in left_out.into_iter().chain(self.grid.notes()) {
+        for note in left_out.into_iter().chain(self.counted.notes()) {
             out += &format!("{prefix}{}\n", visible::visible(&note));
         }
         Ok(out)
     }
 }
 
-/// The better of two, the first of equal ones.
-fn better(first: Best, second: Best) -> Best {
-    match (first, second) {
-        (Some((a, _)), Some((b, _))) if b > a => second,
-        (None, second) => second,
-        (first, _) => first,
-    }
+fn ranges(args: &SweepArgs) -> Result<Ranges> {
+    let devices = args.device.iter().map(|name| device::find(name)).collect::<Result<_>>()?;
+    Ok(Ranges {
+        source: Arc::new(source::find(&args.model)?),
+        prompt: args.prompt.clone(),
+        generate: args.generate.clone(),
+        sequence: args.sequence.clone(),
+        recompute: args.recompute.clone(),
+        accumulate: args.accumulate.clone(),
+        flash: args.flash,
+        batch: args.batch.clone(),
+        conventions: args.convention.clone(),
+        dtypes: args.dtype.clone(),
+        kv_dtype: args.kv_dtype.clone(),
+        devices,
+        counts: args.devices.clone(),
+        peak: args.peak.clone(),
+        bandwidth: args.bandwidth,
+        sizes: args.plans.sizes(),
+        best: args.best,
+        limits: args.limit.clone(),
+    })
 }

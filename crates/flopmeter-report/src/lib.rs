@@ -5,6 +5,7 @@
 //! Machine ┼─► Request, Trained ─► Report ─┬─► table, Markdown, HTML
 //! Draft   ┤                      └─► JSON, CSV
 //! Ranks ──┘
+//! Ranges ────► Sweep ────────────► rows
 //! Subject ───► Chart ────────────► SVG, PNG, terminal
 //! ```
 //!
@@ -20,6 +21,8 @@ mod trained;
 
 pub mod report;
 
+pub mod sweep;
+
 pub mod explain;
 
 pub mod render;
@@ -31,6 +34,12 @@ pub mod paint;
 pub use base::{Asked, Base};
 pub use draft::Draft;
 pub use machine::{Given, Machine};
-pub use ranks::{Ranks, StepRanks, devices};
+pub use ranks::{Ranks, StepRanks, devices, plan};
 pub use request::Request;
 pub use trained::{Cut, Trained};
+
+/// The name that stands for all conventions.
+pub const ALL: &str = "all";
+
+/// What to know of ranks among all conventions.
+pub const RANKS_BY_MODEL: &str = "ranks are counted by the convention `model`";

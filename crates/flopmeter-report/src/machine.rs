@@ -2,7 +2,7 @@
 
 use crate::report::{DeviceReport, IdealReport, UtilizationReport};
 use crate::request::whole;
-use flopmeter::device::{self, Device};
+use flopmeter::device::Device;
 use flopmeter::units::{BytesPerSecond, FlopsPerSecond};
 use flopmeter::{Bytes, Dtype, Flops, Hardware, Ideal, Result, SpeculativeFlops, Utilization};
 
@@ -18,11 +18,11 @@ pub struct Machine {
     notes: Vec<String>,
 }
 
-/// What is said of a machine: the name of a device, or figures, or both. What is given overrules the table.
+/// What is said of a machine: a device, or figures, or both. What is given overrules the table.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Given<'g> {
-    /// A name of a device.
-    pub device: Option<&'g str>,
+    /// A device.
+    pub device: Option<&'g Device>,
     /// Dense peaks in FLOP/s by dtype.
     pub peak: &'g [(Dtype, f64)],
     /// Bytes a second.
@@ -47,7 +47,7 @@ impl Machine {
     /// If no device has the name, no peak is known for the dtype, or a figure is none.
     pub fn new(given: &Given<'_>, devices: u64, dtype: Dtype) -> Result<Option<Self>> {
         let device = match given.device {
-            Some(name) => device::find(name)?,
+            Some(device) => device.clone(),
             None if given.peak.is_empty() && given.bandwidth.is_none() => return Ok(None),
             None => Device::custom(given.peak, given.bandwidth, None)?,
         };

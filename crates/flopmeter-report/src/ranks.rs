@@ -23,6 +23,11 @@ impl Ranks {
         Ok(Self { split, devices: devices(Some(plan), None)? })
     }
 
+    /// How it is cut.
+    pub fn plan(&self) -> &Parallelism {
+        self.split.parallelism()
+    }
+
     /// What a reader should know of them.
     pub fn notes(&self) -> Vec<String> {
         notes(&self.split, "a multiple of 64, as vLLM pads it")
@@ -47,6 +52,19 @@ impl Ranks {
         };
         Ok((ParallelismReport::of(&self.split, self.devices, &ranks, largest), ranks))
     }
+}
+
+/// A plan, and the layers of each stage where they are given: the number of stages follows them, if it is not `pipeline`.
+/// Nothing if nothing is cut.
+pub fn plan(
+    sizes: Parallelism,
+    pipeline: Option<u64>,
+    stages: Vec<u64>,
+) -> Option<(Parallelism, Vec<u64>)> {
+    let stretches = sizes.virtual_stages.max(1);
+    let follows = if stages.is_empty() { 1 } else { (stages.len() as u64).div_ceil(stretches) };
+    let sizes = Parallelism { pipeline: pipeline.unwrap_or(follows), ..sizes };
+    (sizes != Parallelism::NONE || !stages.is_empty()).then_some((sizes, stages))
 }
 
 /// Whether every rank's memory holds what it has to, `None` if it is not known of one.

@@ -2,6 +2,7 @@
 //! serialisable value for programs.
 
 mod audit;
+mod comparison;
 mod csv;
 mod html;
 mod json;
@@ -79,6 +80,7 @@ impl Column {
 }
 
 pub use audit::of as audit;
+pub use comparison::of as comparison;
 pub use csv::render as csv;
 pub use html::render as html;
 pub use json::render as json;

@@ -6,6 +6,8 @@
 )]
 
 pub mod audit;
+pub mod comparison;
+pub mod convention;
 pub mod device;
 pub mod parallel;
 pub mod training;
@@ -121,7 +123,7 @@ pub struct FlopsReport {
     pub by_phase: [Counts; 2],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct BytesReport {
     pub weights: u128,
     pub kv_cache_per_token: u128,
@@ -132,7 +134,7 @@ pub struct BytesReport {
     pub decode: TrafficReport,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct TrafficReport {
     pub read: u128,
     pub written: u128,

@@ -5,11 +5,15 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use flopmeter::Parallelism;
+use flopmeter_report::plan;
 
 /// Into how many parts it is cut.
 #[derive(Debug)]
 pub struct ParallelArgs {
     sizes: Parallelism,
+    /// Stages, if their number is given.
+    pipeline: Option<u64>,
+    /// Layers of each, if they are given.
     stages: Vec<u64>,
 }
 
@@ -88,13 +92,7 @@ impl FromArgMatches for ParallelArgs {
         let stages = matches.get_many::<(u64, usize)>("stages").into_iter().flatten();
         let stages = stages.flat_map(|(layers, count)| std::iter::repeat_n(*layers, *count));
         let stages: Vec<u64> = stages.take(MOST_STAGES).collect();
-        let virtual_stages = size("virtual-stages")?;
-        let pipeline = match matches.value_source("pp") {
-            Some(ValueSource::DefaultValue) if !stages.is_empty() => {
-                (stages.len() as u64).div_ceil(virtual_stages.max(1))
-            }
-            _ => size("pp")?,
-        };
+        let is_given = matches.value_source("pp") != Some(ValueSource::DefaultValue);
         let sizes = Parallelism {
             data: size("dp")?,
             context: size("cp")?,
@@ -102,12 +100,12 @@ impl FromArgMatches for ParallelArgs {
             decode_context: size("dcp")?,
             sequence: matches.get_flag("sp"),
             zero: 0,
-            pipeline,
-            virtual_stages,
+            pipeline: 1,
+            virtual_stages: size("virtual-stages")?,
             expert: size("ep")?,
             expert_tensor: given("etp"),
         };
-        Ok(Self { sizes, stages })
+        Ok(Self { sizes, pipeline: given("pp").filter(|_| is_given), stages })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -119,9 +117,7 @@ impl FromArgMatches for ParallelArgs {
 impl ParallelArgs {
     /// The plan and the layers of each stage where they are given, `None` if nothing is cut.
     pub fn plan(&self, zero: u64) -> Option<(Parallelism, Vec<u64>)> {
-        let sizes = Parallelism { zero, ..self.sizes };
-        let cut = sizes != Parallelism::NONE || !self.stages.is_empty();
-        cut.then(|| (sizes, self.stages.clone()))
+        plan(Parallelism { zero, ..self.sizes }, self.pipeline, self.stages.clone())
     }
 }
 

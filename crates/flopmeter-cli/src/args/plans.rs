@@ -1,7 +1,7 @@
 //! Parallel sizes to be gone through.
 
-use super::Values;
 use clap::Args;
+use flopmeter_report::sweep::{Sizes, Values};
 
 /// Into how many parts work is cut, each size an axis of its own.
 // Not in the short help, which is full.
@@ -40,4 +40,22 @@ pub struct PlansArgs {
     /// Tensor ranks, where there are several, share the tokens as well
     #[arg(long, hide_short_help = true, help_heading = "Parallelism")]
     pub sp: bool,
+}
+
+impl PlansArgs {
+    /// The sizes that are gone through.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            tensor: self.tp.clone(),
+            pipeline: self.pp.clone(),
+            data: self.dp.clone(),
+            context: self.cp.clone(),
+            decode_context: self.dcp.clone(),
+            expert: self.ep.clone(),
+            expert_tensor: self.etp.clone(),
+            virtual_stages: self.virtual_stages.clone(),
+            zero: self.zero.clone(),
+            sequence: self.sp,
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Options of `plot`.
 
-use super::values::Values;
 use super::{HardwareArgs, convention_names_and_all, dtype_names, whole};
 use clap::{Args, ValueEnum};
 use flopmeter::Convention;
+use flopmeter_report::sweep::Values;
 use std::path::PathBuf;
 
 /// What is drawn.

@@ -1,10 +1,11 @@
 //! Options of `sweep`.
 
 use super::plans::PlansArgs;
-use super::values::Values;
 use super::{OutputArgs, convention_names_and_all, dtype_names, peak, rate, seconds};
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, Args};
 use flopmeter::{Convention, Dtype, Recompute};
+use flopmeter_report::sweep::{Goal, Values};
 
 /// What is gone through.
 #[derive(Debug, Args)]
@@ -164,7 +165,7 @@ pub struct SweepArgs {
     #[arg(
         long,
         value_name = "BY",
-        value_enum,
+        value_parser = goals(),
         requires = "hardware",
         help_heading = "Choice",
         hide_possible_values = true
@@ -189,47 +190,16 @@ pub struct SweepArgs {
     pub output: OutputArgs,
 }
 
-/// By what one row is better than another. All are of the ideal time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Goal {
-    /// Time of the whole request, or of a step.
-    Latency,
-    /// Time to the first token.
-    Ttft,
-    /// Time of a further token.
-    Tpot,
-    /// Tokens a second.
-    Throughput,
-    /// Tokens a second and device.
-    ThroughputPerDevice,
-    /// FLOPs of what the peak makes possible.
-    Mfu,
-    /// Bytes of what the bandwidth makes possible.
-    Mbu,
-    /// Bytes that a device holds.
-    Memory,
-}
-
-impl Goal {
-    /// Whether less is better.
-    pub const fn is_cost(self) -> bool {
-        matches!(self, Self::Latency | Self::Ttft | Self::Tpot | Self::Memory)
-    }
-
-    /// The name that is typed.
-    pub fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
+/// The names of goals.
+fn goals() -> impl TypedValueParser<Value = Goal> {
+    PossibleValuesParser::new(Goal::ALL.map(Goal::name)).try_map(|name| name.parse::<Goal>())
 }
 
 fn limit(text: &str) -> Result<(Goal, f64), String> {
     let form = || "not BY=VALUE such as latency=200ms or memory=80GB".to_owned();
     let (name, value) = text.split_once('=').ok_or_else(form)?;
     let (name, value) = (name.trim(), value.trim());
-    let goal = Goal::from_str(name, false).map_err(|_| {
-        let names: Vec<String> = Goal::value_variants().iter().map(|goal| goal.name()).collect();
-        format!("nothing is called `{name}`; known: {}", names.join(", "))
-    })?;
+    let goal = name.parse().map_err(|error: flopmeter::Error| error.fact().to_owned())?;
     let value = match goal {
         Goal::Latency | Goal::Ttft | Goal::Tpot => seconds(value)?,
         Goal::Memory => scaled(value, &BYTES).ok_or("not a size such as 80GB or 40GiB")?,

@@ -4,33 +4,18 @@ use crate::args::ConventionsArgs;
 use crate::output;
 use flopmeter::{Convention, Result};
 use flopmeter_report::render::{Block, Column, Document};
+use flopmeter_report::report::convention::ConventionReport;
 use serde::Serialize;
 
 /// The JSON of `conventions`.
 #[derive(Debug, Serialize)]
 struct List {
-    conventions: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    id: &'static str,
-    requests: bool,
-    steps: bool,
-    counts: &'static str,
-    source: &'static str,
+    conventions: Vec<ConventionReport>,
 }
 
 pub fn run(args: &ConventionsArgs) -> Result<String> {
-    let row = |convention: &Convention| Row {
-        id: convention.id,
-        requests: convention.counts_requests(),
-        steps: convention.counts_steps(),
-        counts: convention.counts,
-        source: convention.source,
-    };
-    let list = List { conventions: Convention::ALL.iter().map(row).collect() };
-    let cells = |row: &Row| {
+    let list = List { conventions: Convention::ALL.iter().map(ConventionReport::of).collect() };
+    let cells = |row: &ConventionReport| {
         let of = match (row.requests, row.steps) {
             (true, true) => "requests, steps",
             (true, false) => "requests",

@@ -1,11 +1,12 @@
 //! `flopmeter plot`: a picture of a model on hardware, in a file or in the terminal.
 
 use super::side_by_side;
-use crate::args::{Plot, PlotArgs, ThemeName, Values};
+use crate::args::{Plot, PlotArgs, ThemeName};
 use crate::request::machine;
 use flopmeter::{Error, ErrorKind, Result};
 use flopmeter_report::Asked;
 use flopmeter_report::plot::{self, Subject, Theme};
+use flopmeter_report::sweep::Values;
 use flopmeter_source as source;
 use flopmeter_source::visible::shortened;
 use std::fs;

@@ -3,13 +3,11 @@
 use crate::args::Format;
 use crate::output;
 use flopmeter::{Convention, Error, ErrorKind, Result};
+use flopmeter_report::ALL;
 use flopmeter_report::render::{Block, Column, Document, grouped, percent};
 use flopmeter_report::report::parallel::ParallelismReport;
 use flopmeter_report::report::{AdapterReport, DeviceReport, ModelReport};
 use serde::Serialize;
-
-/// The name that stands for all conventions.
-pub const ALL: &str = "all";
 
 /// The JSON of a command that was asked for all conventions; `W` is the workload or the step, `R` what a rank does.
 #[derive(Debug, Serialize)]
@@ -65,9 +63,6 @@ pub struct Counted {
     pub mfu: Option<f64>,
     pub hfu: Option<f64>,
 }
-
-/// What to know of ranks among all conventions.
-pub const RANKS: &str = "ranks are counted by the convention `model`";
 
 /// Counts by each convention; what does not apply says so, and any other error is one of the work.
 pub fn rows(

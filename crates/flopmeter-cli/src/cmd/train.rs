@@ -8,7 +8,7 @@ use flopmeter::{Convention, Error, ErrorKind, Frozen, Result, Step};
 use flopmeter_report::report::ModelReport;
 use flopmeter_report::report::parallel::StepRankReport;
 use flopmeter_report::report::training::StepReport;
-use flopmeter_report::{Asked, Base, Cut, Trained, explain, render};
+use flopmeter_report::{ALL, Asked, Base, Cut, RANKS_BY_MODEL, Trained, explain, render};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub fn run(args: &TrainArgs) -> Result<String> {
         let document = explain::document(&explanation);
         return output::document(&document, &explanation, args.output.format);
     }
-    if args.convention == side_by_side::ALL {
+    if args.convention == ALL {
         let report = side_by_side(&trained, args)?;
         let work = render::step(&report.work.step);
         let ranks = render::step_ranks(report.parallelism.as_ref(), &report.ranks);
@@ -69,7 +69,7 @@ fn side_by_side(trained: &Trained, args: &TrainArgs) -> Result<SideBySide<OfStep
     })?;
     let mut notes = trained.notes();
     let Cut { device, parallelism, ranks } = trained.cut(&Convention::MODEL, &mut notes)?;
-    notes.extend(parallelism.as_ref().map(|_| side_by_side::RANKS.to_owned()));
+    notes.extend(parallelism.as_ref().map(|_| RANKS_BY_MODEL.to_owned()));
     Ok(SideBySide {
         model: ModelReport::of(&trained.source),
         adapter: trained.adapter.clone(),

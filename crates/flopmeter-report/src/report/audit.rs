@@ -1,8 +1,11 @@
 //! What the command says of a table of published figures, as values.
 
-use flopmeter::audit::{Audit, Entry, Figure, Fit, Rates, Verdict};
+use flopmeter::audit::{Audit, Entry, Figure, Fit, Rates, Table, Verdict};
+use flopmeter::{Convention, Model};
+use flopmeter_source as source;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::collections::HashMap;
 
 /// The JSON of `audit`.
 #[derive(Debug, Serialize)]
@@ -90,8 +93,46 @@ impl Serialize for Figures {
     }
 }
 
+impl AuditReport {
+    /// Recomputes every row of a table by every convention that counts steps.
+    pub fn of(table: &Table) -> Self {
+        let steps = Convention::ALL.iter().filter(|convention| convention.counts_steps());
+        let mut report = Self {
+            verdicts: VerdictsReport::default(),
+            conventions: steps
+                .map(|convention| ConventionReport { id: convention.id, reproduces: 0, rows: 0 })
+                .collect(),
+            rows: Vec::with_capacity(table.entries().len()),
+            notes: table.notes().to_vec(),
+        };
+        // A table names few models, each of them often.
+        let mut models: HashMap<String, flopmeter::Result<Model>> = HashMap::new();
+        for entry in table.entries() {
+            let audit = entry.audit(|name| {
+                let found = || source::find(name).map(|source| source.model);
+                models.entry(name.to_owned()).or_insert_with(found).clone()
+            });
+            for figure in &audit.figures {
+                let Some(fit) = figure.fit() else { continue };
+                let counted =
+                    report.conventions.iter_mut().find(|it| it.id == figure.convention.id);
+                if let Some(counted) = counted {
+                    counted.rows += 1;
+                    counted.reproduces += usize::from(fit.verdict == Verdict::Reproduces);
+                }
+            }
+            report.verdicts.add(audit.verdict());
+            report.rows.push(RowReport::of(entry, &audit));
+        }
+        if !table.unread().is_empty() {
+            report.notes.push(format!("columns not read: `{}`", table.unread().join("`, `")));
+        }
+        report
+    }
+}
+
 impl RowReport {
-    pub fn of(entry: &Entry, audit: &Audit) -> Self {
+    fn of(entry: &Entry, audit: &Audit) -> Self {
         let claims = entry.claims;
         let value = |claim: Option<flopmeter::audit::Printed>| claim.map(|printed| printed.value);
         let best: Vec<&Figure> = audit.best().collect();
@@ -141,7 +182,7 @@ impl FigureReport {
 }
 
 impl VerdictsReport {
-    pub fn add(&mut self, verdict: Verdict) {
+    fn add(&mut self, verdict: Verdict) {
         let count = match verdict {
             Verdict::Reproduces => &mut self.reproduces,
             Verdict::WithinRounding => &mut self.within_rounding,

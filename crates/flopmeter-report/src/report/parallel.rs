@@ -6,7 +6,7 @@ use flopmeter::{Parallelism, Rank, Split, StepRank, StepSplit, Transfer};
 use serde::Serialize;
 
 /// How the work is cut.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ParallelismReport {
     pub data: u64,
     pub context: u64,
@@ -35,7 +35,7 @@ pub struct ParallelismReport {
 }
 
 /// One of some ranks that are alike.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RankReport {
     pub name: String,
     pub count: u64,
@@ -46,7 +46,7 @@ pub struct RankReport {
     pub fits: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RankFlopsReport {
     pub total: u128,
     pub prefill: u128,
@@ -54,7 +54,7 @@ pub struct RankFlopsReport {
 }
 
 /// Bytes that it sends.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct TransferReport {
     pub collective: &'static str,
     pub of: &'static str,
@@ -66,7 +66,7 @@ pub struct TransferReport {
 }
 
 /// One of some ranks that are alike in a step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StepRankReport {
     pub name: String,
     pub count: u64,
@@ -77,14 +77,14 @@ pub struct StepRankReport {
     pub fits: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StepRankFlopsReport {
     pub total: u128,
     pub executed: u128,
 }
 
 /// Bytes that it holds. Null where it is not known what an op keeps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StepMemoryReport {
     pub weights: u128,
     pub gradients: u128,
@@ -94,7 +94,7 @@ pub struct StepMemoryReport {
 }
 
 /// Bytes that it sends in a step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StepTransferReport {
     pub collective: &'static str,
     pub of: &'static str,
@@ -217,6 +217,11 @@ impl RankReport {
 }
 
 impl TransferReport {
+    /// In both phases.
+    pub fn bytes(&self) -> u128 {
+        self.prefill.saturating_add(self.decode)
+    }
+
     fn of(transfer: &Transfer, device: Option<&Device>) -> Self {
         let [prefill, decode] = transfer.sent;
         Self {

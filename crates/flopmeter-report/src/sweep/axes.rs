@@ -1,7 +1,7 @@
 //! What is gone through, an axis each; the last runs fastest.
 
+use super::Values;
 use super::cells::{Cell, Column, Unit};
-use crate::args::Values;
 use flopmeter::{Error, ErrorKind, Result};
 
 /// The most points of a sweep: without parallel sizes it is counted in a few minutes.

@@ -1,7 +1,5 @@
 //! Numbers that a sweep goes through: `1,2,8`, `1..9+2`, `1..256x2`.
 
-use super::whole;
-
 /// Lists and ranges, in the order in which they were given. Nothing is written out: a range of 2^64 numbers takes as
 /// much room as one of two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +7,8 @@ pub struct Values(Vec<Part>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part {
+    /// How many there are in the parts before it.
+    before: u128,
     from: u64,
     by: By,
     count: u128,
@@ -24,31 +24,53 @@ const FORM: &str = "not a number, a list such as 1,2,8 or a range such as 1..9+2
 
 impl Values {
     /// Reads numbers and ranges, with commas between them. Both ends of a range are in it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a range.
     pub fn parse(text: &str) -> Result<Self, String> {
-        text.split(',').map(|part| Part::parse(part.trim())).collect::<Result<_, _>>().map(Self)
+        let parts = text.split(',').map(|part| Part::parse(part.trim()));
+        Ok(Self::of(parts.collect::<Result<_, _>>()?))
+    }
+
+    /// Numbers, one by one.
+    pub fn listed(numbers: impl IntoIterator<Item = u64>) -> Self {
+        Self::of(numbers.into_iter().map(Part::one).collect())
     }
 
     /// One number.
     pub fn one(number: u64) -> Self {
-        Self(vec![Part { from: number, by: By::Adding(1), count: 1 }])
+        Self::of(vec![Part::one(number)])
+    }
+
+    /// Numbers below an end, each so much more than the one before; nothing if there is none.
+    pub fn stepped(from: u64, end: u64, step: u64) -> Option<Self> {
+        let count = end.checked_sub(from)?.div_ceil(step.max(1)).into();
+        let part = Part { before: 0, from, by: By::Adding(step), count };
+        (count > 0).then(|| Self::of(vec![part]))
+    }
+
+    fn of(mut parts: Vec<Part>) -> Self {
+        let mut before = 0;
+        for part in &mut parts {
+            part.before = before;
+            // A part has at most 2^64 numbers, and a list fewer parts than that.
+            before += part.count;
+        }
+        Self(parts)
     }
 
     /// How many they are.
     pub fn count(&self) -> u128 {
-        // A part has at most 2^64 numbers, and a command line fewer parts than that.
-        self.0.iter().map(|part| part.count).sum()
+        self.0.last().map_or(0, |part| part.before + part.count)
     }
 
     /// The one at a place, `None` behind the last.
     pub fn get(&self, at: usize) -> Option<u64> {
-        let mut at = at as u128;
-        for part in &self.0 {
-            if at < part.count {
-                return part.get(at);
-            }
-            at -= part.count;
-        }
-        None
+        let at = at as u128;
+        let part = &self.0[self.0.partition_point(|part| part.before <= at).checked_sub(1)?];
+        let at = at - part.before;
+        if at < part.count { part.get(at) } else { None }
     }
 
     /// The largest.
@@ -61,13 +83,14 @@ impl Part {
     fn parse(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
             let text = text.trim();
-            whole(text).map_err(|fact| match fact.starts_with("more") {
-                true => format!("`{text}` is {fact}"),
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().map_err(|_| match digits {
+                true => format!("`{text}` is more than {}", u64::MAX),
                 false => FORM.to_owned(),
             })
         };
         let Some((from, rest)) = text.split_once("..") else {
-            return Ok(Self { from: number(text)?, by: By::Adding(1), count: 1 });
+            return Ok(Self::one(number(text)?));
         };
         let (to, by) = match rest.split_once(['x', '+']) {
             None => (rest, By::Adding(1)),
@@ -94,7 +117,11 @@ impl Part {
                 powers.take_while(|power| *power <= to).count() as u128
             }
         };
-        Ok(Self { from, by, count })
+        Ok(Self { before: 0, from, by, count })
+    }
+
+    fn one(from: u64) -> Self {
+        Self { before: 0, from, by: By::Adding(1), count: 1 }
     }
 
     fn get(&self, at: u128) -> Option<u64> {
@@ -134,6 +161,18 @@ mod tests {
         assert_eq!(read("5..5x2"), [5]);
         assert_eq!(read("18446744073709551615"), [u64::MAX]);
         assert_eq!(read("1..18446744073709551615x9223372036854775807").len(), 2);
+    }
+
+    #[test]
+    fn numbers_are_listed_or_stepped() {
+        let all = |values: &Values| -> Vec<u64> { (0..).map_while(|at| values.get(at)).collect() };
+        assert_eq!(all(&Values::listed([8, 2, 2])), [8, 2, 2]);
+        assert_eq!(Values::stepped(1, 10, 4).as_ref().map(all), Some(vec![1, 5, 9]));
+        assert_eq!(Values::stepped(1, 9, 4).as_ref().map(all), Some(vec![1, 5]));
+        assert_eq!(Values::stepped(1, 1, 4), None);
+        assert_eq!(Values::stepped(2, 1, 4), None);
+        assert_eq!(Values::stepped(0, u64::MAX, 1).map(|it| it.count()), Some(u64::MAX.into()));
+        assert_eq!(Values::listed([]).count(), 0);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What requests and steps run on.
 
-use crate::args::{HardwareArgs, SweepArgs};
-use crate::request::machine;
-use flopmeter::device::{self, Device};
+use super::Ranges;
+use crate::machine::{Given, Machine};
+use flopmeter::device::Device;
 use flopmeter::{Dtype, ErrorKind, Model, Result};
-use flopmeter_report::Machine;
 
 /// A device, or none, and what is known of it in each dtype.
 pub struct Place {
@@ -14,24 +13,18 @@ pub struct Place {
 
 /// The devices that are named, or the one that is described, or none. A dtype that one of several has no peak for is
 /// left unknown; one that none has is an error.
-pub fn read(args: &SweepArgs, models: &[(Dtype, Model)]) -> Result<Vec<Place>> {
-    let names: Vec<Option<&String>> =
-        if args.device.is_empty() { vec![None] } else { args.device.iter().map(Some).collect() };
+pub fn read(ranges: &Ranges, models: &[(Dtype, Model)]) -> Result<Vec<Place>> {
+    let devices: Vec<Option<&Device>> = match &*ranges.devices {
+        [] => vec![None],
+        devices => devices.iter().map(Some).collect(),
+    };
     let mut missing = None;
     let mut places = Vec::new();
-    for name in names {
-        let hardware = HardwareArgs {
-            device: name.cloned(),
-            devices: Some(1),
-            peak: args.peak.clone(),
-            bandwidth: args.bandwidth,
-        };
-        let mut place = Place {
-            device: name.map(|name| device::find(name)).transpose()?,
-            machines: Vec::new(),
-        };
+    for device in devices {
+        let given = Given { device, peak: &ranges.peak, bandwidth: ranges.bandwidth };
+        let mut place = Place { device: device.cloned(), machines: Vec::new() };
         for (dtype, _) in models {
-            let machine = match machine(&hardware, None, *dtype) {
+            let machine = match Machine::new(&given, 1, *dtype) {
                 Err(error) if error.kind() == ErrorKind::Peak => {
                     missing.get_or_insert(error);
                     None

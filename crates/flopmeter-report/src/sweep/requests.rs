@@ -11,23 +11,23 @@ pub fn columns(cut: bool) -> Vec<Column> {
         columns.push(Column::exact("devices", Unit::Count));
     }
     columns.extend([
-        Column::exact("prefill_flops", Unit::Of("FLOP")),
-        Column::exact("decode_flops", Unit::Of("FLOP")),
-        Column::new("flops", "FLOPs", Unit::Of("FLOP")),
-        Column::exact("prefill_bytes", Unit::Of("B")),
-        Column::exact("decode_bytes", Unit::Of("B")),
+        Column::exact("prefill_flops", Unit::Whole("FLOP")),
+        Column::exact("decode_flops", Unit::Whole("FLOP")),
+        Column::new("flops", "FLOPs", Unit::Whole("FLOP")),
+        Column::exact("prefill_bytes", Unit::Whole("B")),
+        Column::exact("decode_bytes", Unit::Whole("B")),
         match cut {
-            true => Column::exact("bytes", Unit::Of("B")),
-            false => Column::new("bytes", "moved", Unit::Of("B")),
+            true => Column::exact("bytes", Unit::Whole("B")),
+            false => Column::new("bytes", "moved", Unit::Whole("B")),
         },
-        Column::new("prefill_seconds", "prefill", Unit::Of("s")),
+        Column::new("prefill_seconds", "prefill", Unit::Real("s")),
         Column::exact("prefill_bound", Unit::Word),
-        Column::new("decode_seconds", "decode", Unit::Of("s")),
+        Column::new("decode_seconds", "decode", Unit::Real("s")),
         Column::exact("decode_bound", Unit::Word),
-        Column::exact("seconds", Unit::Of("s")),
-        Column::exact("seconds_per_token", Unit::Of("s")),
-        Column::new("tokens_per_second", "tokens/s", Unit::Of("")),
-        Column::exact("tokens_per_second_per_device", Unit::Of("")),
+        Column::exact("seconds", Unit::Real("s")),
+        Column::exact("seconds_per_token", Unit::Real("s")),
+        Column::new("tokens_per_second", "tokens/s", Unit::Real("")),
+        Column::exact("tokens_per_second_per_device", Unit::Real("")),
         Column::new("mfu", "MFU", Unit::Share),
         Column::new("mbu", "MBU", Unit::Share),
     ]);
@@ -35,10 +35,10 @@ pub fn columns(cut: bool) -> Vec<Column> {
         columns.extend(super::OF_RANKS);
     }
     columns.extend([
-        Column::exact("weights_bytes", Unit::Of("B")),
-        Column::exact("kv_cache_bytes", Unit::Of("B")),
-        Column::new("memory_bytes", if cut { "a device" } else { "memory" }, Unit::Of("B")),
-        Column::exact("memory_bytes_per_device", Unit::Of("B")),
+        Column::exact("weights_bytes", Unit::Whole("B")),
+        Column::exact("kv_cache_bytes", Unit::Whole("B")),
+        Column::new("memory_bytes", if cut { "a device" } else { "memory" }, Unit::Whole("B")),
+        Column::exact("memory_bytes_per_device", Unit::Whole("B")),
         Column::new("fits", "fits", Unit::Truth),
     ]);
     columns

@@ -8,6 +8,10 @@ use std::thread;
 const ROWS: usize = 4096;
 
 /// Does `work` on each block of the first `count` numbers, and gives the results to `take` in their order.
+///
+/// # Errors
+///
+/// The first of either.
 pub fn each<T: Send, E: From<flopmeter::Error>>(
     count: usize,
     work: impl Fn(Range<usize>) -> Result<T> + Sync,

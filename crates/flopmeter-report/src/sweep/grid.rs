@@ -4,18 +4,17 @@ use super::axes::{At, Axes, Of};
 use super::cells::{Cell, Column};
 use super::places::{self, Place};
 use super::plans::{Last, LeftOut, Plans};
-use super::{conventions, requests, steps};
-use crate::args::{SweepArgs, Values};
-use crate::cmd::side_by_side;
+use super::{Ranges, Values, conventions, requests, steps};
+use crate::report::training::recomputed;
 use flopmeter::device::Device;
 use flopmeter::{Convention, Dtype, Error, ErrorKind, Hardware, Model, Result, Sequence, Workload};
-use flopmeter_report::report::training::recomputed;
-use flopmeter_source::{self as source, Source};
+use flopmeter_source::Source;
+use std::sync::Arc;
 use steps::Trained;
 
 /// Everything that is combined.
 pub struct Grid {
-    pub source: Source,
+    pub source: Arc<Source>,
     pub axes: Axes,
     conventions: Vec<Convention>,
     /// The model in each dtype.
@@ -50,22 +49,22 @@ const OF_HARDWARE: [&str; 9] = [
 ];
 
 impl Grid {
-    pub fn read(args: &SweepArgs) -> Result<Self> {
-        let source = source::find(&args.model)?;
+    pub fn new(ranges: &Ranges) -> Result<Self> {
+        let source = Arc::clone(&ranges.source);
         let mut models = Vec::new();
-        for dtype in &args.dtype {
+        for dtype in &ranges.dtypes {
             let dtype = dtype.parse()?;
             models.push((dtype, source.model.clone().with_dtype(dtype)));
         }
         if models.is_empty() {
             models.push((source.model.quantization().compute, source.model.clone()));
         }
-        if let Some(dtype) = &args.kv_dtype {
+        if let Some(dtype) = &ranges.kv_dtype {
             let dtype = dtype.parse()?;
             models = models.into_iter().map(|(of, it)| (of, it.with_cache_dtype(dtype))).collect();
         }
-        let (conventions, notes) = conventions::read(args, &source.model)?;
-        let places = places::read(args, &models)?;
+        let (conventions, notes) = conventions::read(ranges, &source.model)?;
+        let places = places::read(ranges, &models)?;
         let rated = places.iter().any(|place| place.device.is_some());
         let mut axes = Axes::default();
         axes.words(Of::Convention, conventions.iter().map(|it| it.id.to_owned()));
@@ -77,33 +76,33 @@ impl Grid {
             false => axes.unknown(Of::Device),
         }
         axes.words(Of::Dtype, models.iter().map(|(dtype, _)| dtype.name().to_owned()));
-        let plans = Plans::read(args, &mut axes);
-        match &args.devices {
+        let plans = Plans::read(ranges, &mut axes);
+        match &ranges.counts {
             _ if plans.is_some() => {}
             Some(devices) => axes.numbers(Of::Devices, devices),
             None if rated => axes.numbers(Of::Devices, &Values::one(1)),
             None => axes.unknown(Of::Devices),
         }
-        let work = match &args.sequence {
+        let work = match &ranges.sequence {
             None => {
                 // One of the two is required.
-                axes.numbers(Of::Prompt, args.prompt.as_ref().unwrap_or(&args.generate));
-                axes.numbers(Of::Generate, &args.generate);
+                axes.numbers(Of::Prompt, ranges.prompt.as_ref().unwrap_or(&ranges.generate));
+                axes.numbers(Of::Generate, &ranges.generate);
                 Work::Requests
             }
             Some(sequence) => {
-                let recompute = args.recompute.iter();
+                let recompute = ranges.recompute.iter();
                 axes.words(Of::Recompute, recompute.map(|what| recomputed(*what)));
                 axes.numbers(Of::Sequence, sequence);
-                if let Some(accumulate) = &args.accumulate {
+                if let Some(accumulate) = &ranges.accumulate {
                     axes.numbers(Of::Accumulate, accumulate);
                 }
                 let trained =
-                    |&recompute| Trained::new((recompute, args.flash), &conventions, &models);
-                Work::Steps(args.recompute.iter().map(trained).collect::<Result<_>>()?)
+                    |&recompute| Trained::new((recompute, ranges.flash), &conventions, &models);
+                Work::Steps(ranges.recompute.iter().map(trained).collect::<Result<_>>()?)
             }
         };
-        axes.numbers(Of::Batch, &args.batch);
+        axes.numbers(Of::Batch, &ranges.batch);
         let count = axes.points()?;
         let grid = Self { source, axes, conventions, models, places, plans, work, count, notes };
         grid.check()?;
@@ -180,7 +179,7 @@ impl Grid {
             }
         }
         if cut && self.conventions.iter().any(|convention| !convention.counts_products()) {
-            notes.push(side_by_side::RANKS.into());
+            notes.push(crate::RANKS_BY_MODEL.into());
         }
         for place in &self.places {
             notes.extend(place.notes(&self.models, cut));

@@ -1,7 +1,7 @@
 //! Parallel sizes → how a model is cut, and which combinations are left out because none can be.
 
 use super::axes::{At, Axes, Of};
-use crate::args::{SweepArgs, Values};
+use super::{Ranges, Values};
 use flopmeter::{Error, Model, Parallelism, Result, Split, Step, StepSplit};
 use std::collections::BTreeMap;
 
@@ -15,17 +15,18 @@ pub struct Plans {
 
 impl Plans {
     /// Adds the axes of the sizes that are given.
-    pub fn read(args: &SweepArgs, axes: &mut Axes) -> Option<Self> {
+    pub fn read(ranges: &Ranges, axes: &mut Axes) -> Option<Self> {
+        let given = &ranges.sizes;
         let sizes = [
-            (Of::Tensor, &args.plans.tp),
-            (Of::Pipeline, &args.plans.pp),
-            (Of::Data, &args.plans.dp),
-            (Of::Context, &args.plans.cp),
-            (Of::DecodeContext, &args.plans.dcp),
-            (Of::Expert, &args.plans.ep),
-            (Of::ExpertTensor, &args.plans.etp),
-            (Of::VirtualStages, &args.plans.virtual_stages),
-            (Of::Zero, &args.plans.zero),
+            (Of::Tensor, &given.tensor),
+            (Of::Pipeline, &given.pipeline),
+            (Of::Data, &given.data),
+            (Of::Context, &given.context),
+            (Of::DecodeContext, &given.decode_context),
+            (Of::Expert, &given.expert),
+            (Of::ExpertTensor, &given.expert_tensor),
+            (Of::VirtualStages, &given.virtual_stages),
+            (Of::Zero, &given.zero),
         ];
         let mut any = false;
         for (of, values) in sizes {
@@ -34,7 +35,7 @@ impl Plans {
                 any = true;
             }
         }
-        any.then(|| Self { sequence: args.plans.sp, devices: args.devices.clone() })
+        any.then(|| Self { sequence: given.sequence, devices: ranges.counts.clone() })
     }
 
     /// The plan at a point.
@@ -105,7 +106,8 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    pub fn add(&mut self, why: Option<&Error>) {
+    /// Adds a combination, and why it has no row; nothing if it takes another number of devices.
+    pub(super) fn add(&mut self, why: Option<&Error>) {
         let Some(error) = why else {
             self.others += 1;
             return;
@@ -114,6 +116,7 @@ impl LeftOut {
         self.uncut.entry(error.place().to_owned()).or_insert_with(said).0 += 1;
     }
 
+    /// Adds more of them.
     pub fn and(&mut self, more: Self) {
         self.others += more.others;
         for (place, (count, said)) in more.uncut {

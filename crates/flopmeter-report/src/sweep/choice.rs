@@ -1,8 +1,74 @@
 //! Which rows are within the limits, and which of them is the best.
 
 use super::cells::{Cell, Column};
-use crate::args::Goal;
 use flopmeter::{Error, ErrorKind, Result};
+use std::str::FromStr;
+
+/// By what one row is better than another. All are of the ideal time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Time of the whole request, or of a step.
+    Latency,
+    /// Time to the first token.
+    Ttft,
+    /// Time of a further token.
+    Tpot,
+    /// Tokens a second.
+    Throughput,
+    /// Tokens a second and device.
+    ThroughputPerDevice,
+    /// FLOPs of what the peak makes possible.
+    Mfu,
+    /// Bytes of what the bandwidth makes possible.
+    Mbu,
+    /// Bytes that a device holds.
+    Memory,
+}
+
+impl Goal {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Latency,
+        Self::Ttft,
+        Self::Tpot,
+        Self::Throughput,
+        Self::ThroughputPerDevice,
+        Self::Mfu,
+        Self::Mbu,
+        Self::Memory,
+    ];
+
+    /// Whether less is better.
+    pub const fn is_cost(self) -> bool {
+        matches!(self, Self::Latency | Self::Ttft | Self::Tpot | Self::Memory)
+    }
+
+    /// The name that is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Ttft => "ttft",
+            Self::Tpot => "tpot",
+            Self::Throughput => "throughput",
+            Self::ThroughputPerDevice => "throughput-per-device",
+            Self::Mfu => "mfu",
+            Self::Mbu => "mbu",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl FromStr for Goal {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|goal| goal.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|goal| goal.name()).collect();
+            let fact = format!("nothing is called `{name}`; known: {}", names.join(", "));
+            Error::new(ErrorKind::Workload, "goal", fact)
+        })
+    }
+}
 
 /// What is asked of a row, by the places of its cells.
 pub struct Choice {

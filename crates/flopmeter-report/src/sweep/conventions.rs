@@ -1,16 +1,16 @@
 //! By which conventions points are counted.
 
-use crate::args::SweepArgs;
-use crate::cmd::side_by_side;
+use super::Ranges;
+use crate::ALL;
 use flopmeter::{Convention, ErrorKind, Model, Result, Step, Workload};
 
 /// The conventions that are named, or all that apply, with the reasons of those that do not.
-pub fn read(args: &SweepArgs, model: &Model) -> Result<(Vec<Convention>, Vec<String>)> {
-    if !args.convention.iter().any(|name| name == side_by_side::ALL) {
-        let named = args.convention.iter().map(|name| name.parse());
+pub fn read(ranges: &Ranges, model: &Model) -> Result<(Vec<Convention>, Vec<String>)> {
+    if !ranges.conventions.iter().any(|name| name == ALL) {
+        let named = ranges.conventions.iter().map(|name| name.parse());
         return Ok((named.collect::<Result<_>>()?, Vec::new()));
     }
-    let counts = |convention: &Convention| match args.sequence {
+    let counts = |convention: &Convention| match ranges.sequence {
         Some(_) => {
             let step = Step::new(1, 1)?;
             model.training(&step, convention)?.flops(&step).map(|_| ())
@@ -19,7 +19,7 @@ pub fn read(args: &SweepArgs, model: &Model) -> Result<(Vec<Convention>, Vec<Str
     };
     let (mut all, mut notes) = (Vec::new(), Vec::new());
     for convention in Convention::ALL {
-        let of_this = match args.sequence {
+        let of_this = match ranges.sequence {
             Some(_) => convention.counts_steps(),
             None => convention.counts_requests(),
         };

@@ -48,12 +48,12 @@ pub fn columns(cut: bool) -> Vec<Column> {
         columns.push(Column::exact("devices", Unit::Count));
     }
     columns.extend([
-        Column::new("flops", "model FLOPs", Unit::Of("FLOP")),
-        Column::new("executed_flops", "executed", Unit::Of("FLOP")),
-        Column::new("tokens", "tokens", Unit::Of("")),
-        Column::new("seconds", "time", Unit::Of("s")),
-        Column::new("tokens_per_second", "tokens/s", Unit::Of("")),
-        Column::new("tokens_per_second_per_device", "and device", Unit::Of("")),
+        Column::new("flops", "model FLOPs", Unit::Whole("FLOP")),
+        Column::new("executed_flops", "executed", Unit::Whole("FLOP")),
+        Column::new("tokens", "tokens", Unit::Whole("")),
+        Column::new("seconds", "time", Unit::Real("s")),
+        Column::new("tokens_per_second", "tokens/s", Unit::Real("")),
+        Column::new("tokens_per_second_per_device", "and device", Unit::Real("")),
         Column::new("mfu", "MFU", Unit::Share),
     ]);
     if cut {
@@ -61,12 +61,12 @@ pub fn columns(cut: bool) -> Vec<Column> {
         columns.extend(super::OF_RANKS);
     }
     columns.extend([
-        Column::exact("weights_bytes", Unit::Of("B")),
-        Column::exact("gradients_bytes", Unit::Of("B")),
-        Column::exact("optimizer_bytes", Unit::Of("B")),
-        Column::new("activations_bytes", "activations", Unit::Of("B")),
-        Column::new("memory_bytes", if cut { "a device" } else { "memory" }, Unit::Of("B")),
-        Column::exact("memory_bytes_per_device", Unit::Of("B")),
+        Column::exact("weights_bytes", Unit::Whole("B")),
+        Column::exact("gradients_bytes", Unit::Whole("B")),
+        Column::exact("optimizer_bytes", Unit::Whole("B")),
+        Column::new("activations_bytes", "activations", Unit::Whole("B")),
+        Column::new("memory_bytes", if cut { "a device" } else { "memory" }, Unit::Whole("B")),
+        Column::exact("memory_bytes_per_device", Unit::Whole("B")),
         Column::new("fits", "fits", Unit::Truth),
     ]);
     columns

@@ -1,6 +1,6 @@
 //! What a row of a sweep says, one cell a column, and how each form writes it.
 
-use flopmeter_report::render::{percent, si};
+use crate::render::{percent, si};
 use std::io::{self, Write};
 
 /// A column of a sweep.
@@ -10,10 +10,12 @@ pub struct Column {
     pub name: &'static str,
     /// Its heading in a table, if a table has it.
     pub heading: Option<&'static str>,
+    /// What is counted in it.
     pub unit: Unit,
 }
 
 impl Column {
+    /// One with a heading.
     pub const fn new(name: &'static str, heading: &'static str, unit: Unit) -> Self {
         Self { name, heading: Some(heading), unit }
     }
@@ -31,8 +33,10 @@ pub enum Unit {
     Word,
     /// A number that is shown as it is.
     Count,
-    /// A number that is shown with a prefix and this unit.
-    Of(&'static str),
+    /// A number that is shown with a prefix and this unit: an integer.
+    Whole(&'static str),
+    /// The same, and no integer.
+    Real(&'static str),
     /// A fraction.
     Share,
     /// Yes or no.
@@ -44,7 +48,7 @@ impl Unit {
     pub fn width(self) -> usize {
         match self {
             // `999.9 k` and the unit.
-            Self::Of(unit) => 7 + unit.len(),
+            Self::Whole(unit) | Self::Real(unit) => 7 + unit.len(),
             Self::Share => 7,
             Self::Truth => 4,
             Self::Word | Self::Count => 0,
@@ -55,9 +59,13 @@ impl Unit {
 /// A value of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'s> {
+    /// A name.
     Word(&'s str),
+    /// An integer.
     Whole(u128),
+    /// A ratio, a time or a rate.
     Real(f64),
+    /// Yes or no.
     Truth(bool),
     /// What is not known, or there is not.
     Unknown,
@@ -79,6 +87,10 @@ impl Cell<'_> {
     }
 
     /// For a spreadsheet: nothing where nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// If nobody takes what is written.
     pub fn csv(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Unknown => Ok(()),
@@ -88,6 +100,11 @@ impl Cell<'_> {
         }
     }
 
+    /// For programs.
+    ///
+    /// # Errors
+    ///
+    /// If nobody takes what is written.
     pub fn json(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Word(word) => serde_json::to_writer(out, word)?,
@@ -106,8 +123,8 @@ impl Cell<'_> {
             (Self::Word(word), _) => (*word).to_owned(),
             (Self::Truth(value), _) => if *value { "yes" } else { "no" }.into(),
             (Self::Real(value), Unit::Share) => percent(*value),
-            (Self::Whole(count), Unit::Of(of)) => si(Some(*count as f64), of),
-            (Self::Real(value), Unit::Of(of)) => si(Some(*value), of),
+            (Self::Whole(count), Unit::Whole(of) | Unit::Real(of)) => si(Some(*count as f64), of),
+            (Self::Real(value), Unit::Whole(of) | Unit::Real(of)) => si(Some(*value), of),
             (Self::Whole(count), _) => count.to_string(),
             (Self::Real(value), _) => value.to_string(),
         }
