@@ -2,10 +2,13 @@
 
 use crate::device::Device;
 use crate::error::{Failure, Result};
+use crate::model::Model;
 use flopmeter::{Error, ErrorKind};
+use flopmeter_source::Source;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
+use std::sync::Arc;
 
 /// A whole number, of Python or of NumPy.
 pub fn whole(place: &str, value: &Bound<'_, PyAny>) -> Result<u64> {
@@ -41,6 +44,21 @@ pub fn device(value: &Bound<'_, PyAny>) -> Result<flopmeter::device::Device> {
         Err(_) => {
             let kind = value.get_type().name()?.to_string();
             let text = format!("`device`: is of type {kind}; give a Device, or the name of one");
+            Err(PyTypeError::new_err(text).into())
+        }
+    }
+}
+
+/// A model, or the name of one.
+pub fn source(value: &Bound<'_, PyAny>) -> Result<Arc<Source>> {
+    if let Ok(model) = value.cast::<Model>() {
+        return Ok(Arc::clone(&model.get().source));
+    }
+    match value.extract::<String>() {
+        Ok(name) => Ok(Arc::new(value.py().detach(|| flopmeter_source::find(&name))?)),
+        Err(_) => {
+            let kind = value.get_type().name()?.to_string();
+            let text = format!("`model`: is of type {kind}; give a Model, or the name of one");
             Err(PyTypeError::new_err(text).into())
         }
     }

@@ -2,28 +2,65 @@
 
 use crate::error::Result;
 use crate::keywords::Keywords;
-use flopmeter::Convention;
+use crate::shown;
+use flopmeter_report::report::convention::ConventionReport;
 use pyo3::prelude::*;
 
-/// The names of the conventions that count requests, and of those that count steps of training.
+/// A named way of counting.
+#[pyclass(frozen, eq, hash, module = "flopmeter", get_all)]
+#[derive(PartialEq, Eq, Hash)]
+pub struct Convention {
+    /// Its name.
+    id: &'static str,
+    /// Whether it counts requests.
+    requests: bool,
+    /// Whether it counts steps of training.
+    steps: bool,
+    /// What it counts: its formula, in a sentence.
+    counts: &'static str,
+    /// Where it comes from.
+    source: &'static str,
+}
+
+#[pymethods]
+impl Convention {
+    /// The same facts as the command's JSON.
+    fn to_dict<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        shown::dict(py, &ConventionReport::of(&named(self.id)?))
+    }
+
+    fn __str__(&self) -> &str {
+        self.id
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<flopmeter.Convention {}>", self.id)
+    }
+}
+
+/// Every convention, the default first.
 #[pyfunction]
-fn conventions() -> (Vec<&'static str>, Vec<&'static str>) {
-    let names = |counts: fn(&Convention) -> bool| {
-        Convention::ALL.iter().filter(|it| counts(it)).map(|it| it.id).collect()
+fn conventions() -> Vec<Convention> {
+    let one = |convention| {
+        let ConventionReport { id, requests, steps, counts, source } =
+            ConventionReport::of(convention);
+        Convention { id, requests, steps, counts, source }
     };
-    (names(Convention::counts_requests), names(Convention::counts_steps))
+    flopmeter::Convention::ALL.iter().map(one).collect()
 }
 
 /// A convention by its name.
-pub fn named(name: &str) -> Result<Convention> {
+pub fn named(name: &str) -> Result<flopmeter::Convention> {
     Ok(name.parse()?)
 }
 
 /// The convention that a keyword names.
-pub fn convention(keywords: &Keywords<'_>) -> Result<Convention> {
-    keywords.read::<String>("convention")?.map_or(Ok(Convention::MODEL), |name| named(&name))
+pub fn convention(keywords: &Keywords<'_>) -> Result<flopmeter::Convention> {
+    let name = keywords.read::<String>("convention")?;
+    name.map_or(Ok(flopmeter::Convention::MODEL), |name| named(&name))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Convention>()?;
     module.add_function(wrap_pyfunction!(conventions, module)?)
 }

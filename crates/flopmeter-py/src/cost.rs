@@ -4,11 +4,12 @@ use crate::arguments::{device, whole};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::plot::Chart;
+use crate::ranks::{Parallelism, Rank};
 use crate::shown;
 use crate::utilization::Utilization;
 use flopmeter_report::render;
 use flopmeter_report::report::BytesReport;
-use flopmeter_report::{Machine, Request};
+use flopmeter_report::{Machine, Ranks, Request};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -66,7 +67,8 @@ impl Flops {
     /// What the same requests move and hold.
     #[getter]
     fn bytes(&self) -> Result<Bytes> {
-        Ok(Bytes(self.request.source.model.bytes(&self.request.workload)?))
+        let bytes = self.request.source.model.bytes(&self.request.workload)?;
+        Ok(Bytes(BytesReport::of(&bytes)))
     }
 
     /// How busy some devices were that took `seconds` for it.
@@ -88,6 +90,18 @@ impl Flops {
         devices: Option<&Bound<'_, PyAny>>,
     ) -> Result<Utilization> {
         self.on(device, None, devices)
+    }
+
+    /// How the model is cut, if it is.
+    #[getter]
+    fn parallelism(&self) -> Result<Option<Parallelism>> {
+        Ok(self.request.cut(&self.request.convention, None)?.0.map(Parallelism))
+    }
+
+    /// What each kind of rank does, if the model is cut.
+    #[getter]
+    fn ranks(&self) -> Result<Vec<Rank>> {
+        Ok(Rank::all(&self.request.cut(&self.request.convention, None)?))
     }
 
     /// The arithmetic, formula by formula.
@@ -146,7 +160,8 @@ impl Flops {
         seconds: Option<f64>,
         devices: Option<&Bound<'_, PyAny>>,
     ) -> Result<Utilization> {
-        let count = devices.map_or(Ok(1), |devices| whole("devices", devices))?;
+        let given = devices.map(|devices| whole("devices", devices)).transpose()?;
+        let count = flopmeter_report::devices(self.request.ranks.as_ref().map(Ranks::plan), given)?;
         let dtype = self.request.source.model.quantization().compute;
         let machine = Machine::of(device(name)?, count, dtype)?;
         Utilization::new(Request { machine: Some(machine), ..self.request.clone() }, seconds)
@@ -155,7 +170,7 @@ impl Flops {
 
 /// Bytes that a request moves and holds.
 #[pyclass(frozen, module = "flopmeter")]
-pub struct Bytes(pub flopmeter::Bytes);
+pub struct Bytes(pub BytesReport);
 
 #[pymethods]
 impl Bytes {
@@ -180,27 +195,24 @@ impl Bytes {
     /// Read in all passes.
     #[getter]
     fn read(&self) -> u128 {
-        self.0.read()
+        self.0.read
     }
 
     /// Written in all passes.
     #[getter]
     fn written(&self) -> u128 {
-        self.0.written()
+        self.0.written
     }
 
     /// The same facts as in the command's JSON.
     fn to_dict<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        shown::dict(py, &BytesReport::of(&self.0))
+        shown::dict(py, &self.0)
     }
 
     fn __repr__(&self) -> String {
         format!(
             "Bytes(weights={}, kv_cache={}, read={}, written={})",
-            self.0.weights,
-            self.0.kv_cache,
-            self.0.read(),
-            self.0.written()
+            self.0.weights, self.0.kv_cache, self.0.read, self.0.written
         )
     }
 }

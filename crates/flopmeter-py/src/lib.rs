@@ -1,7 +1,9 @@
 //! The core behind Python's types, one file per module of the core. Nothing is counted here.
 
 mod arguments;
+mod audit;
 mod column;
+mod comparison;
 mod convention;
 mod cost;
 mod counter;
@@ -12,10 +14,13 @@ mod flops;
 mod keywords;
 mod model;
 mod parameters;
+mod plan;
 mod plot;
+mod ranks;
 mod request;
 mod shown;
 mod step;
+mod sweep;
 mod training;
 mod utilization;
 
@@ -29,6 +34,9 @@ fn _flopmeter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flops::register(module)?;
     convention::register(module)?;
     counter::register(module)?;
+    comparison::register(module)?;
+    audit::register(module)?;
+    sweep::register(module)?;
     device::register(module)?;
     module.add_class::<model::Model>()?;
     module.add_class::<parameters::Parameters>()?;
@@ -36,6 +44,7 @@ fn _flopmeter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cost::Bytes>()?;
     module.add_class::<training::StepFlops>()?;
     module.add_class::<training::StepUtilization>()?;
+    ranks::register(module)?;
     utilization::register(module)?;
     module.add_class::<explain::Explanation>()?;
     module.add_class::<plot::Chart>()?;

@@ -6,11 +6,12 @@ use crate::error::Result;
 use crate::explain::Explanation;
 use crate::keywords::Keywords;
 use crate::parameters::Parameters;
+use crate::plan;
 use crate::request::{self, Maybe};
 use crate::step;
 use crate::training::StepFlops;
 use flopmeter::{Component, Config};
-use flopmeter_report::report::AdapterReport;
+use flopmeter_report::report::{AdapterReport, BytesReport};
 use flopmeter_report::{Asked, Base};
 use flopmeter_source::Source;
 use pyo3::exceptions::PyTypeError;
@@ -145,6 +146,11 @@ impl Model {
     /// all. `decoder_prompt` is that of a decoder beside an encoder. Without `kv_cache` all is computed anew for each token.
     /// `draft`, a model or "mtp", drafts `draft_tokens` a step, each accepted with the probability `acceptance`.
     /// `convention` names what counts as a FLOP.
+    ///
+    /// Of a model that is cut, `ranks` says what each kind of rank does: by `tp` tensor ranks, `pp` pipeline stages, `dp`
+    /// replicas, `cp` ranks that share the tokens of a prompt, `dcp` tensor ranks that share the cache by tokens, `ep` groups
+    /// that share the experts, `etp` ranks that share an expert; with `sp` tensor ranks share the tokens between their
+    /// products as well. `stages` are the layers of each stage, `virtual_stages` the stretches that each has, interleaved.
     #[pyo3(
         signature = (prompt = None, generate = None, **request),
         text_signature = "($self, prompt=None, generate=1, **request)"
@@ -155,7 +161,7 @@ impl Model {
         generate: Maybe<'_, '_>,
         request: Option<&Bound<'_, PyDict>>,
     ) -> Result<Flops> {
-        let keywords = Keywords::new(request, &[request::WORK, request::COUNTED])?;
+        let keywords = Keywords::new(request, &[request::WORK, request::COUNTED, plan::SIZES])?;
         Flops::count(request::request(self, prompt, generate, &keywords)?)
     }
 
@@ -172,7 +178,7 @@ impl Model {
     ) -> Result<Bytes> {
         let workload =
             request::workload(prompt, generate, &Keywords::new(work, &[request::WORK])?)?;
-        Ok(Bytes(self.source.model.bytes(&workload)?))
+        Ok(Bytes(BytesReport::of(&self.source.model.bytes(&workload)?)))
     }
 
     /// The arithmetic of such requests, formula by formula.
@@ -196,6 +202,8 @@ impl Model {
     /// again; `freeze` is the number of the lowest layers that are not trained; with `mtp` the layers that predict further
     /// tokens are; `reference_forwards` are forward passes without a gradient; `rollout` is the prompt and the generated
     /// tokens of each row that a policy writes itself; `dropout` keeps its masks; `convention` names what counts as a FLOP.
+    ///
+    /// It is cut as a request is; `zero` is what replicas share: ZeRO's stages 0 to 3.
     #[pyo3(
         signature = (sequence = None, batch = None, **step),
         text_signature = "($self, sequence=None, batch=1, **step)"
@@ -206,7 +214,7 @@ impl Model {
         batch: Maybe<'_, '_>,
         step: Option<&Bound<'_, PyDict>>,
     ) -> Result<StepFlops> {
-        let keywords = Keywords::new(step, &[step::STEP])?;
+        let keywords = Keywords::new(step, &[step::STEP, plan::SIZES])?;
         let trained = step::trained(self, sequence, batch, &keywords)?;
         StepFlops::count(trained, convention(&keywords)?)
     }

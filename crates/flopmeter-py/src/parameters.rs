@@ -19,6 +19,7 @@ pub struct Parameters {
 
 #[pymethods]
 impl Parameters {
+    /// The same facts as the command's JSON.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("total", self.total)?;

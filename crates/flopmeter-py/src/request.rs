@@ -5,10 +5,11 @@ use crate::convention::convention;
 use crate::error::Result;
 use crate::keywords::{Keywords, extracted};
 use crate::model::Model;
+use crate::plan::plan;
 use flopmeter::audio::Clip;
 use flopmeter::image::Image;
 use flopmeter::{Error, ErrorKind, Sequence, Workload};
-use flopmeter_report::{Draft, Request};
+use flopmeter_report::{Draft, Ranks, Request};
 use flopmeter_source::Source;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -39,14 +40,21 @@ pub fn request(
     generate: Maybe<'_, '_>,
     keywords: &Keywords<'_>,
 ) -> Result<Request> {
+    let draft = draft(keywords, &model.source)?;
+    let ranks = match plan(keywords, 0)? {
+        Some((plan, stages)) => {
+            Some(Ranks::of(&model.source.model, &plan, &stages, draft.is_some())?)
+        }
+        None => None,
+    };
     Ok(Request {
         source: Arc::clone(&model.source),
         adapter: model.adapter.clone(),
-        draft: draft(keywords, &model.source)?,
+        draft,
         workload: workload(prompt, generate, keywords)?,
         convention: convention(keywords)?,
         machine: None,
-        ranks: None,
+        ranks,
     })
 }
 

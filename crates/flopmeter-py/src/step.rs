@@ -4,6 +4,7 @@ use crate::arguments::whole;
 use crate::error::Result;
 use crate::keywords::Keywords;
 use crate::model::Model;
+use crate::plan::plan;
 use crate::request::Maybe;
 use flopmeter::{Frozen, Step};
 use flopmeter_report::Trained;
@@ -25,6 +26,7 @@ pub const STEP: &[&str] = &[
     "reference_forwards",
     "rollout",
     "dropout",
+    "zero",
     "convention",
 ];
 
@@ -81,7 +83,7 @@ pub fn trained(
         adapter: model.adapter.clone(),
         step,
         accumulate,
-        plan: None,
+        plan: plan(keywords, keywords.number("zero")?.unwrap_or(0))?,
         machine: None,
     })
 }

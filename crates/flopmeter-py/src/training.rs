@@ -2,6 +2,7 @@
 
 use crate::arguments::{device, whole};
 use crate::error::Result;
+use crate::ranks::{Parallelism, StepRank};
 use crate::shown;
 use flopmeter::{Convention, Counts, TrainingFlops};
 use flopmeter_report::report::training::{StepUtilizationReport, TrainingReport};
@@ -83,6 +84,19 @@ impl StepFlops {
         Ok(dict)
     }
 
+    /// How the model is cut, if it is.
+    #[getter]
+    fn parallelism(&self) -> Result<Option<Parallelism>> {
+        Ok(self.trained.cut(&self.convention, &mut Vec::new())?.parallelism.map(Parallelism))
+    }
+
+    /// What each kind of rank does, if the model is cut.
+    #[getter]
+    fn ranks(&self) -> Result<Vec<StepRank>> {
+        let cut = self.trained.cut(&self.convention, &mut Vec::new())?;
+        Ok(StepRank::all(&(cut.parallelism, cut.ranks)))
+    }
+
     /// How they were counted.
     #[getter]
     fn convention(&self) -> &'static str {
@@ -97,7 +111,9 @@ impl StepFlops {
         seconds: f64,
         devices: Option<&Bound<'_, PyAny>>,
     ) -> Result<StepUtilization> {
-        let count = devices.map_or(Ok(1), |devices| whole("devices", devices))?;
+        let given = devices.map(|devices| whole("devices", devices)).transpose()?;
+        let count =
+            flopmeter_report::devices(self.trained.plan.as_ref().map(|(plan, _)| plan), given)?;
         let dtype = self.trained.source.model.quantization().compute;
         let machine = Some(Machine::of(self::device(device)?, count, dtype)?);
         let trained = Trained { machine, ..self.trained.clone() };
@@ -173,6 +189,18 @@ impl StepUtilization {
     #[getter]
     fn flops_per_second_per_device(&self) -> Option<f64> {
         self.of(|it| it.flops_per_second_per_device)
+    }
+
+    /// How the model is cut, if it is.
+    #[getter]
+    fn parallelism(&self) -> Option<Parallelism> {
+        self.0.parallelism.clone().map(Parallelism)
+    }
+
+    /// What each kind of rank does, if the model is cut, how long its links take, and whether it fits.
+    #[getter]
+    fn ranks(&self) -> Vec<StepRank> {
+        StepRank::all(&(self.0.parallelism.clone(), self.0.ranks.clone()))
     }
 
     /// What to know before trusting it.

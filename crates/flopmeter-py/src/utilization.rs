@@ -4,6 +4,7 @@ use crate::arguments::{device, whole};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::plot::Chart;
+use crate::ranks::{Parallelism, Rank};
 use crate::shown;
 use flopmeter_report::render;
 use flopmeter_report::report::{Report, UtilizationReport};
@@ -83,6 +84,18 @@ impl Utilization {
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.report.notes.clone()
+    }
+
+    /// How the model is cut, if it is.
+    #[getter]
+    fn parallelism(&self) -> Option<Parallelism> {
+        self.report.parallelism.clone().map(Parallelism)
+    }
+
+    /// What each kind of rank does, if the model is cut, how long its links take, and whether it fits.
+    #[getter]
+    fn ranks(&self) -> Vec<Rank> {
+        Rank::all(&(self.report.parallelism.clone(), self.report.ranks.clone()))
     }
 
     /// The arithmetic, formula by formula, down to the ratios.

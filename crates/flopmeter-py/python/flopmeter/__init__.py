@@ -14,20 +14,32 @@ from __future__ import annotations
 
 from . import errors, flops
 from ._flopmeter import (
+    Audit,
     Bytes,
     Chart,
+    Comparison,
+    Convention,
     Device,
     Error,
     Explanation,
     Flops,
     Model,
+    Parallelism,
     Parameters,
+    Rank,
     StepFlops,
+    StepMemory,
+    StepRank,
     StepUtilization,
+    Sweep,
+    Term,
+    Transfer,
     Utilization,
     __version__,
+    compare,
     conventions,
     devices,
+    sweep,
 )
 from .flops import (
     GPU_PEAK_TFLOPS_BF16,
@@ -43,28 +55,41 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .arrays import flops_array, utilization_array
+    from ._audit import audit
     from ._meter import MfuMeter
     from ._usage import Usage, usage
     from ._verify import Verification, verify
 
 __all__ = [
-    "GPU_PEAK_TFLOPS_BF16",
-    "MODEL_PARAMS_B",
+    "Audit",
     "Bytes",
     "Chart",
+    "Comparison",
+    "Convention",
     "Device",
     "Error",
     "Explanation",
     "Flops",
+    "GPU_PEAK_TFLOPS_BF16",
+    "MODEL_PARAMS_B",
     "MfuMeter",
     "Model",
+    "Parallelism",
     "Parameters",
+    "Rank",
     "StepFlops",
+    "StepMemory",
+    "StepRank",
     "StepUtilization",
+    "Sweep",
+    "Term",
+    "Transfer",
     "Usage",
     "Utilization",
     "Verification",
     "__version__",
+    "audit",
+    "compare",
     "compute_mfu",
     "conventions",
     "devices",
@@ -73,6 +98,7 @@ __all__ = [
     "estimate_flops_no_kv_cache",
     "flops",
     "flops_array",
+    "sweep",
     "usage",
     "utilization",
     "utilization_array",
@@ -84,6 +110,7 @@ _LATER = {
     "MfuMeter": "_meter",
     "Usage": "_usage",
     "Verification": "_verify",
+    "audit": "_audit",
     "flops_array": "arrays",
     "usage": "_usage",
     "utilization_array": "arrays",

@@ -40,6 +40,9 @@ def draw(chart: Chart, theme: str, ax: Any) -> Any:
         _draw_panel(axis, panel, facts["x"], theme)
     axes[0].set_title(facts["title"] + "\n" + "\n".join(facts["said"]), fontsize="medium", color=ink)
     axes[-1].set_xlabel(facts["x"]["label"], color=ink)
+    if ax is None and "inline" in pyplot.get_backend():
+        # A notebook shows what a cell returns, and would show what is open once more.
+        pyplot.close(figure)
     return figure
 
 

@@ -62,6 +62,13 @@ def test_plots_are_matplotlibs_or_svg(measured: flopmeter.Utilization, monkeypat
     figure = measured.plot()
     assert [axis.get_xscale() for axis in figure.axes] == ["log"]
     assert len(Model("llama3.1:8b").flops(100).plot(theme="dark").axes) == 2
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.close("all")
+    assert measured.plot() and len(pyplot.get_fignums()) == 1
+    # A notebook shows the figure that a cell returns, and every open one besides.
+    pyplot.close("all")
+    monkeypatch.setattr(pyplot, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    assert measured.plot() and pyplot.get_fignums() == []
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     chart = measured.plot()
     assert isinstance(chart, flopmeter.Chart)

@@ -39,14 +39,14 @@ def test_the_stubs_keywords_are_taken() -> None:
     keywords = {
         node.name: [item.target.id for item in node.body if isinstance(item, ast.AnnAssign)]  # type: ignore[union-attr]
         for node in stub.body
-        if isinstance(node, ast.ClassDef) and node.name in ("_Work", "_Request", "_Step")
+        if isinstance(node, ast.ClassDef) and node.name in ("_Sizes", "_Work", "_Request", "_Step")
     }
-    assert [len(names) for names in keywords.values()] == [7, 4, 11]
+    assert [len(names) for names in keywords.values()] == [10, 7, 4, 12]
     model = flopmeter.Model("llama3.1:8b")
-    work, request, step = (dict.fromkeys(names) for names in keywords.values())
+    sizes, work, request, step = (dict.fromkeys(names) for names in keywords.values())
     assert model.bytes(8, 2, **work).read == model.bytes(8, 2).read  # type: ignore[arg-type]
-    assert model.flops(8, 2, **work, **request).total == model.flops(8, 2).total  # type: ignore[arg-type]
-    assert model.train_step(8, 2, **step).total == model.train_step(8, 2).total  # type: ignore[arg-type]
+    assert model.flops(8, 2, **work, **request, **sizes).total == model.flops(8, 2).total  # type: ignore[arg-type]
+    assert model.train_step(8, 2, **step, **sizes).total == model.train_step(8, 2).total  # type: ignore[arg-type]
 
 
 def test_mypy() -> None:
