@@ -49,7 +49,7 @@ fn every_command_on_every_model() {
         let id = row.id;
         let model = row.model().expect("a model");
         // An encoder generates nothing.
-        let generate = if model.encodes_only() { 1 } else { 100 };
+        let generate = if model.generates() { 100 } else { 1 };
         let request = &format!("-p 1000 -g {generate} --batch 2");
         let report: Report = place.run(&format!("estimate {id} {request} --format json")).json();
         assert_eq!(report.model.id, id);

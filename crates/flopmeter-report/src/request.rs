@@ -156,7 +156,7 @@ fn notes(source: &Source, workload: &Workload) -> Vec<String> {
     let sequences = workload.sequences();
     // An encoder reads its prompt whole, and a decoder that attends to it starts from a token.
     let model = &source.model;
-    if model.encodes_only() || (!model.stacks().is_empty() && !model.perceives()) {
+    if !model.generates() || (!model.stacks().is_empty() && !model.perceives()) {
         return notes;
     }
     if workload.is_perceived() {

@@ -16,7 +16,7 @@ fn main() {
         let mut times: Vec<(f64, &str)> = models
             .iter()
             .map(|(id, model)| {
-                let answers = u64::from(!model.encodes_only());
+                let answers = u64::from(model.generates());
                 let request = Workload::request(1024, 256 * answers);
                 let count = || model.flops(black_box(&request), black_box(&convention));
                 count().expect("it can be counted");

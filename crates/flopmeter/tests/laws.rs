@@ -70,7 +70,7 @@ fn fitting(model: &Model, mut sequences: Vec<Sequence>) -> Vec<Sequence> {
         } else if !model.stacks().is_empty() {
             sequence.prompt = sequence.prompt.max(1);
         }
-        if model.encodes_only() {
+        if !model.generates() {
             sequence.generate = sequence.generate.min(1);
         }
     }

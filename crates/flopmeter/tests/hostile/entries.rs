@@ -262,10 +262,10 @@ pub fn ask(model: &Model) -> usize {
     // thin, and clips of no frame.
     let with_images = || if model.processor().is_some() { images() } else { Vec::new() };
     let with_audio = || if model.extractor().is_some() { audio() } else { Vec::new() };
-    let encodes = model.encodes_only() || model.sees_prompt_whole() || !model.stacks().is_empty();
+    let encodes = !model.generates() || model.sees_prompt_whole() || !model.stacks().is_empty();
     let mut check = |result: Result<(), Error>| match result {
         Ok(()) => answers += 1,
-        // The config was believed, so only a request may be too large for it, or no request of an encoder
+        // The config was believed, so only a request may be too large for it, or no request of what generates nothing
         // or of a model that sees a prompt whole; `torch` refuses what DoRA adds, and formulas what they do not know.
         Err(error) => assert!(
             error.kind() == ErrorKind::Overflow
