@@ -20,8 +20,11 @@ const LONGEST: usize = 7 << 20;
 /// What there is room for in a name, on the average.
 const ROOM: usize = LONGEST / TENSORS - 67;
 
+/// What makes a tensor's name of its number.
+type Name = fn(usize) -> String;
+
 /// Names of tensors, as many as a file may have, which fill the longest header.
-const NAMES: [(&str, fn(usize) -> String); 4] = [
+const NAMES: [(&str, Name); 4] = [
     ("published", |at| {
         let (layer, expert, matrix) = (at / 1024, at / 8 % 128, at % 8);
         format!("model.layers.{layer}.mlp.experts.{expert}.matrix_{matrix}.weight")
