@@ -388,7 +388,7 @@ def record(model_type, variant, given):
     assert saved(loaded)[0] == config, "the config changes when saved again"
     model = build(loaded)
     text = model.config.get_text_config()
-    vocabulary = getattr(text, "unpadded_vocab_size", text.vocab_size)
+    vocabulary = getattr(text, "unpadded_vocab_size", None) or text.vocab_size
     counts = {
         "model_type": model_type,
         "variant": variant,
