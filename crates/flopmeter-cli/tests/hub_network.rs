@@ -667,7 +667,7 @@ fn headers_that_are_none() {
         &with(length(90_000_000), 1 << 40),
         "org/name",
         &format!(
-            "{place}: the header has 90000000 bytes; the longest that is read is 8388608; give the config.json \
+            "{place}: the header has 90000000 bytes; the longest that is read is 7340032; give the config.json \
              alone"
         ),
     );
