@@ -32,17 +32,14 @@ fn compare(
     let conventions = [&named(a)?, &named(b)?];
     let source = source(model)?;
     let batch = keywords.number("batch")?.unwrap_or(1);
-    let given = |names: &[&str]| -> Result<bool> {
-        let given = names.iter().map(|name| Ok(keywords.get(name)?.is_some()));
-        Ok(given.collect::<Result<Vec<bool>>>()?.contains(&true))
-    };
-    let step = match (keywords.get("sequence")?, keywords.numbers("packed")?) {
-        (Some(length), None) => Some(Step::new(whole("sequence", &length)?, batch)?),
+    let given = |names: &[&str]| names.iter().any(|name| keywords.get(name).is_some());
+    let step = match (keywords.get("sequence"), keywords.numbers("packed")?) {
+        (Some(length), None) => Some(Step::new(whole("sequence", length)?, batch)?),
         (None, Some(lengths)) => Some(Step::packed(&lengths, batch)?),
         _ => None,
     };
     let report = match (keywords.number("prompt")?, step) {
-        (Some(prompt), None) if !given(STEP)? => {
+        (Some(prompt), None) if !given(STEP) => {
             let sequence = Sequence {
                 prompt,
                 generate: keywords.number("generate")?.unwrap_or(1),
@@ -52,7 +49,7 @@ fn compare(
             let workload = Workload::batch(vec![sequence])?;
             ComparisonReport::of_requests(&source, &workload, conventions)?
         }
-        (None, Some(step)) if !given(REQUEST)? => {
+        (None, Some(step)) if !given(REQUEST) => {
             ComparisonReport::of_step(&source, &step, conventions)?
         }
         _ => {

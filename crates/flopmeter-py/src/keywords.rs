@@ -7,34 +7,38 @@ use crate::error::Result;
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyDict;
 
-/// What was given by name.
-pub struct Keywords<'py>(Option<Bound<'py, PyDict>>);
+/// What was given by name, and is not None. These are few: looking through them is faster than asking a dict for all that
+/// may be among them.
+pub struct Keywords<'py>(Vec<(PyBackedStr, Bound<'py, PyAny>)>);
 
 impl<'py> Keywords<'py> {
     /// Takes what is of some `known` names; those of a function's first arguments are among them, to be offered.
     pub fn new(given: Option<&Bound<'py, PyDict>>, known: &[&[&str]]) -> Result<Self> {
-        let Some(given) = given else { return Ok(Self(None)) };
-        for name in given.keys() {
-            let name = name.cast::<PyString>().map_err(PyErr::from)?;
-            let text = name.to_cow()?;
+        let Some(given) = given else { return Ok(Self(Vec::new())) };
+        let mut taken = Vec::with_capacity(given.len());
+        for (name, value) in given {
+            let text: PyBackedStr = name.extract()?;
             if !known.iter().any(|names| names.contains(&&*text)) {
-                return Err(unknown(name, &known.concat())?.into());
+                return Err(unknown(&name, &text, &known.concat())?.into());
+            }
+            if !value.is_none() {
+                taken.push((text, value));
             }
         }
-        Ok(Self(Some(given.clone())))
+        Ok(Self(taken))
     }
 
     /// A value, if it is given and not None.
-    pub fn get(&self, name: &str) -> Result<Option<Bound<'py, PyAny>>> {
-        let Some(given) = &self.0 else { return Ok(None) };
-        Ok(given.get_item(name)?.filter(|value| !value.is_none()))
+    pub fn get(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
+        self.0.iter().find(|(given, _)| **given == *name).map(|(_, value)| value)
     }
 
     /// A whole number.
     pub fn number(&self, name: &str) -> Result<Option<u64>> {
-        self.get(name)?.map(|value| whole(name, &value)).transpose()
+        self.get(name).map(|value| whole(name, value)).transpose()
     }
 
     /// Whole numbers.
@@ -45,12 +49,12 @@ impl<'py> Keywords<'py> {
 
     /// Whether something holds; nothing does that is not given.
     pub fn holds(&self, name: &str) -> Result<bool> {
-        Ok(self.get(name)?.map(|value| value.is_truthy()).transpose()?.unwrap_or(false))
+        Ok(self.get(name).map_or(Ok(false), |value| value.is_truthy())?)
     }
 
     /// A value of another type.
     pub fn read<T: FromPyObjectOwned<'py>>(&self, name: &str) -> Result<Option<T>> {
-        self.get(name)?.map(|value| extracted(name, &value)).transpose()
+        self.get(name).map(|value| extracted(name, value)).transpose()
     }
 
     /// Values to be read one by one.
@@ -58,7 +62,7 @@ impl<'py> Keywords<'py> {
         &self,
         name: &str,
     ) -> Result<Option<impl Iterator<Item = PyResult<Bound<'py, PyAny>>>>> {
-        let Some(values) = self.get(name)? else { return Ok(None) };
+        let Some(values) = self.get(name) else { return Ok(None) };
         let all = values.try_iter().map_err(|error| named(name, values.py(), &error))?;
         Ok(Some(all))
     }
@@ -78,9 +82,9 @@ fn named(name: &str, py: Python<'_>, error: &PyErr) -> PyErr {
 }
 
 /// None of the keywords, and the one that was likely meant.
-fn unknown(name: &Bound<'_, PyString>, known: &[&str]) -> PyResult<PyErr> {
+fn unknown(name: &Bound<'_, PyAny>, text: &str, known: &[&str]) -> PyResult<PyErr> {
     let matches = name.py().import("difflib")?.getattr("get_close_matches")?;
     let near: Vec<String> = matches.call1((name, known.to_vec(), 1))?.extract()?;
     let meant = near.first().map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-    Ok(PyTypeError::new_err(format!("unexpected keyword argument '{name}'{meant}")))
+    Ok(PyTypeError::new_err(format!("unexpected keyword argument '{text}'{meant}")))
 }

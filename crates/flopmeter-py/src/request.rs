@@ -96,7 +96,7 @@ pub fn workload(
         let clips = clips.map(|seconds| Ok(Clip::new(extracted("audio", &seconds?)?)?));
         workload = workload.with_audio(clips.collect::<Result<_>>()?)?;
     }
-    match keywords.get("kv_cache")? {
+    match keywords.get("kv_cache") {
         Some(kv_cache) if !kv_cache.is_truthy()? => Ok(workload.without_kv_cache()?),
         _ => Ok(workload),
     }
@@ -125,7 +125,7 @@ fn sequence(item: &Bound<'_, PyAny>, batch: u64) -> Result<Sequence> {
 /// What drafts for a model: another one, or `"mtp"`, its own layers that predict further tokens.
 fn draft(keywords: &Keywords<'_>, target: &Source) -> Result<Option<Draft>> {
     let given = (
-        keywords.get("draft")?,
+        keywords.get("draft"),
         keywords.number("draft_tokens")?,
         keywords.read::<f64>("acceptance")?,
     );
@@ -134,7 +134,7 @@ fn draft(keywords: &Keywords<'_>, target: &Source) -> Result<Option<Draft>> {
         (Some(draft), Some(tokens), Some(acceptance)) => Ok(Some(match draft.cast::<Model>() {
             Ok(model) => Draft::of((*model.get().source).clone(), tokens, acceptance)?,
             Err(_) => {
-                let name = extracted::<String>("draft", &draft)?;
+                let name = extracted::<String>("draft", draft)?;
                 Draft::find(&name, target, Ok, tokens, acceptance)?
             }
         })),

@@ -48,7 +48,7 @@ pub fn trained(
             return Err(PyTypeError::new_err(text).into());
         }
     };
-    if let Some(recompute) = keywords.get("recompute")? {
+    if let Some(recompute) = keywords.get("recompute") {
         step = step.recomputing(recompute.str()?.to_str()?.parse()?);
     }
     if let Some(forwards) = keywords.number("reference_forwards")? {

@@ -46,7 +46,7 @@ pub fn read(
     given: Option<&Bound<'_, PyDict>>,
 ) -> Result<Ranges> {
     let keywords = Keywords::new(given, &[OF_REQUESTS, OF_STEPS, OF_BOTH])?;
-    let is_of_steps = keywords.get("sequence")?.is_some();
+    let is_of_steps = keywords.get("sequence").is_some();
     if is_of_steps == prompt.is_some() {
         let text = "give either `prompt`, for requests, or `sequence`, for steps of training";
         return Err(PyTypeError::new_err(text).into());
@@ -60,25 +60,22 @@ pub fn read(
         return Err(misplaced("generate", work).into());
     }
     for name in others {
-        if keywords.get(name)?.is_some() {
+        if keywords.get(name).is_some() {
             return Err(misplaced(name, work).into());
         }
     }
     let source = source(model)?;
     let numbers = |name: &str| -> Result<Option<Values>> {
-        keywords.get(name)?.map(|value| values(name, &value)).transpose()
+        keywords.get(name).map(|value| values(name, value)).transpose()
     };
     let names = |name: &str| -> Result<Option<Vec<String>>> {
-        let Some(value) = keywords.get(name)? else { return Ok(None) };
+        let Some(value) = keywords.get(name) else { return Ok(None) };
         Ok(Some(
-            each(name, &value)?
-                .iter()
-                .map(|it| Ok(it.str()?.to_string()))
-                .collect::<Result<_>>()?,
+            each(name, value)?.iter().map(|it| Ok(it.str()?.to_string())).collect::<Result<_>>()?,
         ))
     };
-    let devices = match keywords.get("device")? {
-        Some(value) => each("device", &value)?.iter().map(device).collect::<Result<_>>()?,
+    let devices = match keywords.get("device") {
+        Some(value) => each("device", value)?.iter().map(device).collect::<Result<_>>()?,
         None => Vec::new(),
     };
     let mut ranges = Ranges {
