@@ -92,7 +92,7 @@ class _Work(TypedDict, total=False):
     kv_cache: bool
 
 class _Request(_Work, _Sizes, total=False):
-    """The same, and how it is cut, decoded and counted."""
+    """How a request is cut, decoded and counted."""
 
     draft: Model | str | None
     draft_tokens: SupportsIndex | None

@@ -52,7 +52,7 @@ def page() -> Iterator[str]:
     yield "## Keywords\n"
     yield "What a signature takes as `**` of one of these. None is as if it were left out.\n"
     for stub in STUBS.values():
-        if isinstance(stub, ast.ClassDef) and any(isinstance(it, ast.AnnAssign) for it in stub.body):
+        if isinstance(stub, ast.ClassDef) and stub.name.startswith("_"):
             yield from keywords(stub)
     yield "## Errors\n"
     yield "All are in `flopmeter.errors`, and each is a `flopmeter.Error`, which is a `ValueError`, with `place`, `fact`, `hints`"
