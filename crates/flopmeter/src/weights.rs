@@ -21,8 +21,8 @@ use std::hash::BuildHasher;
 /// The most tensors that are believed; 60 layers of 384 experts have 69,120 matrices, each with
 /// up to three scales.
 const MOST_TENSORS: usize = 3 << 17;
-/// The most modules that are believed: 128 layers of 128. What sees or hears has one for each of its tensors.
-const MOST_MODULES: usize = 1 << 14;
+/// The most modules that are believed: 128 layers of 96. What sees or hears has one for each of its tensors.
+const MOST_MODULES: usize = 3 << 12;
 /// How many tensors a note names.
 const NAMED: usize = 3;
 
@@ -339,7 +339,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Weights`] for a name that two tensors have, for more than 393,216 tensors, and for more than 16,384
+    /// [`ErrorKind::Weights`] for a name that two tensors have, for more than 393,216 tensors, and for more than 12,288
     /// modules, where all experts of a layer are one.
     pub fn add(&mut self, tensor: TensorRef<'_>) -> Result<()> {
         let weights = &mut self.weights;
@@ -485,11 +485,11 @@ mod tests {
             let all = (0..count).map(|at| named(format!("layers.{at}.norm.weight"))).collect();
             Weights::new(all).map(|weights| weights.tensors())
         };
-        assert_eq!(modules(16_384), Ok(16_384));
-        let error = modules(16_385).expect_err("too many").to_string();
+        assert_eq!(modules(12_288), Ok(12_288));
+        let error = modules(12_289).expect_err("too many").to_string();
         assert_eq!(
             error,
-            "modules of tensors: are more than 16384, the most that are believed; give the model's config.json alone"
+            "modules of tensors: are more than 12288, the most that are believed; give the model's config.json alone"
         );
         // All experts of a layer are one.
         let experts = (0..20_000).map(|at| named(format!("layers.0.mlp.experts.{at}.w1.weight")));

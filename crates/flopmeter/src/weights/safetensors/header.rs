@@ -11,6 +11,8 @@ const MOST_TENSORS: usize = 7 << 13;
 const LONGEST_NAME: usize = 255;
 /// The most parts of a name, which dots separate; real ones have up to 10, and an adapter's four more.
 const MOST_PARTS: u8 = 16;
+/// The most names with an escape, which each take a copy; real ones have none.
+const MOST_ESCAPED: usize = 1 << 12;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 16;
 
@@ -30,7 +32,7 @@ pub(super) fn entries<'t>(
     mut take: impl FnMut(Entry<'t, '_>) -> Option<()>,
 ) -> Read<()> {
     let mut shape = Vec::with_capacity(MOST_DIMENSIONS);
-    let (mut described, mut count) = (false, 0);
+    let (mut described, mut count, mut escaped) = (false, 0, 0);
     let mut cursor = Cursor::new(json);
     cursor.object(|cursor, quoted| {
         let Some(name) = quoted.value() else {
@@ -57,6 +59,10 @@ pub(super) fn entries<'t>(
         count += 1;
         if count > MOST_TENSORS {
             return Err(cursor.over_most(MOST_TENSORS, "tensors"));
+        }
+        escaped += usize::from(matches!(name, Cow::Owned(_)));
+        if escaped > MOST_ESCAPED {
+            return Err(cursor.over_most(MOST_ESCAPED, "names with an escape"));
         }
         let (dtype, offsets) = info(cursor, &mut shape).map_err(|wrong| Wrong {
             fact: format!("says of `{}`: {}", shown(&name), wrong.fact),

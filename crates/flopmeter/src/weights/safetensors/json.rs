@@ -110,11 +110,15 @@ impl<'t> Cursor<'t> {
     #[cold]
     fn after_space(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        // Many at a time, for a text may be full of them.
-        let (chunks, _) = rest.as_chunks::<16>();
-        let all = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, byte| all & is_space(byte));
-        let most = 16 * chunks.iter().take_while(all).count();
-        self.at += most + rest[most..].iter().take_while(|byte| is_space(byte)).count();
+        let run = |bytes: &[u8]| bytes.iter().take_while(|byte| is_space(byte)).count();
+        let mut passed = run(&rest[..rest.len().min(16)]);
+        if passed == 16 {
+            // Many at a time, for a text may be full of them.
+            let all = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, it| all & is_space(it));
+            passed = 16 * rest.as_chunks::<16>().0.iter().take_while(all).count();
+            passed += run(&rest[passed..]);
+        }
+        self.at += passed;
         self.text.as_bytes().get(self.at).copied()
     }
 

@@ -114,6 +114,11 @@ fn what_is_no_header() {
     let many: Vec<String> =
         (0..57_345).map(|at| entry(&at.to_string(), "U8", "[0]", "[0,0]")).collect();
     assert!(fact(&format!("{{{}}}", many.join(","))).contains("has more than 57344 tensors"));
+    let escaped: Vec<String> =
+        (0..4097).map(|at| entry(&format!(r"\n{at}"), "U8", "[0]", "[0,0]")).collect();
+    let error = fact(&format!("{{{}}}", escaped.join(",")));
+    assert!(error.contains("has more than 4096 names with an escape"), "{error}");
+    assert_eq!(read(&format!("{{{}}}", escaped[1..].join(",")), 0), Ok(4096));
     let texts: Vec<String> = (0..57_345).map(|at| format!(r#""{at}": """#)).collect();
     let described = format!(r#"{{"__metadata__": {{{}}}}}"#, texts.join(","));
     assert!(fact(&described).contains("has more than 57344 keys of `__metadata__`"));
