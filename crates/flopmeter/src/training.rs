@@ -172,6 +172,11 @@ impl Model {
         Ok(Training { model: self.clone(), convention: *convention, parts, further })
     }
 
+    /// Whether a LoRA adapter stands beside its weights, not merged into them.
+    pub fn has_adapter(&self) -> bool {
+        self.ops().any(|(op, _)| parts::is_adapter(op))
+    }
+
     fn can_be_trained(&self, step: &Step, convention: &Convention) -> Result<()> {
         let wrong = |kind, place: &str, fact: String| Err(Error::new(kind, place, fact));
         if !convention.counts_steps() {
@@ -185,7 +190,7 @@ impl Model {
                     "layers are counted from the bottom of one stack, and this model has several";
                 return wrong(ErrorKind::Workload, "freeze", fact.into());
             }
-            Frozen::Base if !self.ops().any(|(op, _)| parts::is_adapter(op)) => {
+            Frozen::Base if !self.has_adapter() => {
                 return wrong(
                     ErrorKind::Workload,
                     "freeze",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -91,6 +93,19 @@ def test_steps_and_ranks() -> None:
         assert swept["rank_flops"][at] == rank.executed
         assert swept["memory_bytes"][at] == rank.memory.total
         assert swept["sent_bytes"][at] == sum(it.bytes for it in rank.sent)
+
+
+def test_of_an_adapted_model_the_adapter_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"]})
+    )
+    adapted = Model("llama3.1:8b", adapter=tmp_path)
+    swept = flopmeter.sweep(adapted, sequence=[512, 1024], batch=2)
+    steps = [adapted.train_step(sequence=length, batch=2) for length in (512, 1024)]
+    assert swept["flops"] == [step.total for step in steps]
+    # Gradients of weights are the adapter's alone: 32 layers of two of rank 8, 4096 + 4096 and 4096 + 1024 wide, in 16 bits.
+    assert swept["gradients_bytes"] == [32 * 8 * (4096 + 4096 + 4096 + 1024) * 2] * 2
+    assert swept["flops"][1] < flopmeter.sweep("llama3.1:8b", sequence=1024, batch=2)["flops"][0]
 
 
 def test_conventions_go_side_by_side() -> None:

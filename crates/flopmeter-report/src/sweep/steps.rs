@@ -3,7 +3,7 @@
 use super::cells::{Cell, Column, Unit};
 use flopmeter::device::Device;
 use flopmeter::{
-    BusiestStep, Convention, Dtype, Model, Recompute, Result, Step, StepMemory, StepPoint,
+    BusiestStep, Convention, Dtype, Frozen, Model, Recompute, Result, Step, StepMemory, StepPoint,
     StepSplit, Training,
 };
 
@@ -11,6 +11,8 @@ use flopmeter::{
 pub struct Trained {
     recompute: Recompute,
     flash: bool,
+    /// Whether an adapter is trained, and what is beside it is not.
+    adapted: bool,
     /// By each convention.
     pub by: Vec<Training>,
     /// In each dtype.
@@ -23,7 +25,8 @@ impl Trained {
         conventions: &[Convention],
         models: &[(Dtype, Model)],
     ) -> Result<Self> {
-        let mut trained = Self { recompute, flash, by: Vec::new(), whole: Vec::new() };
+        let adapted = models[0].1.has_adapter();
+        let mut trained = Self { recompute, flash, adapted, by: Vec::new(), whole: Vec::new() };
         let step = trained.step(1, 1)?;
         for convention in conventions {
             // FLOPs are the same in every dtype.
@@ -36,7 +39,10 @@ impl Trained {
     }
 
     pub fn step(&self, length: u64, rows: u64) -> Result<Step> {
-        let step = Step::new(length, rows)?.recomputing(self.recompute);
+        let mut step = Step::new(length, rows)?.recomputing(self.recompute);
+        if self.adapted {
+            step = step.freezing(Frozen::Base);
+        }
         Ok(if self.flash { step.recomputing_scores() } else { step })
     }
 }
