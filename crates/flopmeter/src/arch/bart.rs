@@ -132,16 +132,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let sparse = sparse_layers(c, "decoder_sparse_step")?;
     let mask = if task.is_some() { BEFORE } else { Mask::Causal };
     model.layers(c.size("decoder_layers")?, |at| {
-        let mut ops = layer.self_attention(mask);
-        let cross = layer.cross_attention();
-        match whole {
-            true => ops.extend(cross),
-            false => ops.extend(
-                cross.filter(|op| !matches!(op, Op::Cross(_))).map(|op| Op::Idle(Box::new(op))),
-            ),
-        }
-        ops.extend(layer.feed_forward(sparse(at)));
-        Ok(ops)
+        Ok(match whole {
+            true => layer.decoding(mask, sparse(at)),
+            false => layer.decoding_alone(sparse(at)),
+        })
     })?;
     let mut last = kind.last(d);
     if let Some(task) = task {

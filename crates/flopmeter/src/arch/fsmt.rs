@@ -42,13 +42,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "embedding",
         [table("model.decoder.embed_tokens", target, d), table("model.decoder.embed_positions", rows, d)],
     );
-    model.layers(c.size("decoder_layers")?, |_| {
-        let mut ops = decoder.self_attention(Mask::Causal);
-        ops.extend(decoder.cross_attention());
-        ops.extend(decoder.feed_forward(None));
-        Ok(ops)
-    })?;
-    model.once("head", [head(d, target, tied(c, false)?).into()]);
+    model.layers(c.size("decoder_layers")?, |_| Ok(decoder.decoding(Mask::Causal, None)))?;
+    model.head([head(d, target, tied(c, false)?).into()])?;
     model.finish()
 }
 

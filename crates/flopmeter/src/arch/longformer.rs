@@ -118,13 +118,8 @@ fn led(c: &Config) -> Result<Model> {
     })?;
     let tokens = shared_table("embed_tokens", vocab, d);
     model.once("embedding", first(tokens, "max_decoder_position_embeddings", 1024)?);
-    model.layers(c.size("decoder_layers")?, |_| {
-        let mut ops = decoder.self_attention(Mask::Causal);
-        ops.extend(decoder.cross_attention());
-        ops.extend(decoder.feed_forward(None));
-        Ok(ops)
-    })?;
-    model.once("head", [head(d, vocab, tied(c, true)?).into()]);
+    model.layers(c.size("decoder_layers")?, |_| Ok(decoder.decoding(Mask::Causal, None)))?;
+    model.head([head(d, vocab, tied(c, true)?).into()])?;
     model.finish()
 }
 

@@ -47,12 +47,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(())
     })?;
     model.once("embedding", [shared_table("embed_tokens", vocab, d)]);
-    model.layers(c.size("decoder_layers")?, |_| {
-        let mut ops = decoder.self_attention(Mask::Causal);
-        ops.extend(decoder.cross_attention());
-        ops.extend(decoder.feed_forward(None));
-        Ok(ops)
-    })?;
+    model.layers(c.size("decoder_layers")?, |_| Ok(decoder.decoding(Mask::Causal, None)))?;
     let last = [layer_norm("layer_norm", d, true), head(d, vocab, tied(c, true)?).into()];
     model.once("head", last);
     model.finish()

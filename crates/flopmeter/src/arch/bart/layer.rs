@@ -57,23 +57,23 @@ impl Layer {
     }
 
     /// Attention to the side's own tokens.
-    pub fn self_attention(&self, mask: Mask) -> Vec<Op> {
+    fn self_attention(&self, mask: Mask) -> Vec<Op> {
         let [q, k, v, out] = self.matrices(SELF).map(Op::from);
         let norm = layer_norm("self_attn_layer_norm", self.d, true);
         vec![q, k, v, self.heads.attend(mask), out, norm]
     }
 
     /// Attention of a decoder to what the encoder gives.
-    pub fn cross_attention(&self) -> impl Iterator<Item = Op> {
+    fn cross_attention(&self) -> [Op; 6] {
         let [q, k, v, out] = self.matrices(CROSS);
         let norm = layer_norm("encoder_attn_layer_norm", self.d, true);
         let attend = self.heads.attend_across("encoder_attn");
         let (k, v) = (k.of_source(), v.of_source());
-        [q.into(), k.into(), v.into(), attend, out.into(), norm].into_iter()
+        [q.into(), k.into(), v.into(), attend, out.into(), norm]
     }
 
     /// The feed-forward half, routed to experts where the layer has some.
-    pub fn feed_forward(&self, sparse: Option<Experts>) -> Vec<Op> {
+    fn feed_forward(&self, sparse: Option<Experts>) -> Vec<Op> {
         let norm = layer_norm("final_layer_norm", self.d, true);
         let Some(experts) = sparse else {
             let up = mlp("fc1", self.d, self.f).bias(true);
@@ -92,8 +92,19 @@ impl Layer {
 
     /// A layer of the encoder.
     pub fn encoding(&self, sparse: Option<Experts>) -> Vec<Op> {
-        let mut ops = self.self_attention(Mask::Full);
-        ops.extend(self.feed_forward(sparse));
-        ops
+        [self.self_attention(Mask::Full), self.feed_forward(sparse)].concat()
+    }
+
+    /// A layer of a decoder beside an encoder.
+    pub fn decoding(&self, mask: Mask, sparse: Option<Experts>) -> Vec<Op> {
+        let cross = self.cross_attention().into();
+        [self.self_attention(mask), cross, self.feed_forward(sparse)].concat()
+    }
+
+    /// A layer of a decoder on its own, which holds the weights of cross-attention that nothing passes.
+    pub fn decoding_alone(&self, sparse: Option<Experts>) -> Vec<Op> {
+        let weights = self.cross_attention().into_iter().filter(|op| !matches!(op, Op::Cross(_)));
+        let idle = weights.map(|op| Op::Idle(Box::new(op))).collect();
+        [self.self_attention(Mask::Causal), idle, self.feed_forward(sparse)].concat()
     }
 }
