@@ -69,7 +69,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Task::ClassifyTokens(labels) => vec![for_each_token("classifier", d, labels).into()],
     };
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -140,14 +140,14 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let mut last = kind.last(d);
     if let Some(task) = task {
         last.extend(labelling(task, d));
-        model.once("head", last);
+        model.head(last)?;
         return model.finish();
     }
     // This one's decoder on its own has an embedding that no head shares, whatever the config says.
     let alone = !whole && c.model_type() == "bigbird_pegasus";
     let rows = if c.model_type() == "marian" && whole { rows } else { vocab };
     last.push(head(d, rows, tied(c, true)? && !alone).into());
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -106,7 +106,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Some(task) => return task.unknown(c),
     }
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -50,7 +50,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ])
     })?;
     let tied = tied(c, true)?;
-    model.once("head", [layer_norm("model.layer_norm", d, true), head(d, vocab, tied).into()]);
+    model.head([layer_norm("model.layer_norm", d, true), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

@@ -109,7 +109,7 @@ fn text(c: &Config, to: Option<u64>) -> Result<Model> {
     } else if let Some(to) = to {
         last.push(for_sequence("text_projection", d, to).bias(false).into());
     }
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

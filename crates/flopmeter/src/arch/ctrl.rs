@@ -38,13 +38,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             mlp("ffn.2", f, d).bias(true).into(),
         ])
     })?;
-    model.once(
-        "head",
-        [
-            layer_norm("transformer.layernorm", d, true),
-            head(d, vocab, tied(c, true)?).bias(true).into(),
-        ],
-    );
+    model.head([
+        layer_norm("transformer.layernorm", d, true),
+        head(d, vocab, tied(c, true)?).bias(true).into(),
+    ])?;
     model.finish()
 }
 

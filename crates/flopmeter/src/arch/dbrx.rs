@@ -50,7 +50,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ops.extend(experts::mixture(NAMES, d, f, experts));
         Ok(ops)
     })?;
-    model.once("head", [norm("transformer.norm_f"), head(d, vocab, false).into()]);
+    model.head([norm("transformer.norm_f"), head(d, vocab, false).into()])?;
     model.finish()
 }
 

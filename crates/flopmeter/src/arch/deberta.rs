@@ -68,7 +68,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Ok(ops)
     })?;
-    model.once("head", behind(c, d, e, vocab)?);
+    model.head(behind(c, d, e, vocab)?)?;
     model.finish()
 }
 

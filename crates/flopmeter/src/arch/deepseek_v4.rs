@@ -78,7 +78,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(streams.layer(attention.ops(beside(layer)), ffn))
     })?;
     let last = [rms_norm("model.norm", d), head(d, vocab, tied).into()];
-    model.once("head", streams.head().into_iter().chain(last));
+    model.head(streams.head().into_iter().chain(last))?;
     let mut further = ffn;
     further.push(corrected);
     let further = streams.layer(attention.ops(Beside::Nothing), further);

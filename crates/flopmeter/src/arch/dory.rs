@@ -61,7 +61,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Ok(ops)
     })?;
-    model.once("head", [head(d, vocab, tied(c, false)?).into(), vector("lm_head.logit_scale", vocab)]);
+    model.head([head(d, vocab, tied(c, false)?).into(), vector("lm_head.logit_scale", vocab)])?;
     model.finish()
 }
 

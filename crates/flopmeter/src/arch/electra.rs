@@ -59,7 +59,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     };
     let last = if decodes { predict()? } else { behind(c, d, predict)? };
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

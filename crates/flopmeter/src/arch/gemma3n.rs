@@ -73,7 +73,7 @@ fn text(c: &Config) -> Result<Model> {
     let mut after: Vec<Op> = Vec::new();
     after.extend(further("model.altup_unembed_projections").map(|all| all.sampled().into()));
     after.extend([rms_norm("model.norm", d), head(d, vocab, tied(c, true)?).into()]);
-    model.once("head", after);
+    model.head(after)?;
     model.finish()
 }
 

@@ -63,7 +63,7 @@ fn text(c: &Config) -> Result<Model> {
         let (mask, heads) = each.next().ok_or_else(|| c.contradiction("layer_types", "ends"))?;
         Ok(layers.layer(index, *mask, *heads))
     })?;
-    model.once("head", [rms_norm("model.norm", d), head(d, vocab, tied(c, true)?).into()]);
+    model.head([rms_norm("model.norm", d), head(d, vocab, tied(c, true)?).into()])?;
     model.finish()
 }
 

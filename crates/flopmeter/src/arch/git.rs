@@ -37,7 +37,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ],
     );
     model.layers(layers, |_| Ok(layer(heads, d, f, Mask::Causal)))?;
-    model.once("head", [head(d, vocab, tied(c, false)?).bias(true).into()]);
+    model.head([head(d, vocab, tied(c, false)?).bias(true).into()])?;
     model.finish()
 }
 

@@ -54,7 +54,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     })?;
     let norm = (!first).then(|| layer_norm("transformer.ln_f", d, true));
     let head = head(d, vocab, tied(c, true)?);
-    model.once("head", norm.into_iter().chain([head.into()]));
+    model.head(norm.into_iter().chain([head.into()]))?;
     model.finish()
 }
 

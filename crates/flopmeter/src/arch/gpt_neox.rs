@@ -72,7 +72,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let tied = tied(c, false)?;
-    model.once("head", [layer_norm(names.norm, d, true), head(d, vocab, tied).into()]);
+    model.head([layer_norm(names.norm, d, true), head(d, vocab, tied).into()])?;
     model.finish()
 }
 
@@ -99,7 +99,7 @@ fn japanese(c: &Config) -> Result<Model> {
         ])
     })?;
     let norm = layer_norm("gpt_neox_japanese.final_layer_norm", d, true);
-    model.once("head", [norm, head(d, vocab, tied(c, true)?).into()]);
+    model.head([norm, head(d, vocab, tied(c, true)?).into()])?;
     model.finish()
 }
 

@@ -37,7 +37,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let head = head(d, vocab, tied(c, false)?).bias(true);
-    model.once("head", [layer_norm("transformer.ln_f", d, true), head.into()]);
+    model.head([layer_norm("transformer.ln_f", d, true), head.into()])?;
     model.finish()
 }
 

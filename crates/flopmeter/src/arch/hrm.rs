@@ -38,7 +38,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let more = again(ops.clone());
     // Both stacks once, then what runs again.
     model.layers(runs, |run| Ok(if run < 2 * stack { ops.clone() } else { more.clone() }))?;
-    model.once("head", [head(d, vocab, tied(c, false)?).into()]);
+    model.head([head(d, vocab, tied(c, false)?).into()])?;
     model.finish()
 }
 

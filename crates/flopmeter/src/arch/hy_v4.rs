@@ -66,7 +66,7 @@ fn text(c: &Config, class: &LatentDefaults, heads: u64) -> Result<Model> {
         Ok(streams.layer(ops, ffn.layer(sparse(layer), d, false)))
     })?;
     let last = [rms_norm("model.norm", d), head(d, vocab, tied).into()];
-    model.once("head", streams.head().into_iter().chain(last));
+    model.head(streams.head().into_iter().chain(last))?;
     model.finish()
 }
 

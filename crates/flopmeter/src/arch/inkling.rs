@@ -64,7 +64,7 @@ fn inkling(c: &Config) -> Result<Model> {
         ops.push(convolution("mlp_sconv", d, kernel, false));
         Ok(ops)
     })?;
-    model.once("head", [rms_norm("model.norm", d), head(d, vocab, false).into()]);
+    model.head([rms_norm("model.norm", d), head(d, vocab, false).into()])?;
     model.finish()
 }
 

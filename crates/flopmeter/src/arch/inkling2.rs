@@ -87,7 +87,7 @@ fn inkling(c: &Config) -> Result<Model> {
         last.push(vector("model.message_input.query", 4 * loops.layers * d));
     }
     last.push(head(d, c.size_or("unpadded_vocab_size", 200_058)?, false).into());
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -78,7 +78,7 @@ fn longformer(c: &Config) -> Result<Model> {
         Task::ClassifyTokens(labels) => vec![for_each_token("classifier", d, labels).into()],
         Task::PreTrain => return task.unknown(c),
     };
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

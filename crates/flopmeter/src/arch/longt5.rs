@@ -49,7 +49,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let tied = tied(c, true)?;
-    model.once("head", [rms_norm("final_layer_norm", d), head(d, vocab, tied).into()]);
+    model.head([rms_norm("final_layer_norm", d), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

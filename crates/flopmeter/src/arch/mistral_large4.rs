@@ -63,7 +63,7 @@ fn text(c: &Config) -> Result<Model> {
         ops.push(vector("self_attn.softmax_scaling", 2 * attention.latent.heads));
         Ok(pre_normed(d, ops, ffn.layer(sparse(layer), d, false)))
     })?;
-    model.once("head", [rms_norm("model.norm", d), head(d, vocab, tied).into()]);
+    model.head([rms_norm("model.norm", d), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

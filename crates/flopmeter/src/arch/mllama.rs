@@ -65,7 +65,7 @@ fn text(c: &Config) -> Result<Model> {
         ops.extend([vector("cross_attn_attn_gate", 1), vector("cross_attn_mlp_gate", 1)]);
         Ok(ops.into_iter().map(|op| Op::Idle(Box::new(op))).collect())
     })?;
-    model.once("head", [rms_norm("model.norm", d), head(d, vocab, tied(c, false)?).into()]);
+    model.head([rms_norm("model.norm", d), head(d, vocab, tied(c, false)?).into()])?;
     model.finish()
 }
 

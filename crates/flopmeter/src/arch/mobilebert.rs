@@ -52,7 +52,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ],
     );
     model.layers(layers, |_| Ok(layer.ops()))?;
-    model.once("head", behind(c, d, e, vocab)?);
+    model.head(behind(c, d, e, vocab)?)?;
     model.finish()
 }
 

@@ -94,7 +94,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Some(task @ Task::PreTrain) => return task.unknown(c),
     }
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

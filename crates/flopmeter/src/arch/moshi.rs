@@ -45,7 +45,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ];
         Ok(pre_normed(d, attention, vec![mlp("mlp.fc1", d, f).into(), mlp("mlp.fc2", f / 2, d).into()]))
     })?;
-    model.once("head", [rms_norm("model.norm", d), head(d, vocab, tied(c, false)?).into()]);
+    model.head([rms_norm("model.norm", d), head(d, vocab, tied(c, false)?).into()])?;
     model.finish()
 }
 

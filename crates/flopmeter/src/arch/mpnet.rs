@@ -61,7 +61,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Task::ClassifyTokens(labels) => vec![for_each_token("classifier", d, labels).into()],
         task @ Task::PreTrain => return task.unknown(c),
     };
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

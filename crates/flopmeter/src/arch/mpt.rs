@@ -37,7 +37,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ])
     })?;
     let tied = tied(c, true)?;
-    model.once("head", [layer_norm("transformer.norm_f", d, false), head(d, vocab, tied).into()]);
+    model.head([layer_norm("transformer.norm_f", d, false), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

@@ -77,7 +77,7 @@ fn build_decoder(c: &Config, attends_to_text: bool) -> Result<Model> {
     let mut last = vec![layer_norm("model.decoder.layer_norm", d, true)];
     let head = Linear::new("lm_heads", Component::Head, d, vocab).sampled();
     last.extend(codebooks.map(|_| Op::from(head)));
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

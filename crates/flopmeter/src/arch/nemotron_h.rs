@@ -48,7 +48,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let head = head(d, vocab, tied(c, false)?);
-    model.once("head", [rms_norm("backbone.norm_f", d), head.into()]);
+    model.head([rms_norm("backbone.norm_f", d), head.into()])?;
     let model = model.finish()?;
     let further = prediction(c)?;
     if further.iter().any(|kind| *kind == Layer::Recurrent || !has(*kind)) {

@@ -63,7 +63,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         last.push(resize("model.decoder.project_out", d, embedding).sampled().into());
     }
     last.push(head(embedding, vocab, tied(c, true)?).into());
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

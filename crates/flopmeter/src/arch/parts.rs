@@ -172,7 +172,7 @@ pub(super) fn decoder_of(
     let mut model = Builder::new(c)?;
     model.once("embedding", [table("model.embed_tokens", vocab, hidden)]);
     model.layers(layers, layer)?;
-    model.once("head", [final_norm, head.into()]);
+    model.head([final_norm, head.into()])?;
     model.finish()
 }
 

@@ -49,7 +49,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.once("embedding", [shared_table("embed_tokens", vocab, d)]);
     model.layers(c.size("decoder_layers")?, |_| Ok(decoder.decoding(Mask::Causal, None)))?;
     let last = [layer_norm("layer_norm", d, true), head(d, vocab, tied(c, true)?).into()];
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -53,7 +53,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let head = head(d, vocab, tied(c, false)?).bias(true);
-    model.once("head", [layer_norm("model.final_layernorm", d, true), head.into()]);
+    model.head([layer_norm("model.final_layernorm", d, true), head.into()])?;
     model.finish()
 }
 

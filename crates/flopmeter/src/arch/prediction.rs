@@ -101,7 +101,7 @@ pub(super) fn with_made(
     let mut one = Builder::new(c)?;
     one.once("prediction", [shared_table("embed_tokens", vocab, hidden)].into_iter().chain(first));
     one.layer(index, layer);
-    one.once("head", last.into_iter().chain([head(hidden, vocab, true).into()]));
+    one.head(last.into_iter().chain([head(hidden, vocab, true).into()]))?;
     Ok(model.with_prediction(one.part()?, count))
 }
 

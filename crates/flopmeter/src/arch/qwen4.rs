@@ -60,7 +60,7 @@ fn text(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let [norm, down, up, _] = streams.connection(LAST);
-    model.once("head", [norm, down, up, head(d, vocab, tied).into()]);
+    model.head([norm, down, up, head(d, vocab, tied).into()])?;
     model.finish()
 }
 

@@ -48,7 +48,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.layers(layers, |_| Ok(layer(heads, d, f, Mask::Causal)))?;
     let mut last = transform(d, d).to_vec();
     last.extend(decoder_head(d, vocab, tied(c, true)?));
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

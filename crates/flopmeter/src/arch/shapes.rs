@@ -102,7 +102,7 @@ pub(super) fn build(c: &Config, weights: &Weights) -> Result<Model> {
         Some((layer, parts)) if *layer == index => shapes.layer(index, parts),
         _ => Err(at_layer(index, "has no weights in the files").hint("are all files there?")),
     })?;
-    model.once("head", after);
+    model.head(after)?;
     shapes.note(c, &layers)?;
     model.finish()
 }

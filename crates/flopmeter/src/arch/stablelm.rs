@@ -39,7 +39,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let tied = tied(c, false)?;
-    model.once("head", [layer_norm("model.norm", d, true), head(d, vocab, tied).into()]);
+    model.head([layer_norm("model.norm", d, true), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

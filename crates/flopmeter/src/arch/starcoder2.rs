@@ -40,7 +40,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok(ops)
     })?;
     let tied = tied(c, true)?;
-    model.once("head", [layer_norm("model.norm", d, true), head(d, vocab, tied).into()]);
+    model.head([layer_norm("model.norm", d, true), head(d, vocab, tied).into()])?;
     model.finish()
 }
 

@@ -37,7 +37,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     if encoder_alone {
         stack.encoder(c, &mut model, vocab, layers)?;
         c.raw("num_sparse_decoder_layers");
-        model.once("head", token_labels(c, d)?);
+        model.head(token_labels(c, d)?)?;
         return model.finish();
     }
     let sparse = sparse_layers(c, decoder_layers, "num_sparse_decoder_layers")?;
@@ -57,7 +57,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Some(task) => last.extend(labelling(task, d)),
         None => last.push(head(d, vocab, tied(c, true)?).into()),
     }
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -54,7 +54,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         Ok([attention, writes.cross_attention(reads.d), writes.feed_forward()].concat())
     })?;
     let head = head(writes.d, writes.vocab, tied(c, true)?);
-    model.once("head", [rms_norm("norm", writes.d), head.into()]);
+    model.head([rms_norm("norm", writes.d), head.into()])?;
     Ok(model.finish()?.part_of(&encoder).part_of(&decoder))
 }
 

@@ -58,7 +58,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         ])
     })?;
     let predict = || -> Result<Op> { Ok(head(d, vocab, tied(c, true)?).bias(true).into()) };
-    model.once("head", if decodes { vec![predict()?] } else { behind(c, d, predict)? });
+    model.head(if decodes { vec![predict()?] } else { behind(c, d, predict)? })?;
     model.finish()
 }
 

@@ -49,7 +49,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     last.extend(transform(d, d));
     last.extend(decoder_head(d, vocab, tied(c, true)?));
-    model.once("head", last);
+    model.head(last)?;
     model.finish()
 }
 

@@ -1,6 +1,6 @@
 //! What puts a model together and assigns to each weight how it is stored.
 
-use super::class::Ending;
+use super::class::{Ending, samples};
 use super::{Group, Model, Parameters, add_layers, name_layers, ops, too_large};
 use crate::audio::Extractor;
 use crate::component::Component;
@@ -37,8 +37,8 @@ pub struct Builder<'c> {
     keeps_cache: bool,
     /// How it makes frames of sound, where an encoder reads a window of them.
     extractor: Option<Extractor>,
-    /// What the class that the config names ends with.
-    ending: Ending,
+    /// Whether its head tells tokens apart.
+    generates: bool,
 }
 
 impl<'c> Builder<'c> {
@@ -46,7 +46,7 @@ impl<'c> Builder<'c> {
     ///
     /// # Errors
     ///
-    /// As [`Quantization::read`], and [`ErrorKind::Config`] for a class whose head is not known.
+    /// As [`Quantization::read`].
     pub fn new(config: &'c Config) -> Result<Self> {
         let quantization = Quantization::read(config)?;
         Ok(Self {
@@ -59,7 +59,7 @@ impl<'c> Builder<'c> {
             looks_up: true,
             keeps_cache: true,
             extractor: None,
-            ending: Ending::of(config)?,
+            generates: false,
         })
     }
 
@@ -126,12 +126,27 @@ impl<'c> Builder<'c> {
         self.quantization.keep(modules)
     }
 
+    /// What stands behind the layers. A decoder's head is that of the class that the config names, which may label a text
+    /// or have none; what a class with an encoder ends with is its family's to say.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for a class whose head is not known.
+    pub fn head(&mut self, ops: impl IntoIterator<Item = Op>) -> Result<()> {
+        let mut ops: Vec<Op> = ops.into_iter().collect();
+        self.generates = ops.iter().any(samples);
+        if self.generates && self.stacks.is_empty() {
+            let ending = Ending::of(self.config)?;
+            self.generates = ending == Ending::Tokens;
+            ops = ending.of_class(self.config, ops);
+        }
+        self.once("head", ops);
+        Ok(())
+    }
+
     /// Ops that occur once, before or after the layers.
     pub fn once(&mut self, name: &str, ops: impl IntoIterator<Item = Op>) {
         let mut ops: Vec<Op> = ops.into_iter().collect();
-        if self.decodes_alone() {
-            ops = self.ending.of_class(self.config, ops);
-        }
         ops.iter_mut().for_each(|op| self.store(op, None));
         self.groups.push(Group { name: name.into(), repeat: 1, layers: vec![], ops });
     }
@@ -218,7 +233,7 @@ impl<'c> Builder<'c> {
         Ok(Model {
             model_type: self.config.model_type().to_owned(),
             encodes_only,
-            generates: !encodes_only && (self.ending == Ending::Tokens || !self.decodes_alone()),
+            generates: self.generates,
             keeps_cache: self.keeps_cache,
             sees_prompt_whole: false,
             stacks: self.stacks,
@@ -237,11 +252,6 @@ impl<'c> Builder<'c> {
             uncounted_by_reference: None,
             sums,
         })
-    }
-
-    /// Whether there is no encoder: what a class with one ends with is its family's to say.
-    fn decodes_alone(&self) -> bool {
-        self.stacks.is_empty()
     }
 
     fn all_groups(&self) -> impl Iterator<Item = &Group> {

@@ -48,13 +48,9 @@ impl Ending {
         Ok(ending)
     }
 
-    /// The ops of a model's end as its class has them. A head that runs over every position is an encoder's, and stays.
+    /// The ops of a model's end as its class has them.
     pub fn of_class(self, config: &Config, ops: Vec<Op>) -> Vec<Op> {
-        let is_head = |op: &Op| match op {
-            Op::Linear(op) => op.component == Component::Head && op.rows == Rows::Sampled,
-            _ => false,
-        };
-        let Some(Op::Linear(head)) = ops.iter().find(|op| is_head(op)) else { return ops };
+        let Some(Op::Linear(head)) = ops.iter().find(|op| samples(op)) else { return ops };
         let label = |labels| Linear::new("score", Component::Head, head.from, labels);
         let instead = match self {
             Self::Tokens => return ops,
@@ -73,10 +69,18 @@ impl Ending {
         });
         let of_head = |op: &Op| match op {
             Op::Vector(vector) => vector.module.starts_with("lm_head."),
-            op => is_head(op),
+            op => samples(op),
         };
         let rest = ops.into_iter().filter(|op| !of_head(op));
         rest.chain(instead.map(Op::from)).collect()
+    }
+}
+
+/// Whether an op is a decoder's head; one that runs over every position is an encoder's.
+pub(crate) fn samples(op: &Op) -> bool {
+    match op {
+        Op::Linear(op) => op.component == Component::Head && op.rows == Rows::Sampled,
+        _ => false,
     }
 }
 
