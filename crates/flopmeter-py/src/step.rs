@@ -63,11 +63,8 @@ pub fn trained(
     if keywords.holds("mtp")? {
         step = step.predicting_further();
     }
-    match (keywords.number("freeze")?, &model.adapter) {
-        (_, Some(_)) => step = step.freezing(Frozen::Base),
-        (Some(layers), None) => step = step.freezing(Frozen::Below(layers)),
-        (None, None) => {}
-    }
+    Trained::refuse_merged(model.adapter.as_ref().is_some_and(|adapter| adapter.merged))?;
+    step = step.freezing(Frozen::of(&model.source.model, keywords.number("freeze")?));
     if let Some(tokens) = keywords.number("target")? {
         step = step.with_target(tokens);
     }

@@ -35,6 +35,19 @@ impl Trained {
         notes
     }
 
+    /// Refuses an adapter that is merged into the weights.
+    ///
+    /// # Errors
+    ///
+    /// If it is.
+    pub fn refuse_merged(merged: bool) -> Result<()> {
+        if !merged {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Adapter, "--merged", "has nothing left to train")
+            .hint("an adapter is trained beside the weights that it adapts"))
+    }
+
     /// Rows of a step that accumulates batches.
     ///
     /// # Errors

@@ -143,7 +143,10 @@ fn of_an_adapted_model_only_the_adapter_has_gradients_of_weights() {
             .with_adapter(&adapter)
             .expect("an adapted model")
             .unmerged;
-        let step = step(&run).freezing(Frozen::Base);
+        // Whatever else is to be frozen.
+        let frozen = Frozen::of(&model, Some(1));
+        assert_eq!(frozen, Frozen::Base);
+        let step = step(&run).freezing(frozen);
         match count(&model, &step) {
             Ok(flops) => wrong.extend(
                 difference(&flops, &run, run.backward).map(|what| format!("{name}: {what}")),

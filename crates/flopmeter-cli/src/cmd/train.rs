@@ -4,7 +4,7 @@ use super::side_by_side::{self, Counted, SideBySide};
 use crate::args::TrainArgs;
 use crate::output;
 use crate::request::machine;
-use flopmeter::{Convention, Error, ErrorKind, Frozen, Result, Step};
+use flopmeter::{Convention, Frozen, Model, Result, Step};
 use flopmeter_report::report::ModelReport;
 use flopmeter_report::report::parallel::StepRankReport;
 use flopmeter_report::report::training::StepReport;
@@ -37,18 +37,14 @@ struct OfStep {
 }
 
 fn read(args: &TrainArgs) -> Result<Trained> {
-    if args.adapter.merged {
-        let fact = "has nothing left to train";
-        return Err(Error::new(ErrorKind::Adapter, "--merged", fact)
-            .hint("an adapter is trained beside the weights that it adapts"));
-    }
+    Trained::refuse_merged(args.adapter.merged)?;
     let asked = Asked {
         dtype: args.dtype.as_deref(),
         adapter: args.adapter.adapter.as_deref(),
         ..Asked::default()
     };
     let Base { source, adapter } = Base::find(&args.model, &asked)?;
-    let step = step(args, adapter.is_some())?;
+    let step = step(args, &source.model)?;
     let plan = args.parallel.plan(args.zero);
     let dtype = source.model.quantization().compute;
     let sizes = plan.as_ref().map(|(sizes, _)| sizes);
@@ -82,7 +78,7 @@ fn side_by_side(trained: &Trained, args: &TrainArgs) -> Result<SideBySide<OfStep
     })
 }
 
-fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {
+fn step(args: &TrainArgs, model: &Model) -> Result<Step> {
     let rows = Trained::rows(args.batch, args.accumulate)?;
     let mut step = match args.sequence {
         Some(length) => Step::new(length, rows)?,
@@ -104,9 +100,5 @@ fn step(args: &TrainArgs, adapted: bool) -> Result<Step> {
     if let Some((prompt, generate)) = args.rollout {
         step = step.with_rollout(prompt, generate)?;
     }
-    Ok(match (args.freeze, adapted) {
-        (_, true) => step.freezing(Frozen::Base),
-        (Some(layers), false) => step.freezing(Frozen::Below(layers)),
-        (None, false) => step,
-    })
+    Ok(step.freezing(Frozen::of(model, args.freeze)))
 }

@@ -11,8 +11,7 @@ use flopmeter::{
 pub struct Trained {
     recompute: Recompute,
     flash: bool,
-    /// Whether an adapter is trained, and what is beside it is not.
-    adapted: bool,
+    frozen: Frozen,
     /// By each convention.
     pub by: Vec<Training>,
     /// In each dtype.
@@ -25,8 +24,8 @@ impl Trained {
         conventions: &[Convention],
         models: &[(Dtype, Model)],
     ) -> Result<Self> {
-        let adapted = models[0].1.has_adapter();
-        let mut trained = Self { recompute, flash, adapted, by: Vec::new(), whole: Vec::new() };
+        let frozen = Frozen::of(&models[0].1, None);
+        let mut trained = Self { recompute, flash, frozen, by: Vec::new(), whole: Vec::new() };
         let step = trained.step(1, 1)?;
         for convention in conventions {
             // FLOPs are the same in every dtype.
@@ -39,10 +38,7 @@ impl Trained {
     }
 
     pub fn step(&self, length: u64, rows: u64) -> Result<Step> {
-        let mut step = Step::new(length, rows)?.recomputing(self.recompute);
-        if self.adapted {
-            step = step.freezing(Frozen::Base);
-        }
+        let step = Step::new(length, rows)?.recomputing(self.recompute).freezing(self.frozen);
         Ok(if self.flash { step.recomputing_scores() } else { step })
     }
 }

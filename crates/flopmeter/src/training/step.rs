@@ -1,6 +1,7 @@
 //! What is asked of a step: rows of tokens, what is trained, what is kept for the backward pass.
 
 use crate::error::{Error, ErrorKind, Result, shown};
+use crate::model::Model;
 use crate::workload::{Sequence, Workload};
 use std::str::FromStr;
 
@@ -47,6 +48,26 @@ pub enum Frozen {
     /// All but the adapter. Gradients still pass through every layer (PEFT's `enable_input_require_grads`, which
     /// training with recomputation asks for).
     Base,
+}
+
+impl Frozen {
+    /// What a step of a model leaves as it is: of one with an adapter beside its weights all but the adapter, whatever else
+    /// was asked for; of others so many of the lowest layers.
+    ///
+    /// ```
+    /// # use flopmeter::{Builtin, Frozen};
+    /// let llama = Builtin::find("llama3.1:8b")?.model()?;
+    /// assert_eq!(Frozen::of(&llama, Some(4)), Frozen::Below(4));
+    /// assert_eq!(Frozen::of(&llama, None), Frozen::Nothing);
+    /// # Ok::<(), flopmeter::Error>(())
+    /// ```
+    pub fn of(model: &Model, lowest: Option<u64>) -> Self {
+        match lowest {
+            _ if model.has_adapter() => Self::Base,
+            Some(layers) => Self::Below(layers),
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// What is not kept from the forward pass and computed again in the backward pass.
