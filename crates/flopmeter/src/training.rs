@@ -209,10 +209,10 @@ impl Model {
         }
         let whole_layers = matches!(step.recompute(), Recompute::Full | Recompute::Layers(_));
         let recomputed = parts::RECOMPUTED_UNLIKE.iter().filter(|_| whole_layers);
-        let unlike =
-            parts::UNLIKE.iter().chain(recomputed).find(|(kind, _)| *kind == self.model_type());
-        if let (Kind::Rule(Rule::ByReference), Some((kind, why))) = (convention.kind, unlike) {
-            let fact = format!("is not known for the backward pass of `{kind}`: {why}");
+        let unlike = parts::UNLIKE.iter().chain(recomputed).find(|unlike| unlike.is(self));
+        if let (Kind::Rule(Rule::ByReference), Some(unlike)) = (convention.kind, unlike) {
+            let kind = self.model_type();
+            let fact = format!("is not known for the backward pass of `{kind}`: {}", unlike.why);
             return Err(
                 Error::new(ErrorKind::Convention, convention.id, fact).hint("`model` counts it")
             );

@@ -36,11 +36,12 @@ fn config(name: &str) -> Value {
 }
 
 /// Types whose published files hold in one tensor what the reference implementation has in several, or the
-/// other way round, or under names of their own (Ling's hybrids, Inkling-2's queries of blocks, Qwen4-Exp's n-grams, XLM); and Marian's, which lack the
+/// other way round, or under names of their own (Ling's hybrids, Inkling-2's queries of blocks, Qwen4-Exp's n-grams, XLM and FlauBERT); and Marian's, which lack the
 /// positions that are computed.
-const OTHERWISE: [&str; 9] = [
+const OTHERWISE: [&str; 10] = [
     "bailing_hybrid",
     "deepseek_v4",
+    "flaubert",
     "inkling2_loop_text",
     "inkling2_text",
     "kimi_linear",

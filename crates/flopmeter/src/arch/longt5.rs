@@ -73,38 +73,56 @@ fn pieces(c: &Config, width: u64) -> Result<Pieces> {
     Ok(Pieces::Neighbours { block, summaries })
 }
 
+/// Modules of attention: its own, queries, keys, values, what comes out, and biases of distances.
+type Names = [&'static str; 6];
+
+const LOCAL: Names = [
+    "layer.0.LocalSelfAttention",
+    "layer.0.LocalSelfAttention.q",
+    "layer.0.LocalSelfAttention.k",
+    "layer.0.LocalSelfAttention.v",
+    "layer.0.LocalSelfAttention.o",
+    "layer.0.LocalSelfAttention.relative_attention_bias",
+];
+
+const TRANSIENT: Names = [
+    "layer.0.TransientGlobalSelfAttention",
+    "layer.0.TransientGlobalSelfAttention.q",
+    "layer.0.TransientGlobalSelfAttention.k",
+    "layer.0.TransientGlobalSelfAttention.v",
+    "layer.0.TransientGlobalSelfAttention.o",
+    "layer.0.TransientGlobalSelfAttention.relative_attention_bias",
+];
+
 /// A layer of the encoder.
 fn encoding(stack: &Stack, layer: u64, pieces: Pieces) -> Vec<Op> {
     let (d, heads, inner) = (stack.d, stack.heads, stack.heads.query_width());
     let Pieces::Neighbours { summaries, .. } = pieces else { return Vec::new() };
+    let [attention, q, k, v, o, biases] = if summaries.is_some() { TRANSIENT } else { LOCAL };
     let mut ops = vec![
         rms_norm("layer.0.layer_norm", d),
-        projection("layer.0.LocalSelfAttention.q", d, inner).into(),
-        projection("layer.0.LocalSelfAttention.k", d, inner).into(),
-        projection("layer.0.LocalSelfAttention.v", d, inner).into(),
+        projection(q, d, inner).into(),
+        projection(k, d, inner).into(),
+        projection(v, d, inner).into(),
     ];
-    let biases = stack.buckets * heads.query;
+    let table = stack.buckets * heads.query;
     if layer == 0 {
-        ops.push(vector("layer.0.LocalSelfAttention.relative_attention_bias", biases));
+        ops.push(vector(biases, table));
     }
     if let Some(Summaries { every, .. }) = summaries {
         let of_sums = |module| {
             projection(module, d, inner).of_sums(every).sharing_weights(true).into()
         };
-        ops.extend([
-            rms_norm("layer.0.TransientGlobalSelfAttention.global_input_layer_norm", d),
-            of_sums("layer.0.TransientGlobalSelfAttention.k"),
-            of_sums("layer.0.TransientGlobalSelfAttention.v"),
-        ]);
+        let norm = "layer.0.TransientGlobalSelfAttention.global_input_layer_norm";
+        ops.extend([rms_norm(norm, d), of_sums(k), of_sums(v)]);
         if layer == 0 {
             let module = "layer.0.TransientGlobalSelfAttention.global_relative_attention_bias";
-            ops.push(vector(module, biases));
+            ops.push(vector(module, table));
         }
     }
     ops.extend([
-        Local { module: "layer.0.LocalSelfAttention", heads: heads.query, dim: heads.dim, pieces }
-            .into(),
-        projection("layer.0.LocalSelfAttention.o", inner, d).into(),
+        Local { module: attention, heads: heads.query, dim: heads.dim, pieces }.into(),
+        projection(o, inner, d).into(),
     ]);
     ops.extend(stack.feed_forward(ENCODER_MLP, false));
     ops

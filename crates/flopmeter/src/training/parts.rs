@@ -5,7 +5,8 @@ use crate::component::{Component, Counts};
 use crate::convention::Rule;
 use crate::error::Result;
 use crate::model::Model;
-use crate::op::{Attention, Convolution, Linear, Op, Recurrent, RecurrentKind};
+use crate::op::{Attention, Convolution, Linear, Op, Pieces, Recurrent, RecurrentKind, Rows};
+use crate::stack::Reads;
 use crate::workload::{Phase, Workload};
 use std::collections::BTreeSet;
 
@@ -36,8 +37,9 @@ impl Parts {
         };
         let by_reference = rule == Rule::ByReference;
         let learns = learns(model, step);
+        let heard = heard(model);
         let passes_on = |layer: Option<u64>, op: &Op| match step.frozen() {
-            _ if chooses(op) => false,
+            _ if chooses(op) || heard == Some(op.module()) => false,
             Frozen::Nothing | Frozen::Base => true,
             Frozen::Below(lowest) => layer.is_none_or(|layer| {
                 layer > lowest || (layer == lowest && !first.contains(op.module()))
@@ -119,26 +121,70 @@ pub(crate) fn learns(model: &Model, step: &Step) -> impl Fn(Option<u64>, &Op) ->
     }
 }
 
-/// Types whose layers the reference implementation does not compute again one by one, and how it does.
-pub(super) const RECOMPUTED_UNLIKE: [(&str, &str); 4] = [
-    ("gemma4_text", "layers that read another's keys and values are computed again in part"),
-    (
-        "gemma4_unified_text",
-        "layers that read another's keys and values are computed again in part",
-    ),
-    ("zamba", "what a hybrid layer is made of is computed again twice"),
-    ("zamba2", "what a hybrid layer is made of is computed again twice"),
+/// What the reference implementation does otherwise than the counts here: in models of a type that have such an op, and why.
+pub(super) struct Unlike {
+    model_type: &'static str,
+    with: fn(&Op) -> bool,
+    pub why: &'static str,
+}
+
+impl Unlike {
+    pub fn is(&self, model: &Model) -> bool {
+        self.model_type == model.model_type() && model.ops().any(|(op, _)| (self.with)(op))
+    }
+}
+
+const fn unlike(model_type: &'static str, with: fn(&Op) -> bool, why: &'static str) -> Unlike {
+    Unlike { model_type, with, why }
+}
+
+const ANY: fn(&Op) -> bool = |_| true;
+const IN_PART: &str = "layers that read another's keys and values are computed again in part";
+const TWICE: &str = "what a hybrid layer is made of is computed again twice";
+const GROUPS: &str = "the counter takes its grouped convolutions' weights for those of one group";
+const NO_KERNEL: &str = "autograd cannot run it without its kernel";
+
+/// Whose layers it does not compute again one by one.
+pub(super) const RECOMPUTED_UNLIKE: [Unlike; 4] = [
+    unlike("gemma4_text", ANY, IN_PART),
+    unlike("gemma4_unified_text", ANY, IN_PART),
+    unlike("zamba", ANY, TWICE),
+    unlike("zamba2", ANY, TWICE),
 ];
 
-/// Types whose backward pass in the reference implementation is unlike twice their forward pass, and why.
-pub(super) const UNLIKE: [(&str, &str); 6] = [
-    ("deberta-v2", "the counter takes its grouped convolution's weights for those of one group"),
-    ("deepseek_v4", "some of its compressed entries have no gradient"),
-    ("hrm_text", "all but the last of its cycles run without a gradient"),
-    ("minimax", "the first block of its attention has a state that is no input"),
-    ("rwkv", "autograd cannot run it without its kernel"),
-    ("xlstm", "autograd cannot run it without its kernel"),
+/// Whose backward pass is unlike twice the forward pass.
+pub(super) const UNLIKE: [Unlike; 11] = [
+    unlike("convbert", ANY, GROUPS),
+    unlike("deberta-v2", ANY, GROUPS),
+    unlike("deepseek_v4", ANY, "some of its compressed entries have no gradient"),
+    unlike("hrm_text", ANY, "all but the last of its cycles run without a gradient"),
+    unlike(
+        "layoutlm",
+        labels_tokens,
+        "what it pools of the text is read by nothing, and has no gradient",
+    ),
+    unlike("longt5", sums_up, "its sums of tokens are products with what has no gradient"),
+    unlike("minimax", ANY, "the first block of its attention has a state that is no input"),
+    unlike(
+        "pegasus_x",
+        ANY,
+        "what its last layer makes of the vectors beside the text is read by nothing, and has no gradient",
+    ),
+    unlike("rwkv", ANY, NO_KERNEL),
+    unlike("squeezebert", ANY, GROUPS),
+    unlike("xlstm", ANY, NO_KERNEL),
 ];
+
+/// Whether it is a head over every token.
+fn labels_tokens(op: &Op) -> bool {
+    matches!(op, Op::Linear(op) if op.component == Component::Head && op.rows == Rows::All)
+}
+
+/// Whether it attends to sums of tokens.
+fn sums_up(op: &Op) -> bool {
+    let Op::Local(op) = op else { return false };
+    matches!(op.pieces, Pieces::Neighbours { summaries: Some(_), .. })
+}
 
 /// Modules of the lowest layer that is trained, whose inputs nothing that is trained has touched: those before its first
 /// norm, which is trained, and before its attention.
@@ -146,6 +192,13 @@ fn reads_what_is_frozen(model: &Model, lowest: u64) -> BTreeSet<&'static str> {
     let layer = model.groups().iter().find(|group| group.layers.contains(&lowest));
     let ops = layer.into_iter().flat_map(|group| &group.ops);
     ops.take_while(|op| matches!(op, Op::Linear(_))).map(Op::module).collect()
+}
+
+/// The module that multiplies sound itself, which needs no gradient.
+fn heard(model: &Model) -> Option<&'static str> {
+    let first = model.stacks.first().filter(|stack| matches!(stack.reads(), Reads::Window(_)))?;
+    let op = first.groups().iter().flat_map(|group| &group.ops).next();
+    op.filter(|op| matches!(op, Op::Linear(_))).map(Op::module)
 }
 
 /// Whether it multiplies with weights. Latent attention does both: what expands it is its weights'.

@@ -300,11 +300,17 @@ def run_whole(model, batch, source, lengths, vocabulary):
     return {"batch": batch, **({"source": source} if source else {}), "passes": passes}
 
 
+def ended(tokens, config):
+    """Rows of tokens that end as a text does."""
+    tokens[:, -1] = config.eos_token_id
+    return tokens
+
+
 def run_encoder(model, batch, new, vocabulary):
     """The count of the one pass of an encoder, or of an encoder-decoder that labels a text, which ends."""
     tokens = torch.randint(3, vocabulary, (batch, new))
     if model.config.is_encoder_decoder:
-        tokens[:, -1] = model.config.eos_token_id
+        tokens = ended(tokens, model.config)
     return {"batch": batch, "passes": counted(model, [new], lambda new, last: model(input_ids=tokens))}
 
 

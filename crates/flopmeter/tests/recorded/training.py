@@ -1,12 +1,14 @@
 """Runs small models forward and backward under PyTorch's FLOP counter and freezes both counts in training/steps.json.
 
-    python training.py [--check]
+    python training.py [CASE …]             count every case again, or these only
+    python training.py --check [CASE …]     compare with the frozen file, say what moved, exit 1 if anything did
 
-`trained` has every case of cases.py: all parameters are trained, and the loss is the sum of what the model returns. Where
+A CASE is one of cases.py or of adapters.py. `trained` has every case of cases.py: all parameters are trained, and the loss is the sum of what the model returns. Where
 it can, the backward pass runs a second time with each layer computed again (`checkpointed`). `frozen` leaves the embedding
 and the first layer untrained, `adapted` all but a LoRA adapter of adapters.py.
 """
 
+import argparse
 import contextlib
 import json
 import sys
@@ -19,8 +21,9 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
+import compare
 import record
-from adapters import ADAPTERS
+from adapters import ADAPTERS, FOLDER
 from cases import CASES
 
 FILE = Path(__file__).parent / "training" / "steps.json"
@@ -48,8 +51,11 @@ def inputs(model):
     if model.main_input_name == "input_features":
         sound = torch.randn(BATCH, config.num_mel_bins, 2 * config.max_source_positions)
         return {"input_features": sound, "decoder_input_ids": tokens(BATCH, TARGET)}
-    if config.is_encoder_decoder:
+    if config.is_encoder_decoder and model.can_generate():
         return {"input_ids": tokens(BATCH, SEQUENCE), "decoder_input_ids": tokens(BATCH, TARGET)}
+    if config.is_encoder_decoder:
+        # What labels a text gives it to the decoder too, and looks for where it ends.
+        return {"input_ids": record.ended(tokens(BATCH, SEQUENCE), config)}
     codebooks = config.num_codebooks if config.model_type in record.BY_CODEBOOK else 1
     return {"input_ids": tokens(BATCH * codebooks, SEQUENCE)}
 
@@ -65,13 +71,18 @@ def passes(model, given):
     return forward.get_total_flops(), backward.get_total_flops()
 
 
+def lengths(given):
+    """Tokens of a row, where they are others; and of a decoder beside an encoder of text."""
+    if "decoder_input_ids" not in given:
+        return {}
+    return {"sequence" if "input_features" in given else "target": TARGET}
+
+
 def trained(name):
     model = built(name)
     given = inputs(model)
     forward, backward = passes(model, given)
-    counts = {"forward": forward, "backward": backward}
-    if model.config.is_encoder_decoder:
-        counts["target"] = TARGET
+    counts = {"forward": forward, "backward": backward, **lengths(given)}
     if model.supports_gradient_checkpointing:
         # The form that does not stop as soon as it has what it needs.
         model.gradient_checkpointing_enable({"use_reentrant": True})
@@ -100,38 +111,64 @@ def adapted(name):
     case, settings = ADAPTERS[name]
     model = get_peft_model(built(case), LoraConfig(**settings))
     model.enable_input_require_grads()
-    forward, backward = passes(model, inputs(model.base_model.model))
-    return {"forward": forward, "backward": backward}
+    given = inputs(model.base_model.model)
+    forward, backward = passes(model, given)
+    return {"forward": forward, "backward": backward, **lengths(given)}
+
+
+def as_text(counts):
+    """A line for each case."""
+    lines = [f' "versions": {json.dumps(counts["versions"])}']
+    for group in GROUPS:
+        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in counts[group].items())
+        lines.append(f" {json.dumps(group)}: {{\n{rows}\n }}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+# How a case is counted, and which ones are, by what is trained. Of adapters those of which passes are counted.
+GROUPS = {
+    "trained": (trained, [name for name in CASES if name.partition("@")[0] not in NO_BACKWARD]),
+    "frozen": (frozen, FROZEN),
+    "adapted": (adapted, [name for name in ADAPTERS if json.loads((FOLDER / f"{name}.json").read_text())["runs"]]),
+}
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="a case of cases.py or adapters.py; all by default")
+    parser.add_argument("--check", action="store_true", help="compare with the frozen file instead of writing it")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.cases) - {name for _, names in GROUPS.values() for name in names}:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
-    groups = {
-        "trained": (trained, [name for name in CASES if name.partition("@")[0] not in NO_BACKWARD]),
-        "frozen": (frozen, FROZEN),
-        "adapted": (adapted, list(ADAPTERS)),
-    }
-    counts, failed = {"versions": record.versions()}, []
-    for group, (count, names) in groups.items():
-        counts[group] = {}
+
+    frozen_counts, now, amiss = json.loads(FILE.read_text()), {"versions": record.versions()}, 0
+    for group, (count, names) in GROUPS.items():
+        was, now[group] = frozen_counts[group], {}
         for name in names:
+            if arguments.cases and name not in arguments.cases:
+                now[group] |= {name: was[name]} if name in was else {}
+                continue
             try:
-                counts[group][name] = count(name)
+                now[group][name] = count(name)
             except Exception as error:  # every one is tried, the failures are listed together
                 print(f"{group} {name}: {type(error).__name__}: {error}", file=sys.stderr)
-                failed.append(name)
-    lines = [f' "versions": {json.dumps(counts.pop("versions"))}']
-    for group, cases in counts.items():
-        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items())
-        lines.append(f" {json.dumps(group)}: {{\n{rows}\n }}")
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
-    if "--check" not in sys.argv[1:]:
-        FILE.write_text(text)
-    elif FILE.read_text() != text:
-        sys.exit("moved")
-    return 1 if failed else 0
+                amiss += 1
+                continue
+            if not arguments.check:
+                continue
+            known = was.get(name)
+            if lines := list(compare.keys("", known, now[group][name])) if known else ["was not frozen"]:
+                print(f"{group} {name}", *lines, sep="\n  ")
+                amiss += 1
+        if strays := set(was) - set(names):
+            print(f"no case records these as {group}: {', '.join(sorted(strays))}", file=sys.stderr)
+            amiss += arguments.check
+    if not arguments.check:
+        FILE.write_text(as_text(now))
+    return 1 if amiss else 0
 
 
 if __name__ == "__main__":

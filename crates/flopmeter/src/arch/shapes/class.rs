@@ -8,12 +8,13 @@ use crate::error::{Result, shown};
 const ENCODES: [&str; 3] = ["ForMaskedLM", "ForPreTraining", "Encoder"];
 
 /// Ends of classes that encoders and decoders have alike.
-const EITHER: [&str; 5] = [
+const EITHER: [&str; 6] = [
     "ForMultipleChoice",
     "ForQuestionAnswering",
     "ForSequenceClassification",
     "ForTokenClassification",
     "Model",
+    "WithProjection",
 ];
 
 /// Refuses classes of which nothing says that a token sees only what is before it.
