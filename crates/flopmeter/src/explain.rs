@@ -9,6 +9,7 @@ mod utilization;
 use crate::component::Component;
 use crate::convention::{Convention, Rule};
 use crate::error::Result;
+use crate::image::Cut;
 use crate::model::{Model, too_large};
 use crate::workload::{Phase, Sequence, Workload};
 use run::{Lines, lines_of_tower};
@@ -98,6 +99,12 @@ impl Line {
 const MOST_EXPLAINED: usize = 32;
 
 /// The title of a section of one sequence among several.
+/// Rows and columns of all that a tower sees of an image.
+fn pieces(cut: &Cut) -> String {
+    let pieces = cut.pieces().map(|([rows, columns], count)| format!("{count} · {rows} · {columns}"));
+    pieces.collect::<Vec<_>>().join(" + ")
+}
+
 fn in_batch(many: bool, index: usize, title: &str) -> String {
     if many { format!("sequence {} · {title}", index + 1) } else { title.to_owned() }
 }
@@ -131,7 +138,7 @@ impl Model {
             lines.push(Line::new(
                 format!("tokens of {image}"),
                 "as the processor cuts it: tiles · rows · columns of patches → vectors → tokens",
-                format!("{} · {} · {} → {}", cut.tiles, cut.rows, cut.columns, cut.features),
+                format!("{} → {}", pieces(&cut), cut.features),
                 cut.tokens,
             ));
         }

@@ -9,9 +9,11 @@
 //! divides in floating point, so does this.
 
 mod anyres;
+mod bounded;
 mod budget;
 mod canvas;
 mod covered;
+mod crops;
 mod limited;
 mod longest;
 mod model;
@@ -19,17 +21,21 @@ mod ratio;
 mod resized;
 mod seen;
 mod split;
+mod viewed;
 
 pub use anyres::{Anyres, Layout};
+pub use bounded::Bounded;
 pub use budget::Budget;
 pub use canvas::{Canvas, Canvases};
 pub use covered::Covered;
+pub use crops::Crops;
 pub use limited::Limited;
 pub use longest::Longest;
 pub use ratio::Tiled;
 pub use resized::{Enlarged, Resized};
 pub use seen::Seen;
 pub use split::Split;
+pub use viewed::{Tiles, Viewed};
 
 use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -120,6 +126,9 @@ pub struct Cut {
     pub rows: u64,
     /// Columns of patches in a tile.
     pub columns: u64,
+    /// Rows and columns of patches of what is beside the tiles and has shapes of its own, with how many of each there
+    /// are.
+    pub others: [([u64; 2], u64); 4],
     /// Vectors that come out of tower and projector.
     pub features: u64,
     /// Positions that the image adds to the prompt: its vectors, and what the processor puts between and around them.
@@ -127,6 +136,9 @@ pub struct Cut {
     /// Where its vectors see those after them in the prompt too.
     pub ahead: Ahead,
 }
+
+/// Nothing beside the tiles.
+const ALIKE: [([u64; 2], u64); 4] = [([0; 2], 0); 4];
 
 /// The layers of the text part in which a vector of an image sees those of the same image that come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,7 +154,9 @@ pub enum Ahead {
 impl Cut {
     /// One tile of `rows` × `columns` patches, of which `features` vectors come that are the image's tokens.
     pub(crate) const fn whole(rows: u64, columns: u64, features: u64) -> Self {
-        Self { tiles: 1, rows, columns, features, tokens: features, ahead: Ahead::Never }
+        let tokens = features;
+        let others = ALIKE;
+        Self { tiles: 1, rows, columns, others, features, tokens, ahead: Ahead::Never }
     }
 
     /// Pairs of one of its vectors and a later one.
@@ -153,6 +167,12 @@ impl Cut {
     /// Patches of a tile.
     pub fn patches(&self) -> u64 {
         self.rows * self.columns
+    }
+
+    /// Rows and columns of all that the tower sees, with how many of them there are: of tiles first.
+    pub fn pieces(&self) -> impl Iterator<Item = ([u64; 2], u64)> {
+        let others = self.others.into_iter().filter(|(_, count)| *count > 0);
+        std::iter::once(([self.rows, self.columns], self.tiles)).chain(others)
     }
 }
 
@@ -179,6 +199,12 @@ pub enum Processor {
     Limited(Limited),
     /// Stretched over the fewest tiles that show most of it.
     Covered(Covered),
+    /// Stretched over tiles of the nearest ratio of sides, beside a view in proportion.
+    Viewed(Viewed),
+    /// Kept within two lengths of sides, and perhaps seen in quarters too.
+    Bounded(Bounded),
+    /// Fitted into crops, the rest of which is padding that its tower leaves out, and a view of the whole.
+    Crops(Crops),
 }
 
 impl Processor {
@@ -204,6 +230,9 @@ impl Processor {
             Self::Budget(processor) => processor.cut(image),
             Self::Limited(processor) => Ok(processor.cut(image)),
             Self::Covered(processor) => Ok(processor.cut(image)),
+            Self::Viewed(processor) => processor.cut(image),
+            Self::Bounded(processor) => processor.cut(image),
+            Self::Crops(processor) => processor.cut(image),
         }
     }
 }

@@ -16,6 +16,20 @@ pub struct Load {
     pub pairs: u128,
 }
 
+impl Load {
+    /// So many of it, `None` if that does not fit.
+    pub(crate) fn times(self, count: u128) -> Option<Self> {
+        let Self { rows, pairs } = self;
+        Some(Self { rows: rows.checked_mul(count)?, pairs: pairs.checked_mul(count)? })
+    }
+
+    /// Both, `None` if that does not fit.
+    pub(crate) fn plus(self, more: Self) -> Option<Self> {
+        let (rows, pairs) = (self.rows.checked_add(more.rows)?, self.pairs.checked_add(more.pairs)?);
+        Some(Self { rows, pairs })
+    }
+}
+
 impl Model {
     /// Whether it has a tower that is counted: what stands before it sees or hears, and does nothing for text.
     pub fn perceives(&self) -> bool {

@@ -7,7 +7,8 @@
 //! Of Phi-4 multimodal, the language model is counted without the adapters that come with images and speech.
 
 use super::parts::{Heads, decoder, fused_gated_mlp, layer_masks, pre_normed};
-use super::parts::{note_other_parts, projection, rms_norm, tied};
+use super::parts::{projection, rms_norm, tied};
+use super::tower::with_towers;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -21,17 +22,17 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         "phi4_multimodal" => Heads::read_or(c, d, 8, None)?,
         _ => Heads::read(c, d)?,
     };
-    note_other_parts(c);
     let (q, kv) = (heads.query_width(), heads.kv_width());
     let masks = layer_masks(c, c.maybe("sliding_window")?, |_| true)?;
-    decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
+    let text = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let attention = vec![
             projection("self_attn.qkv_proj", d, q + 2 * kv).into(),
             heads.attend(masks(layer)),
             projection("self_attn.o_proj", q, d).into(),
         ];
         Ok(pre_normed(d, attention, fused_gated_mlp(d, f)))
-    })
+    })?;
+    with_towers(c, text)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! LLaVA-NeXT's resolutions: the image fitted into the best of several, padding taken out of its patches again.
 
-use super::{Ahead, Cut, Image, whole};
+use super::{ALIKE, Ahead, Cut, Image, whole};
 
 /// Canvases that an image is fitted into, in tiles of `side` pixels, and a view of the whole before them.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,7 @@ impl Anyres {
             tiles: tiles + 1,
             rows: self.patches,
             columns: self.patches,
+            others: ALIKE,
             features,
             tokens: features,
             ahead: Ahead::Never,

@@ -1,6 +1,6 @@
 //! Tiles of the canvas that an image fits best: Llama 3.2 Vision's, Llama 4's and Command A Vision's.
 
-use super::{Ahead, Cut, Image};
+use super::{ALIKE, Ahead, Cut, Image};
 
 /// Canvases of up to `most` tiles of `side` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl Canvas {
             tiles,
             rows: self.patches,
             columns: self.patches,
+            others: ALIKE,
             features,
             tokens,
             ahead: Ahead::Never,

@@ -1,6 +1,6 @@
 //! Ovis2's tiles: the fewest whose shrinking leaves enough of the image, and a view of the whole before them.
 
-use super::{Ahead, Cut, Image, Tiled};
+use super::{ALIKE, Ahead, Cut, Image, Tiled};
 
 /// How much of an image tiles have to show.
 const ENOUGH: f64 = 0.9;
@@ -24,7 +24,7 @@ impl Covered {
     pub(super) fn cut(&self, image: Image) -> Cut {
         let tiles = match self.least {
             None => self.fewest(image),
-            Some(least) => Tiled::nearest(self.side, (least, self.most), image),
+            Some(least) => Tiled::nearest(self.side, (least, self.most), image).iter().product(),
         };
         let (tiles, between) = if tiles > 1 { (tiles + 1, tiles - 1) } else { (1, 0) };
         let features = tiles * self.features;
@@ -32,6 +32,7 @@ impl Covered {
             tiles,
             rows: self.patches,
             columns: self.patches,
+            others: ALIKE,
             features,
             // Start, end, and one after the whole.
             tokens: features + between + 3,

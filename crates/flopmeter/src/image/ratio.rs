@@ -1,6 +1,6 @@
 //! InternVL's tiles: the arrangement whose ratio of sides is nearest, and a small view of the whole beside it.
 
-use super::{Ahead, Cut, Image};
+use super::{ALIKE, Ahead, Cut, Image};
 
 /// Tiles of `side` pixels, `least` to `most` of them, and one of the whole image where there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Tiled {
 
 impl Tiled {
     pub(super) fn cut(&self, image: Image) -> Cut {
-        let tiles = Self::nearest(self.side, (self.least, self.most), image);
+        let [columns, rows] = Self::nearest(self.side, (self.least, self.most), image);
+        let tiles = columns * rows;
         // The whole, too, where it is not the only tile.
         let tiles = if tiles > 1 { tiles + 1 } else { tiles };
         let features = tiles * self.features;
@@ -31,19 +32,20 @@ impl Tiled {
             tiles,
             rows: self.patches,
             columns: self.patches,
+            others: ALIKE,
             features,
             tokens: features + tiles * self.around_tile + self.around,
             ahead: Ahead::Never,
         }
     }
 
-    /// The number of tiles of `side` pixels, within two numbers of them. Arrangements are tried by their number of tiles; of equally near ones a larger is
+    /// Columns and rows of tiles of `side` pixels, within two numbers of them. Arrangements are tried by their number of tiles; of equally near ones a larger is
     /// taken while the image covers more than half of it.
     #[allow(clippy::cast_precision_loss)]
-    pub(super) fn nearest(side: u64, (least, most): (u64, u64), image: Image) -> u64 {
+    pub(super) fn nearest(side: u64, (least, most): (u64, u64), image: Image) -> [u64; 2] {
         let (width, height) = image.sides();
         let ratio = width / height;
-        let mut best = 1;
+        let mut best = [1, 1];
         let mut nearest = f64::INFINITY;
         for tiles in least..=most {
             for columns in (1..=tiles).filter(|columns| tiles.is_multiple_of(*columns)) {
@@ -52,9 +54,9 @@ impl Tiled {
                 let covered = 0.5 * (side * side) as f64 * columns as f64 * rows as f64;
                 if distance < nearest {
                     nearest = distance;
-                    best = tiles;
+                    best = [columns, rows];
                 } else if distance == nearest && width * height > covered {
-                    best = tiles;
+                    best = [columns, rows];
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Idefics3's splitting: the longer side to a number of pixels, both up to whole tiles, and a view of the whole.
 
-use super::{Ahead, Cut, Image, whole};
+use super::{ALIKE, Ahead, Cut, Image, whole};
 
 /// The most pixels of a side that the class keeps.
 const LARGEST: u64 = 4096;
@@ -27,6 +27,7 @@ impl Split {
             tiles,
             rows: self.patches,
             columns: self.patches,
+            others: ALIKE,
             features,
             // Two before each tile and one at the end; between rows the end of a line, after the last an empty line.
             tokens: features + 2 * tiles + ends + 1,

@@ -6,8 +6,8 @@ an image in a text, and `feature` what the processor puts for each vector of it 
 """
 
 import image_processors as processors
-from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, M3, MROPE, OPT, QWEN3_MROPE, QWEN4, QWEN_MOE,
-                   ROTARY_GROUPED, WIDE, WINDOW)
+from cases import (DELTA, EXPERTS, GEMMA3, GEMMA4, GROUPED, LLAMA4_TEXT, M3, MROPE, OPT, PHI4_SPEECH, QWEN3_MROPE, QWEN4,
+                   QWEN_MOE, ROTARY_GROUPED, WIDE, WINDOW)
 from multimodal_cases import GLM_TEXT, GLM_TOKENS, MULTIMODAL
 
 VISION_TOKENS = {"image_token_id": 126, "video_token_id": 127, "vision_start_token_id": 128,
@@ -58,6 +58,15 @@ VIT_CUT = {"size": {"height": 28, "width": 28}}
 CLIP_TEXT = {"vocab_size": 131, "hidden_size": 60, "intermediate_size": 92, "num_hidden_layers": 3,
              "num_attention_heads": 6, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2,
              "pad_token_id": 0}
+
+IDEFICS2 = {"text_config": {"model_type": "mistral", **GROUPED, **WINDOW}, "image_token_id": 126,
+            "vision_config": {key: size for key, size in SIGLIP.items() if key != "model_type"},
+            "perceiver_config": {"hidden_size": 60, "resampler_depth": 2, "resampler_n_latents": 5,
+                                 "resampler_n_heads": 4, "resampler_head_dim": 10, "num_key_value_heads": 2}}
+IDEFICS2_CUT = {"size": {"shortest_edge": 10, "longest_edge": 43}}
+SIGLIP2 = {"hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 2,
+           "patch_size": 4, "num_patches": 16}
+LFM2_CUT = {"encoder_patch_size": 4, "tile_size": 32, "max_tiles": 6, "min_image_tokens": 4, "max_image_tokens": 12}
 
 IMAGE_CASES = {
     "qwen2_vl": {
@@ -316,6 +325,30 @@ IMAGE_CASES = {
         "config": {**LLAVA, "video_token_index": 127, "image_grid_pinpoints": PINPOINTS},
         "settings": {**CLIP_CUT, "image_grid_pinpoints": PINPOINTS}, "processor": processors.llava_next_video,
         "image": "<image>",
+    },
+    "idefics2": {"config": IDEFICS2, "settings": IDEFICS2_CUT, "processor": processors.idefics2, "image": "<image>"},
+    "idefics2@quarters": {
+        "config": IDEFICS2, "settings": {**IDEFICS2_CUT, "do_image_splitting": True},
+        "processor": processors.idefics2, "image": "<image>",
+    },
+    "lfm2_vl": {
+        "config": {"text_config": MULTIMODAL["lfm2_vl"]["text_config"], "image_token_id": 126,
+                   "vision_config": {**SIGLIP2, "vision_use_head": False}, "projector_hidden_size": 50},
+        "settings": LFM2_CUT, "processor": processors.lfm2_vl, "image": "<image>",
+    },
+    "lfm2_vl@head": {
+        "config": {"text_config": MULTIMODAL["lfm2_vl"]["text_config"], "image_token_id": 126,
+                   "vision_config": SIGLIP2, "projector_hidden_size": 50, "projector_use_layernorm": False,
+                   "projector_bias": False, "downsample_factor": 3},
+        "settings": {**LFM2_CUT, "downsample_factor": 3, "do_image_splitting": False}, "processor": processors.lfm2_vl,
+        "image": "<image>",
+    },
+    "phi4_multimodal": {
+        "config": {**GROUPED, **WINDOW, "audio_config": PHI4_SPEECH,
+                   "vision_config": {**SIGLIP_ALONE, "image_size": 128, "crop_size": 128, "image_token_id": 126}},
+        "settings": {"size": {"height": 128, "width": 128}, "patch_size": 4, "dynamic_hd": 6},
+        "processor": processors.phi4_multimodal, "image": "<image>",
+        "prompts": [[(37, 21)], [(13, 90)], [(301, 157), (30, 20)]],
     },
     # The class wants the image in every pass: the first one alone. One image a prompt, its tokens before the text.
     "blip-2": {

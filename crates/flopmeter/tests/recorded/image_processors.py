@@ -135,6 +135,11 @@ def qianfan_ocr(settings):
     return transformers.QianfanOCRProcessor(images, known, image_seq_length=16)
 
 
+def idefics2(settings):
+    images = pillow("Idefics2ImageProcessor")(**settings)
+    return transformers.Idefics2Processor(images, tokenizer([]), image_seq_len=5)
+
+
 def idefics3(settings):
     known = tokenizer(["<fake_token_around_image>", "<image>", "<global-img>", "\n", "\n\n", *cells("<row_{}_col_{}>")])
     images = pillow("Idefics3ImageProcessor")(**settings)
@@ -198,6 +203,17 @@ def kimi_k25(settings):
     known = tokenizer(["<|media_pad|>", "<|kimi_k25_video_placeholder|>"])
     images = transformers.Kimi_K25ImageProcessor(**settings)
     return transformers.Kimi_K25Processor(images, known, transformers.Kimi_K25VideoProcessor())
+
+
+def lfm2_vl(settings):
+    known = tokenizer(["<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", *cells("<|img_row_{}_col_{}|>")])
+    return transformers.Lfm2VlProcessor(transformers.Lfm2VlImageProcessor(**settings), known)
+
+
+def phi4_multimodal(settings):
+    known = tokenizer(["<image>", "<audio>"], image_token="<image>", audio_token="<audio>")
+    images = transformers.Phi4MultimodalImageProcessor(**settings)
+    return transformers.Phi4MultimodalProcessor(images, transformers.Phi4MultimodalFeatureExtractor(), known)
 
 
 def ovis2(settings):

@@ -57,21 +57,30 @@ def process(processor, text, images):
     return processor(images=images, text=text, add_special_tokens=False, return_tensors="pt")
 
 
+def pixels(made):
+    """What a processor calls them."""
+    return next(key for key in ["pixel_values", "image_pixel_values"] if key in made)
+
+
 def cut(processor, image, size):
     """How many tokens an image adds to a text, and the shapes of what the tower sees of it."""
     given = {"width": size[0], "height": size[1]}
     try:
         made = process(processor, [f"{ORDINARY} {image}"], [[blank(size)]])
-    except ValueError as error:
+    except (RuntimeError, ValueError, ZeroDivisionError) as error:
         return {**given, "error": str(error).split(",")[0]}
     tokens = made["input_ids"].shape[-1] - length(processor, [ORDINARY]) if "input_ids" in made else 0
-    grid = {key: made[key].flatten().tolist() for key in ["aspect_ratio_mask", "image_grid_thw", "image_sizes"]
-            if key in made}
+    keys = ["aspect_ratio_mask", "image_grid_thw", "image_sizes", "spatial_shapes"]
+    grid = {key: made[key].flatten().tolist() for key in keys if key in made}
+    if isinstance(processor, transformers.Idefics2Processor):
+        # Of each piece the rows and columns of whole patches, which have sides of 4 pixels.
+        sides = [(mask.any(1).sum(), mask.any(0).sum()) for mask in made["pixel_attention_mask"][0]]
+        grid["spatial_shapes"] = [int(side) // 4 for piece in sides for side in piece]
     if "image_position_ids" in made:
         # Of each patch its column and its row; -1 where an image is filled up.
         columns, rows = (made["image_position_ids"][0].amax(0) + 1).tolist()
         grid["image_grid_thw"] = [1, rows, columns]
-    return {**given, "tokens": tokens, "pixels": list(made["pixel_values"].shape), **grid}
+    return {**given, "tokens": tokens, "pixels": list(made[pixels(made)].shape), **grid}
 
 
 def as_lines(case):
@@ -93,8 +102,9 @@ def prompt(case, processor, config, sizes, batch):
         return made, length(processor, [ORDINARY] * words.count(ORDINARY))
     # The tokenizer's numbers are not the config's.
     feature = processor.tokenizer.convert_tokens_to_ids(case.get("feature", case["image"]))
-    made["input_ids"] = torch.where(made["input_ids"] == feature, config.image_token_id, 5)
-    made["pixel_values"] = made["pixel_values"].float()
+    stands_for_it = getattr(config, "image_token_id", None) or config.vision_config.image_token_id
+    made["input_ids"] = torch.where(made["input_ids"] == feature, stands_for_it, 5)
+    made[pixels(made)] = made[pixels(made)].float()
     return made, length(processor, [ORDINARY] * words.count(ORDINARY))
 
 
@@ -122,6 +132,12 @@ def run(case, processor, model, config, sizes, batch):
     return {"batch": batch, "images": [list(size) for size in sizes], "text": text, "passes": passes}
 
 
+def hearing(model):
+    """Parameters of a tower that hears beside the one that sees."""
+    beside = sum(parameter.numel() for name, parameter in model.named_parameters() if "audio_embed" in name.split("."))
+    return {"beside": beside} if beside else {}
+
+
 def record(name, case):
     torch.manual_seed(0)
     model_type = name.partition("@")[0]
@@ -132,7 +148,7 @@ def record(name, case):
         "versions": versions(),
         "config": {**config, "architectures": [type(model).__name__]},
         "preprocessor": case["settings"],
-        "parameters": parameters(model),
+        "parameters": parameters(model) | hearing(model),
         "cuts": [cut(processor, case["image"], size) for size in sizes()],
         "runs": [run(case, processor, model, loaded, images, batch) for batch in BATCHES
                  for images in case.get("prompts", PROMPTS)],

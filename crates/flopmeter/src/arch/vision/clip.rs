@@ -85,19 +85,7 @@ pub(super) fn squares_of(
         ],
     )?;
     let path = "vision_tower.vision_model.encoder.layers";
-    let layer = |_| {
-        Ok(vec![
-            layer_norm("layer_norm1", d, true),
-            linear("self_attn.q_proj", d, d, true),
-            linear("self_attn.k_proj", d, d, true),
-            linear("self_attn.v_proj", d, d, true),
-            attend("self_attn", heads.query, heads.dim),
-            linear("self_attn.out_proj", d, d, true),
-            layer_norm("layer_norm2", d, true),
-            linear("mlp.fc1", d, f, true),
-            linear("mlp.fc2", f, d, true),
-        ])
-    };
+    let layer = |_| Ok(layer(d, f, heads));
     tower.stack("tower", path, Seen::patches(class), |builder| {
         builder.once("positions", [table("position_embedding", side * side + class, d)]);
         if !siglip {
@@ -116,24 +104,42 @@ pub(super) fn squares_of(
         )?;
     }
     if pooled {
-        pool(tower, d, f, heads, Seen::for_nothing)?;
+        pool(tower, d, f, heads, POOLED.map(Seen::for_nothing))?;
     }
     Ok(Squares { width: d, side, pixels: side * patch, class })
 }
 
+/// A layer of either's.
+pub(super) fn layer(d: u64, f: u64, heads: Heads) -> Vec<Op> {
+    vec![
+        layer_norm("layer_norm1", d, true),
+        linear("self_attn.q_proj", d, d, true),
+        linear("self_attn.k_proj", d, d, true),
+        linear("self_attn.v_proj", d, d, true),
+        attend("self_attn", heads.query, heads.dim),
+        linear("self_attn.out_proj", d, d, true),
+        layer_norm("layer_norm2", d, true),
+        linear("mlp.fc1", d, f, true),
+        linear("mlp.fc2", f, d, true),
+    ]
+}
+
+/// What SigLIP's pooling reads: the patches, and them from one vector.
+const POOLED: [Seen; 2] = [Seen::patches(0), Seen::probe(0)];
+
 /// SigLIP's pooling: a vector attends to all patches. Before a text part, nothing that follows takes what comes of it.
-fn pool(
+pub(super) fn pool(
     tower: &mut Tower<'_>,
     d: u64,
     f: u64,
     heads: Heads,
-    taken: fn(Seen) -> Seen,
+    [patches, probe]: [Seen; 2],
 ) -> Result<()> {
     let keys_values = linear("head.attention.in_proj_kv", d, 2 * d, true);
-    tower.once("pooled keys and values", taken(Seen::patches(0)), [keys_values])?;
+    tower.once("pooled keys and values", patches, [keys_values])?;
     tower.once(
         "pooling",
-        taken(Seen::probe()),
+        probe,
         [
             vector("head.probe", d),
             linear("head.attention.in_proj_q", d, d, true),
@@ -173,7 +179,7 @@ pub(in crate::arch) fn squares_pooled(tower: &mut Tower<'_>) -> Result<Squares> 
         let d = squares.width;
         let f = c.size_or("intermediate_size", 3072)?;
         let heads = super::heads(c, d, c.size_or("num_attention_heads", 12)?)?;
-        pool(tower, d, f, heads, |taken| taken)?;
+        pool(tower, d, f, heads, POOLED)?;
     }
     Ok(squares)
 }
@@ -205,12 +211,6 @@ pub(super) fn gemma3(tower: &mut Tower<'_>) -> Result<Processor> {
     let matrix: Op = Linear::new("mm_input_projection", Component::Vision, from, to).into();
     let norm = rms_norm("mm_soft_emb_norm", from);
     tower.once("projector", Seen::features(), [norm, matrix])?;
-    Ok(Processor::Square(Cut {
-        tiles: 1,
-        rows: squares.side,
-        columns: squares.side,
-        features,
-        tokens: features + AROUND,
-        ahead: Ahead::Always,
-    }))
+    let cut = Cut::whole(squares.side, squares.side, features);
+    Ok(Processor::Square(Cut { tokens: features + AROUND, ahead: Ahead::Always, ..cut }))
 }

@@ -14,13 +14,13 @@ const CLIP: &str = "clip_vision_model";
 const MOST_CANVASES: usize = 1024;
 
 /// Layers whose outputs a projector takes: how many there are, and how many layers run for them.
-struct Chosen {
-    outputs: u64,
-    needed: u64,
+pub(super) struct Chosen {
+    pub outputs: u64,
+    pub needed: u64,
 }
 
 /// `vision_feature_layer`: one layer or several, counted from the embedding (0) or from the last (−1).
-fn chosen(c: &Config, key: &'static str, default: &[i64], layers: u64) -> Result<Chosen> {
+pub(super) fn chosen(c: &Config, key: &'static str, default: &[i64], layers: u64) -> Result<Chosen> {
     let listed: Vec<i64> = match c.raw(key) {
         None => default.to_vec(),
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_i64).collect(),

@@ -14,13 +14,16 @@ mod cohere;
 mod gemma4;
 mod glm;
 mod idefics;
+mod idefics2;
 mod intern;
 mod kimi;
+mod lfm;
 mod llama4;
 mod llava;
 mod mllama;
 mod native;
 mod ovis;
+mod phi4;
 mod pixtral;
 mod qwen;
 
@@ -51,9 +54,11 @@ const TOWERS: &[(&str, Build)] = &[
     ("glm4v_moe", glm::glm4v),
     ("glm_ocr", glm::glm_ocr),
     ("glmga", glm::glmga),
+    ("idefics2", idefics2::idefics2),
     ("idefics3", idefics::idefics3),
     ("internvl", intern::internvl),
     ("kimi_k25", kimi::kimi_k25),
+    ("lfm2_vl", lfm::lfm2_vl),
     ("lighton_ocr", pixtral::lighton_ocr),
     ("llama4", llama4::llama4),
     ("llava", llava::llava),
@@ -67,6 +72,7 @@ const TOWERS: &[(&str, Build)] = &[
     ("ovis2", ovis::ovis2),
     ("paddleocr_vl", native::paddleocr_vl),
     ("paligemma", clip::paligemma),
+    ("phi4_multimodal", phi4::phi4_multimodal),
     ("qianfan_ocr", intern::qianfan_ocr),
     ("qwen2_5_vl", qwen::qwen2_5),
     ("qwen2_vl", qwen::qwen2),
