@@ -1,5 +1,6 @@
 //! What the images and the clips of a request are to a model: rows for its towers, and tokens of each prompt.
 
+use crate::audio::Tokens;
 use crate::convention::Rule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, too_large};
@@ -37,6 +38,11 @@ impl Model {
         self.stacks().iter().any(of_tower)
     }
 
+    /// Whether its decoder attends to all of a sound, which an encoder as long as that reads.
+    pub(crate) fn listens(&self) -> bool {
+        self.extractor.is_some_and(|it| matches!(it.tokens, Tokens::Attended(_)))
+    }
+
     /// A workload's requests with the tokens of their images and clips in the prompts.
     pub(crate) fn perceiving<'w>(
         &self,
@@ -50,12 +56,16 @@ impl Model {
             source = source.checked_add(attended).ok_or_else(too_large)?;
         }
         let heard = self.heard(workload.audio())?;
+        if self.listens() {
+            let [heard] = heard[..] else { return Err(not_one(heard.len())) };
+            source = heard.features;
+        }
         if cuts.is_empty() && heard.is_empty() {
             return Ok(Cow::Borrowed(workload));
         }
         if let Some(sequence) = workload.sequences().iter().find(|it| it.cached > 0 && source > 0) {
             let fact = format!(
-                "is {}, before images that every layer of attention to them sees anew",
+                "is {}, before images or a sound that every layer of attention to them sees anew",
                 sequence.cached
             );
             return Err(
@@ -65,6 +75,13 @@ impl Model {
         let perceiving = workload.perceiving(source, counted(cuts), counted(heard));
         perceiving.map(Cow::Owned).ok_or_else(too_large)
     }
+}
+
+/// The error of a request to an encoder of one clip.
+fn not_one(clips: usize) -> Error {
+    let fact = format!("is {clips} clips, and the encoder reads one");
+    Error::new(ErrorKind::Workload, "audio", fact)
+        .hint("give the length of the sound, and a request for each of several")
 }
 
 /// Equal ones together with their number.

@@ -179,7 +179,7 @@ impl Model {
     pub(crate) fn only_decodes(&self) -> bool {
         // A tower for which there is nothing has nothing to do.
         self.generates()
-            && (self.stacks.is_empty() || self.perceives())
+            && (self.stacks.is_empty() || (self.perceives() && !self.listens()))
             && !self.sees_prompt_whole()
     }
 

@@ -145,18 +145,19 @@ impl Sums {
                 Some(())
             }
             Op::Attention(op) => {
-                let runs = u128::from(op.runs_by_reference);
-                for (component, flops) in
-                    [(scores, op.score_flops_per_pair()), (values, op.value_flops_per_pair())]
-                {
+                let (runs, run) = (u128::from(op.runs_by_reference), op.by_reference());
+                for (component, flops, run) in [
+                    (scores, op.score_flops_per_pair(), run.score_flops_per_pair()),
+                    (values, op.value_flops_per_pair(), run.value_flops_per_pair()),
+                ] {
                     needed.push(Amount::Pairs(op.mask), component, all(flops)?)?;
-                    let run = all(flops)?.checked_mul(runs)?;
+                    let run = all(run)?.checked_mul(runs)?;
                     by_reference.push(Amount::Squares(op.cache_mask), component, run)?;
                 }
                 Some(())
             }
             Op::Cross(op) => {
-                for terms in [needed, by_reference] {
+                for (terms, op) in [(needed, *op), (by_reference, op.by_reference())] {
                     terms.push(Amount::SourcePairs, scores, all(op.score_flops_per_pair())?)?;
                     terms.push(Amount::SourcePairs, values, all(op.value_flops_per_pair())?)?;
                 }

@@ -30,6 +30,8 @@ struct Cut {
     #[serde(default)]
     tokens: u64,
     frames: Option<u64>,
+    /// Vectors that a decoder attends to.
+    features: Option<u64>,
     error: Option<String>,
 }
 
@@ -84,6 +86,9 @@ fn clips_become_tokens_as_the_models_own_processors_make_them() {
             };
             if heard.tokens != recorded.tokens {
                 wrong.push(format!("{at}: {} tokens not {}", heard.tokens, recorded.tokens));
+            }
+            if recorded.features.is_some_and(|features| features != heard.features) {
+                wrong.push(format!("{at}: {heard:?}, not {:?} vectors", recorded.features));
             }
             if recorded.frames.is_some_and(|frames| frames != heard.all_frames()) {
                 wrong.push(format!("{at}: {heard:?}, not {:?} frames", recorded.frames));

@@ -160,6 +160,7 @@ architectures! {
     rotary_bert,
     rwkv,
     smollm3,
+    speech_to_text,
     squeezebert,
     stablelm,
     starcoder2,

@@ -36,6 +36,8 @@ pub enum Windows {
     },
     /// Filled up to a multiple of so many, with silence that is heard like sound.
     Filled(u64),
+    /// Nothing: there is a frame wherever so many fit.
+    Within(u64),
 }
 
 /// How many tokens stand for frames.
@@ -45,6 +47,8 @@ pub enum Tokens {
     OfClip(Steps),
     /// So many for the frames of each piece.
     OfPieces(Steps),
+    /// None: a decoder attends to so many vectors for all frames of a clip.
+    Attended(Steps),
 }
 
 /// What an extractor makes of one clip: equal pieces for the tower and one that is left, positions for the prompt.
@@ -99,6 +103,11 @@ impl Extractor {
                 let (whole, rest) = (samples / window, frames(samples % window, window));
                 (whole, of_window(window), rest, of_window(window))
             }
+            Windows::Within(window) => {
+                let fitting = |more: u64| more / self.hop + 1;
+                let frames = samples.checked_sub(window).map_or(0, fitting);
+                (0, frames, frames, frames)
+            }
             Windows::Filled(window) => {
                 (samples.div_ceil(window), of_window(window), 0, of_window(window))
             }
@@ -123,6 +132,16 @@ impl Extractor {
                 .whole
                 .saturating_mul(steps.of(heard.frames))
                 .saturating_add(steps.of(heard.rest)),
+            Tokens::Attended(steps) => {
+                let features = steps.of(all);
+                if features == 0 {
+                    let fact = format!("`{clip}` leaves nothing behind the encoder's convolutions");
+                    return Err(
+                        Error::new(ErrorKind::Workload, "audio", fact).hint("give a longer clip")
+                    );
+                }
+                return Ok(Heard { features, ..heard });
+            }
         };
         Ok(Heard { features, tokens: features.saturating_add(self.around), ..heard })
     }
@@ -133,7 +152,7 @@ impl Extractor {
         let samples = match self.windows {
             Windows::One(samples) => samples,
             Windows::Several { samples, most } => samples.saturating_mul(most),
-            Windows::AtLeast(_) | Windows::Filled(_) => return None,
+            Windows::AtLeast(_) | Windows::Filled(_) | Windows::Within(_) => return None,
         };
         Some(samples as f64 / self.rate as f64)
     }

@@ -114,10 +114,10 @@ impl Lines {
                 if op.runs_by_reference > 1 {
                     squares.push(("runs", op.runs_by_reference.into()));
                 }
-                attention_factors(op, squares)
+                attention_factors(&op.by_reference(), squares)
             }
             Op::Cross(op) => attention_factors(
-                op,
+                &if by_reference { op.by_reference() } else { *op },
                 vec![("tokens", passes.tokens()?), ("positions of the source", source.into())],
             ),
             Op::DistanceScores(op) => {

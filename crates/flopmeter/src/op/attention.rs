@@ -36,6 +36,8 @@ pub struct Attention {
     pub keys_are_values: bool,
     /// How often the reference implementation multiplies all of it.
     pub runs_by_reference: u64,
+    /// What the reference implementation fills the widths of a head up to a multiple of, before it multiplies.
+    pub filled_by_reference: u64,
     /// How an element of the cache is stored.
     pub cache: Storage,
     /// Ranks that share the cache by its tokens.
@@ -82,9 +84,18 @@ impl Attention {
             shares_cache: false,
             keys_are_values: false,
             runs_by_reference: 1,
+            filled_by_reference: 1,
             cache: Storage::plain(crate::Dtype::Bf16),
             cache_ranks: 1,
         }
+    }
+
+    /// The same with the widths that the reference implementation multiplies.
+    #[must_use]
+    pub const fn by_reference(mut self) -> Self {
+        self.qk_dim = self.qk_dim.next_multiple_of(self.filled_by_reference);
+        self.v_dim = self.v_dim.next_multiple_of(self.filled_by_reference);
+        self
     }
 
     /// With the keys and values of an earlier layer, if `shared`.

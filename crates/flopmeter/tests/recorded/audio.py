@@ -14,11 +14,12 @@ import sys
 import numpy
 import torch
 from transformers import AutoConfig
+from transformers.modeling_outputs import BaseModelOutput
 
 from audio_cases import AUDIO_CASES
 from image_processors import ORDINARY
 from images import BATCHES, DECODE, TEXT_AFTER, TEXT_BEFORE, main
-from record import CACHES, Counter, build, components, kinds, parameters, saved, versions
+from record import CACHES, Counter, build, components, counted, kinds, parameters, saved, versions
 
 RATE = 16000
 
@@ -94,11 +95,56 @@ def run(case, processor, model, config, clips, batch):
     return {"batch": batch, "audio": clips, "text": text, "passes": passes}
 
 
+def encoded(processor, clips):
+    """What an encoder of sound is given for clips, one for each sequence."""
+    made = processor([silence(clip) for clip in clips], sampling_rate=RATE, return_tensors="pt")
+    return {key: made[key] for key in ["input_features", "input_values"] if key in made}
+
+
+def cut_whole(case, processor, model, seconds):
+    """How many vectors a decoder attends to for a clip."""
+    try:
+        output = model.get_encoder()(**encoded(processor, [seconds]))
+        return {"seconds": seconds, "tokens": 0, "features": output.last_hidden_state.shape[1]}
+    except (RuntimeError, ValueError, ZeroDivisionError) as error:
+        return {"seconds": seconds, "error": str(error).split(",")[0].split("\n")[0]}
+
+
+def run_whole(processor, model, config, clips, batch):
+    """The counts of an encoder of sound and of the decoder that attends to it."""
+    given = encoded(processor, clips * batch)
+
+    def forward(new, last):
+        tokens = torch.full((batch, new), 5)
+        if last is None:
+            return model(**given, decoder_input_ids=tokens)
+        heard = BaseModelOutput(last_hidden_state=last.encoder_last_hidden_state)
+        if "attention_mask" in inspect.signature(type(model.get_encoder()).forward).parameters:
+            heard["attention_mask"] = None
+        return model(encoder_outputs=heard, decoder_input_ids=tokens, **{name: last[name] for name in CACHES if name in last})
+
+    return {"batch": batch, "audio": clips, "text": TEXT_BEFORE, "passes": counted(model, [TEXT_BEFORE] + [1] * DECODE, forward)}
+
+
+def record_whole(config, loaded, model, case):
+    processor = case["processor"](case["settings"])
+    return {
+        "versions": versions(),
+        "config": {**config, "architectures": [type(model).__name__]},
+        "preprocessor": case["settings"],
+        "parameters": {"total": parameters(model)["total"], "beside": 0},
+        "cuts": [cut_whole(case, processor, model, clip) for clip in lengths(case["prompts"])],
+        "runs": [run_whole(processor, model, loaded, clips, batch) for batch in BATCHES for clips in case["prompts"]],
+    }
+
+
 def record(name, case):
     torch.manual_seed(0)
     model_type = name.partition("@")[0]
     config, loaded = saved(AutoConfig.for_model(model_type, **case["config"]))
     model = build(loaded)
+    if config.get("is_encoder_decoder"):
+        return record_whole(config, loaded, model, case)
     processor = case["processor"](case["settings"])
     tower = [module for path, module in model.named_modules() if path.split(".")[-1] in case["tower"]]
     audio = sum({id(parameter): parameter.numel() for module in tower for parameter in module.parameters()}.values())

@@ -155,6 +155,15 @@ AUDIO_CASES = {
         "settings": NINE, "processor": omni_moe, "audio": "<|audio_pad|>", "tower": TOWER,
         "prompts": [*SECONDS, [0.7005, 4.1, 0.2]],
     },
+    # An encoder as long as the sound, and a decoder that attends to it.
+    "speech_to_text": {
+        "config": {"vocab_size": 131, "d_model": 60, "encoder_layers": 3, "encoder_ffn_dim": 92,
+                   "encoder_attention_heads": 6, "decoder_layers": 2, "decoder_ffn_dim": 98, "decoder_attention_heads": 4,
+                   "conv_channels": 22, "conv_kernel_sizes": [5, 3], "input_feat_per_channel": 8,
+                   "architectures": ["Speech2TextForConditionalGeneration"]},
+        "settings": {"feature_size": 8, "num_mel_bins": 8}, "processor": lambda settings: transformers.Speech2TextFeatureExtractor(**settings),
+        "prompts": SECONDS,
+    },
     "voxtral": {
         "config": {"text_config": LLAMA, "audio_config": {**NAMED, "intermediate_size": 80}, "audio_token_id": 126},
         "settings": {"feature_size": 8}, "processor": Voxtral, "audio": "[AUDIO]", "tower": TOWER,
