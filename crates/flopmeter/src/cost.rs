@@ -214,7 +214,7 @@ impl Model {
             let mut visit = |each: Each<'_>, [amount]: [N; 1]| visit(stack, each, amount);
             if let Some(load) = stack.perceived(workload, rule) {
                 if rule != Rule::PerParameter {
-                    stack.sums.visit_perceived(load?, &mut visit)?;
+                    stack.sums.visit_perceived(load?, rule, &mut visit)?;
                 }
                 continue;
             }
@@ -281,12 +281,14 @@ impl Sums {
     pub fn visit_perceived<N: Whole>(
         &self,
         load: Load,
+        rule: Rule,
         visit: &mut impl FnMut(Each<'_>, [N; 1]) -> Option<()>,
     ) -> Option<()> {
         let (rows, pairs) = (N::of(load.rows)?, N::of(load.pairs)?);
-        self.needed.iter().try_for_each(|term| match term.amount {
+        let terms = if rule == Rule::ByReference { &self.by_reference } else { &self.needed };
+        terms.iter().try_for_each(|term| match term.amount {
             Amount::Tokens => visit(term.each(), [rows]),
-            Amount::Pairs(_) => visit(term.each(), [pairs]),
+            Amount::Pairs(_) | Amount::Squares(_) => visit(term.each(), [pairs]),
             _ => Some(()),
         })
     }

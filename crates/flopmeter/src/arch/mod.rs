@@ -133,6 +133,7 @@ architectures! {
     mllama,
     modernbert,
     molmo2,
+    moonshine,
     moshi,
     mpnet,
     mpt,

@@ -24,6 +24,9 @@ const HOP: u64 = 160;
 /// Convolutions whose numbers of rows are known.
 const MOST_CONVOLUTIONS: usize = 4;
 
+/// The most channels that a convolution is believed to read.
+const MOST_CHANNELS: u64 = 1 << 24;
+
 pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("d_model")?;
     let vocab = c.size("vocab_size")?;
@@ -80,6 +83,10 @@ fn convolutions(c: &Config, d: u64) -> Result<Vec<Op>> {
     }
     let channels = c.size_or("conv_channels", 1024)?;
     let mut from = c.size_or("input_feat_per_channel", 80)? * c.size_or("input_channels", 1)?;
+    if from > MOST_CHANNELS {
+        let fact = format!("makes {from} channels; the most that is believed is {MOST_CHANNELS}");
+        return Err(c.contradiction("input_channels", &fact));
+    }
     let last = kernels.len().saturating_sub(1);
     let convolution = kernels.iter().enumerate().map(|(at, kernel)| {
         let to = if at < last { channels } else { 2 * d };
@@ -88,4 +95,50 @@ fn convolutions(c: &Config, d: u64) -> Result<Vec<Op>> {
         op.bias(true).into()
     });
     Ok(convolution.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fact, model};
+    use crate::audio::Clip;
+    use crate::{Convention, Model, Workload};
+
+    /// s2t-small-librispeech-asr.
+    const SMALL: &str = r#"{"model_type": "speech_to_text", "d_model": 256, "encoder_layers": 12, "decoder_layers": 6,
+        "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048,
+        "vocab_size": 10000, "num_conv_layers": 2, "conv_kernel_sizes": [5, 5], "conv_channels": 1024,
+        "input_feat_per_channel": 80, "input_channels": 1, "architectures": ["Speech2TextForConditionalGeneration"]}"#;
+
+    #[test]
+    fn small_has_the_parameters_of_its_sizes() {
+        // Convolutions 5·80·1024 + 1024 and 5·512·512 + 512; layers of attention 4·(256² + 256), which the decoder has
+        // twice, 2·256·2048 + 2048 + 256 and norms of 512; a norm on either side; a table that is the head.
+        let convolutions: u128 = 5 * 80 * 1024 + 1024 + 5 * 512 * 512 + 512;
+        let (attention, mlp) = (4 * (256 * 256 + 256), 2 * 256 * 2048 + 2048 + 256);
+        let layers = 12 * (attention + mlp + 2 * 512) + 6 * (2 * attention + mlp + 3 * 512);
+        assert_eq!(model(SMALL).parameters().total, convolutions + layers + 2 * 512 + 10_000 * 256);
+    }
+
+    #[test]
+    fn the_encoder_is_as_long_as_the_sound() {
+        let small = model(SMALL);
+        let encoder = |model: &Model, seconds: f64| {
+            let clip = Clip::new(seconds).expect("a clip");
+            let workload = Workload::request(1, 1).with_audio(vec![clip]).expect("a workload");
+            let flops = model.flops(&workload, &Convention::MODEL).expect("a count");
+            flops.prefill[crate::Component::Encoder]
+        };
+        // A second is (16,000 − 400)/160 + 1 = 98 frames, of which the convolutions leave 49 and 25.
+        let linear: u128 = 49 * 5 * 80 * 1024 + 25 * 5 * 512 * 512 + 25 * 12 * (4 * 256 * 256 + 2 * 256 * 2048);
+        assert_eq!(encoder(&small, 1.0), 2 * linear + 12 * 2 * 2 * 256 * 25 * 25);
+    }
+
+    #[test]
+    fn kernels_are_odd() {
+        let other = SMALL.replace("[5, 5]", "[5, 4]");
+        assert_eq!(
+            fact(&other),
+            "`conv_kernel_sizes`: has 4; around a position there is an odd number of them"
+        );
+    }
 }

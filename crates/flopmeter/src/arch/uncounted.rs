@@ -194,7 +194,7 @@ const UNCOUNTED: &[Uncounted] = &[
     ),
     // What hears.
     of(
-        &["canary", "cohere_asr", "moonshine_streaming", "moonshine"],
+        &["canary", "cohere_asr", "moonshine_streaming"],
         "whisper",
         "its encoder makes as many positions as the sound is long, by convolutions that were never recorded here",
     ),

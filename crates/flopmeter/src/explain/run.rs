@@ -185,7 +185,8 @@ pub(super) fn lines_of_tower(
                 ]]
             }
             Op::Attention(op) => {
-                let factors = attention_factors(op, vec![("pairs", load.pairs)]);
+                let op = if rule == Rule::ByReference { op.by_reference() } else { *op };
+                let factors = attention_factors(&op, vec![("pairs", load.pairs)]);
                 factors.into_iter().map(|(_, factors)| factors).collect()
             }
             _ => continue,

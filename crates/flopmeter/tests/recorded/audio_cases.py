@@ -106,9 +106,21 @@ def asr(settings):
     return transformers.Qwen3ASRProcessor(frames, padded([], **named))
 
 
+def banks(settings):
+    return transformers.Speech2TextFeatureExtractor(**settings)
+
+
+def waveform(settings):
+    return transformers.Wav2Vec2FeatureExtractor(**settings)
+
+
 QWEN3_ENCODER = {**ENCODER, "num_mel_bins": 9, "downsample_hidden_size": 6, "n_window": 50, "n_window_infer": 200}
 NINE = {"feature_size": 9, "sampling_rate": 16000, "hop_length": 160, "n_fft": 400}
 SECONDS = [[0.3], [1.0], [2.0], [5.437]]
+
+MOONSHINE = {"vocab_size": 131, "hidden_size": 120, "intermediate_size": 92, "encoder_num_hidden_layers": 3,
+             "decoder_num_hidden_layers": 2, "encoder_num_attention_heads": 6, "decoder_num_attention_heads": 6,
+             "architectures": ["MoonshineForConditionalGeneration"]}
 
 AUDIO_CASES = {
     "audioflamingo3": {
@@ -156,13 +168,17 @@ AUDIO_CASES = {
         "prompts": [*SECONDS, [0.7005, 4.1, 0.2]],
     },
     # An encoder as long as the sound, and a decoder that attends to it.
+    "moonshine": {"config": MOONSHINE, "settings": {}, "processor": waveform, "prompts": SECONDS},
+    "moonshine@filled": {
+        "config": {**MOONSHINE, "pad_head_dim_to_multiple_of": 8, "attention_bias": True, "tie_word_embeddings": False},
+        "settings": {}, "processor": waveform, "prompts": SECONDS,
+    },
     "speech_to_text": {
         "config": {"vocab_size": 131, "d_model": 60, "encoder_layers": 3, "encoder_ffn_dim": 92,
                    "encoder_attention_heads": 6, "decoder_layers": 2, "decoder_ffn_dim": 98, "decoder_attention_heads": 4,
                    "conv_channels": 22, "conv_kernel_sizes": [5, 3], "input_feat_per_channel": 8,
                    "architectures": ["Speech2TextForConditionalGeneration"]},
-        "settings": {"feature_size": 8, "num_mel_bins": 8}, "processor": lambda settings: transformers.Speech2TextFeatureExtractor(**settings),
-        "prompts": SECONDS,
+        "settings": {"feature_size": 8, "num_mel_bins": 8}, "processor": banks, "prompts": SECONDS,
     },
     "voxtral": {
         "config": {"text_config": LLAMA, "audio_config": {**NAMED, "intermediate_size": 80}, "audio_token_id": 126},
