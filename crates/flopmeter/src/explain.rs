@@ -101,7 +101,8 @@ const MOST_EXPLAINED: usize = 32;
 /// The title of a section of one sequence among several.
 /// Rows and columns of all that a tower sees of an image.
 fn pieces(cut: &Cut) -> String {
-    let pieces = cut.pieces().map(|([rows, columns], count)| format!("{count} · {rows} · {columns}"));
+    let pieces =
+        cut.pieces().map(|([rows, columns], count)| format!("{count} · {rows} · {columns}"));
     pieces.collect::<Vec<_>>().join(" + ")
 }
 

@@ -26,7 +26,8 @@ impl Load {
 
     /// Both, `None` if that does not fit.
     pub(crate) fn plus(self, more: Self) -> Option<Self> {
-        let (rows, pairs) = (self.rows.checked_add(more.rows)?, self.pairs.checked_add(more.pairs)?);
+        let (rows, pairs) =
+            (self.rows.checked_add(more.rows)?, self.pairs.checked_add(more.pairs)?);
         Some(Self { rows, pairs })
     }
 }

@@ -24,7 +24,8 @@ const THINNEST: f64 = 10.0;
 impl Crops {
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn cut(&self, image: Image) -> Result<Cut> {
-        let [columns, rows] = match [image.width(), image.height()].map(|it| it.div_ceil(self.side)) {
+        let [columns, rows] = match [image.width(), image.height()].map(|it| it.div_ceil(self.side))
+        {
             [columns, rows] if columns * rows > self.most => {
                 Tiled::nearest(self.side, (1, self.most), image)
             }
@@ -39,13 +40,15 @@ impl Crops {
             [sides[0], (width * by_height).trunc()]
         };
         if size.iter().any(|side| *side < THINNEST) {
-            let fact = format!("`{image}` is too thin: a side of {} pixels is left", size[0].min(size[1]));
+            let fact =
+                format!("`{image}` is too thin: a side of {} pixels is left", size[0].min(size[1]));
             return Err(Error::new(ErrorKind::Workload, "image", fact)
                 .hint("the model's processor refuses it"));
         }
         // Whole patches of padding are masked.
         let of_crop = self.side / self.patch;
-        let kept = |crops: u64, all: f64, size: f64| crops * of_crop - whole(all - size) / self.patch;
+        let kept =
+            |crops: u64, all: f64, size: f64| crops * of_crop - whole(all - size) / self.patch;
         let (down, across) = (kept(rows, sides[0], size[0]), kept(columns, sides[1], size[1]));
         let (full_down, full_across) = (down / of_crop, across / of_crop);
         let (edge_down, edge_across) = (down % of_crop, across % of_crop);
@@ -58,9 +61,8 @@ impl Crops {
         // A vector after each row, one before the view, and the view's own rows.
         let line = |down: u64, across: u64| down * (across + 1);
         let averaged = of_crop / AVERAGED;
-        let features = line(down.div_ceil(AVERAGED), across.div_ceil(AVERAGED))
-            + 1
-            + line(averaged, averaged);
+        let features =
+            line(down.div_ceil(AVERAGED), across.div_ceil(AVERAGED)) + 1 + line(averaged, averaged);
         Ok(Cut {
             tiles: 1 + full_down * full_across,
             rows: of_crop,

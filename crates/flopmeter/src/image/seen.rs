@@ -209,7 +209,9 @@ impl Seen {
         match self.rows {
             Rows::Patches { beside } => of_each(tiles, patches + u128::from(beside)),
             Rows::UpTo { most } => of_pieces(most.into(), &square),
-            Rows::Probe { most } => of_pieces(most.into(), &|patches| Some(Load { rows: 1, pairs: patches })),
+            Rows::Probe { most } => {
+                of_pieces(most.into(), &|patches| Some(Load { rows: 1, pairs: patches }))
+            }
             Rows::Between { most, of } => of_pieces(most.into(), &|patches| {
                 Some(Load { rows: patches, pairs: patches.checked_mul(of.into())? })
             }),
@@ -265,7 +267,9 @@ impl Seen {
             (Rows::SideBySide, Rule::ByReference) => "rows · rows of the whole batch",
             (Rows::Compared, Rule::ByReference) => "images of the whole batch",
             (Rows::Compared, _) => "images",
-            (Rows::QueriesOf { .. } | Rows::QueriesOfLargest { .. }, _) => "Σ over tiles of queries · what they see",
+            (Rows::QueriesOf { .. } | Rows::QueriesOfLargest { .. }, _) => {
+                "Σ over tiles of queries · what they see"
+            }
             (Rows::Windows { .. }, _) => "Σ over windows of (height · width)²",
             (Rows::Between { .. }, _) => "Σ over tiles of rows · vectors between which they are",
             (Rows::Averages { .. }, _) => "Σ over images of averages · rows",

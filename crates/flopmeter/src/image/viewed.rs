@@ -43,7 +43,10 @@ impl Viewed {
         let (rows, columns) = (down * self.merge, across * self.merge);
         let Some(tiles) = self.tiles.filter(|_| self.is_large(image)) else {
             // One before the vectors and one after them.
-            return Ok(Cut { tokens: down * across + 2, ..Cut::whole(rows, columns, down * across) });
+            return Ok(Cut {
+                tokens: down * across + 2,
+                ..Cut::whole(rows, columns, down * across)
+            });
         };
         if tiles.viewed && rows * columns > self.filled() {
             let fact = format!("`{image}` has more patches than tiles beside it are filled up to");

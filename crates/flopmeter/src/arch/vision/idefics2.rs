@@ -24,7 +24,11 @@ pub(super) fn idefics2(tower: &mut Tower<'_>) -> Result<Processor> {
     let channels = c.maybe("num_channels")?.unwrap_or(3);
     let (side, patch) = tower.patches(224, 32)?;
     let embedding = linear("patch_embedding", channels * patch * patch, d, true);
-    tower.once("patches", Seen::largest(0), [embedding, table("position_embedding", side * side, d)])?;
+    tower.once(
+        "patches",
+        Seen::largest(0),
+        [embedding, table("position_embedding", side * side, d)],
+    )?;
     tower.stack("tower", "vision_model.encoder.layers", Seen::largest(0), |builder| {
         builder.layers(layers, |_| Ok(layer(d, f, heads)))?;
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
@@ -69,7 +73,9 @@ fn resample(tower: &mut Tower<'_>, d: u64) -> Result<u64> {
     const PATH: &str = "connector.perceiver_resampler.layers";
     tower.stack("keys and values", PATH, Seen::largest(vectors), |builder| {
         builder.layers(depth, |_| {
-            Ok(["self_attn.k_proj", "self_attn.v_proj"].map(|it| linear(it, d, kv * dim, false)).into())
+            Ok(["self_attn.k_proj", "self_attn.v_proj"]
+                .map(|it| linear(it, d, kv * dim, false))
+                .into())
         })
     })?;
     let attention = Attention::new("self_attn", query, kv, dim, dim, Mask::Full);
@@ -105,7 +111,8 @@ fn bounded(tower: &Tower<'_>, patch: u64, features: u64) -> Result<Processor> {
         }
     };
     if shortest < patch {
-        let fact = format!("has a shortest edge of {shortest}, and a patch is {patch} pixels a side");
+        let fact =
+            format!("has a shortest edge of {shortest}, and a patch is {patch} pixels a side");
         return Err(settings.contradiction("size", &fact));
     }
     tower.whole.adopt(&settings);

@@ -1,7 +1,7 @@
 //! LFM2-VL's tower: SigLIP 2's over images of any shape, squares of patches side by side in one vector.
 
 use super::clip::{layer, pool};
-use super::{Tower, linear, most_tiles};
+use super::{Tower, linear, most_tiles, unstated};
 use crate::arch::parts::{layer_norm, table};
 use crate::error::Result;
 use crate::image::{Processor, Seen, Tiles, Viewed};
@@ -48,6 +48,10 @@ fn patches(tower: &mut Tower<'_>, patch: u64, most: u64) -> Result<u64> {
     let positions = c.size_or("num_patches", 256)?;
     let pooled = c.flag("vision_use_head", true)?;
     let stated = c.size_or("patch_size", 16)?;
+    if stated != patch && !tower.processor("")?.has("encoder_patch_size") {
+        let fact = format!("its {patch} pixels a side are not the tower's {stated}");
+        return Err(unstated("encoder_patch_size", &fact));
+    }
     if stated != patch {
         let fact = format!("is {stated}, and the processor's patches are {patch} pixels a side");
         return Err(c.contradiction("patch_size", &fact));

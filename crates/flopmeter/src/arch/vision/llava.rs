@@ -20,7 +20,12 @@ pub(super) struct Chosen {
 }
 
 /// `vision_feature_layer`: one layer or several, counted from the embedding (0) or from the last (−1).
-pub(super) fn chosen(c: &Config, key: &'static str, default: &[i64], layers: u64) -> Result<Chosen> {
+pub(super) fn chosen(
+    c: &Config,
+    key: &'static str,
+    default: &[i64],
+    layers: u64,
+) -> Result<Chosen> {
     let listed: Vec<i64> = match c.raw(key) {
         None => default.to_vec(),
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_i64).collect(),

@@ -31,7 +31,7 @@ use super::parts::Heads;
 use super::tower::{self, Found, Tower};
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::Processor;
 use crate::op::{Attention, Linear, Op};
 use crate::passes::Mask;
@@ -149,6 +149,13 @@ fn most_tiles(c: &Config, key: &'static str, tiles: u64) -> Result<u64> {
         return Err(c.contradiction(key, &fact));
     }
     Ok(tiles)
+}
+
+/// The error of a setting of a processor that is not at hand, and whose default no tower of this size goes with: the text
+/// part is counted.
+fn unstated(key: &str, fact: &str) -> Error {
+    let place = format!("`preprocessor_config.{key}`");
+    Error::new(ErrorKind::Architecture, place, format!("is absent, and {fact}"))
 }
 
 /// A product of the tower.

@@ -3,7 +3,7 @@
 
 use super::clip::{layer, pool};
 use super::llava::chosen;
-use super::{Tower, linear, most_tiles};
+use super::{Tower, linear, most_tiles, unstated};
 use crate::arch::parts::{layer_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Crops, Processor, Seen};
@@ -26,7 +26,8 @@ pub(super) fn phi4_multimodal(tower: &mut Tower<'_>) -> Result<Processor> {
     let embedding = linear("patch_embedding", channels * patch * patch, d, true);
     tower.once("patches", seen, [embedding, table("position_embedding", side * side, d)])?;
     const PATH: &str = "embed_tokens_extend.image_embed.img_processor.encoder.layers";
-    tower.stack("tower", PATH, seen, |builder| builder.layers(needed, |_| Ok(layer(d, f, heads))))?;
+    tower
+        .stack("tower", PATH, seen, |builder| builder.layers(needed, |_| Ok(layer(d, f, heads))))?;
     tower.stack("layers that give nothing", PATH, seen.for_nothing(), |builder| {
         builder.layers(layers - needed, |_| Ok(layer(d, f, heads)))?;
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
@@ -59,8 +60,17 @@ fn crops(tower: &Tower<'_>, side: u64, patch: u64) -> Result<Crops> {
         }
     };
     let stated = settings.size_or("patch_size", 14)?;
+    let at_hand = settings.has("size");
+    if !at_hand && (side != SIDE || pixels != side * patch) {
+        let fact = format!(
+            "its crops of {pixels} pixels are not the tower's, {side} patches of {patch} a side"
+        );
+        return Err(unstated("size", &fact));
+    }
     if side != SIDE || pixels != side * patch || stated != patch {
-        let fact = format!("is {pixels} pixels in patches of {stated}; a crop has {SIDE} patches a side, as its tower has");
+        let fact = format!(
+            "is {pixels} pixels in patches of {stated}; a crop has {SIDE} patches a side, as its tower has"
+        );
         return Err(settings.contradiction("size", &fact));
     }
     let crop = tower.config.size_or("crop_size", 448)?;
