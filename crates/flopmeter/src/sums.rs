@@ -122,8 +122,8 @@ impl Sums {
                 let ([amount, reference], run) = match op.rows {
                     Rows::All => ([Amount::Tokens; 2], run),
                     Rows::Anew { cache } => ([Amount::Tokens, Amount::Context(cache)], run),
-                    Rows::Filled { to, more } => {
-                        let filled = Amount::Local(LocalAmount::Filled { to, more });
+                    Rows::Filled { to, more, beyond } => {
+                        let filled = Amount::Local(LocalAmount::Filled { to, more, beyond });
                         ([Amount::Tokens, filled], run)
                     }
                     Rows::SumsOf(every) => ([Amount::Local(LocalAmount::Sums { every }); 2], flops),

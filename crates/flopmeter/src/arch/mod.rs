@@ -58,6 +58,7 @@ architectures! {
     bart,
     beam,
     bert,
+    big_bird,
     biogpt,
     bitnet,
     bloom,

@@ -54,7 +54,6 @@ const UNCOUNTED: &[Uncounted] = &[
     ),
     of(&["muse_spark"], "muse_glimmer", "its gates of the residual were never recorded here"),
     // Encoders of text.
-    of(&["big_bird"], "roberta", "which blocks of keys a query meets is drawn at random"),
     of(
         &["fnet"],
         "bert",
@@ -195,7 +194,7 @@ const UNCOUNTED: &[Uncounted] = &[
     // What hears.
     of(
         &["canary", "cohere_asr", "moonshine_streaming"],
-        "whisper",
+        "speech_to_text",
         "its encoder makes as many positions as the sound is long, by convolutions that were never recorded here",
     ),
     of(

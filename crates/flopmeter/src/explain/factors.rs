@@ -23,9 +23,9 @@ pub(super) fn linear_factors(
         Rows::Anew { cache } if by_reference => {
             ("cached and new tokens", run.passes.context(cache)?)
         }
-        Rows::Filled { to, more } if by_reference => {
+        Rows::Filled { to, more, beyond } if by_reference => {
             let tokens = u64::try_from(run.passes.tokens()?).ok()?;
-            ("tokens, filled up", LocalAmount::Filled { to, more }.of(tokens)?)
+            ("tokens, filled up", LocalAmount::Filled { to, more, beyond }.of(tokens)?)
         }
         Rows::All | Rows::Sampled | Rows::Anew { .. } | Rows::Filled { .. } => {
             ("tokens", run.passes.tokens()?)

@@ -59,6 +59,8 @@ pub enum Rows {
         to: u64,
         /// Positions that it has then beside.
         more: u64,
+        /// The longest sequence that is left as it is.
+        beyond: u64,
     },
     /// None: sums of so many tokens each of an encoder's one pass, and none for those that are left.
     SumsOf(u64),
@@ -165,7 +167,14 @@ impl Linear {
     /// Run over the tokens of an encoder, which the reference implementation fills up.
     #[must_use]
     pub const fn filled(mut self, to: u64, more: u64) -> Self {
-        self.rows = Rows::Filled { to, more };
+        self.rows = Rows::Filled { to, more, beyond: 0 };
+        self
+    }
+
+    /// The same where the sequence is longer than `beyond`.
+    #[must_use]
+    pub const fn filled_beyond(mut self, to: u64, beyond: u64) -> Self {
+        self.rows = Rows::Filled { to, more: 0, beyond };
         self
     }
 

@@ -59,6 +59,15 @@ pub enum Pieces {
         /// Whether blocks begin half a block later.
         staggered: bool,
     },
+    /// The block that it is in and those beside it, the first and the last one, which themselves see all, and some that
+    /// are drawn at random (BigBird, arXiv:2007.14062); everything in a sequence that is no longer than
+    /// [`Pieces::longest_whole`].
+    Drawn {
+        /// Positions of a block.
+        block: u64,
+        /// Blocks that are drawn for each.
+        random: u64,
+    },
 }
 
 /// Sums of the vectors of so many positions each.
@@ -71,6 +80,27 @@ pub struct Summaries {
 }
 
 impl Pieces {
+    /// The longest sequence of which all sees all: of blocks that are drawn, those that a block sees and as many again
+    /// to draw from.
+    pub const fn longest_whole(self) -> u64 {
+        match self {
+            Self::Drawn { block, random } => (5 + 2 * random) * block,
+            Self::Band { .. } | Self::Neighbours { .. } | Self::Blocks { .. } => 0,
+        }
+    }
+
+    /// Pairs within `blocks` of `block` positions, the last of which has `last`.
+    fn drawn(block: u64, random: u64, blocks: u64, last: u64) -> Option<u128> {
+        let all = times(block.into(), (blocks - 1).into())?.checked_add(last.into())?;
+        let ends = times(all, u128::from(block) + u128::from(last))?;
+        // Those beside the ends see themselves, three blocks in a row and both ends; the others a block more.
+        let seen =
+            |whole: u64| times(block.into(), (whole + random).into())?.checked_add(last.into());
+        let beside = times(seen(3)?, 2 * u128::from(block))?;
+        let middle = times(times(seen(4)?, block.into())?, (blocks - 4).into())?;
+        ends.checked_add(beside)?.checked_add(middle)
+    }
+
     /// Pairs of a token and what it sees in a sequence of so many tokens; `None` if they do not fit.
     ///
     /// ```
@@ -94,6 +124,11 @@ impl Pieces {
         };
         match self {
             _ if tokens == 0 => Some(0),
+            Self::Drawn { .. } if tokens <= self.longest_whole() => times(all, all),
+            Self::Drawn { block, random } => {
+                let blocks = tokens.div_ceil(block);
+                Self::drawn(block, random, blocks, tokens - (blocks - 1) * block)
+            }
             Self::Band { reach, global: 0, .. } => around(reach),
             Self::Band { reach, .. } => {
                 // The first token sees all instead of its window, and is seen from beyond it.
@@ -122,6 +157,12 @@ impl Pieces {
     fn multiplied(self, tokens: u64) -> Option<[u128; 2]> {
         match self {
             _ if tokens == 0 => Some([0, 0]),
+            Self::Drawn { .. } if tokens <= self.longest_whole() => {
+                self.pairs(tokens).map(|all| [all; 2])
+            }
+            Self::Drawn { block, random } => {
+                Self::drawn(block, random, tokens.div_ceil(block), block).map(|pairs| [pairs; 2])
+            }
             Self::Band { reach, global, filled } => {
                 let all = u128::from(tokens).next_multiple_of(filled.into());
                 let reach = u128::from(reach);
@@ -163,8 +204,8 @@ pub(crate) enum LocalAmount {
     Summed { every: u64 },
     /// Such sums.
     Sums { every: u64 },
-    /// Tokens, filled up to a multiple, and so many more.
-    Filled { to: u64, more: u64 },
+    /// Tokens, filled up to a multiple, and so many more, where there are more than `beyond`.
+    Filled { to: u64, more: u64, beyond: u64 },
 }
 
 impl LocalAmount {
@@ -186,8 +227,8 @@ impl LocalAmount {
             Self::Values(pieces) => pieces.multiplied(tokens).map(|[_, values]| values),
             Self::Summed { every } => times(tokens.into(), (tokens / every).into()),
             Self::Sums { every } => Some((tokens / every).into()),
-            Self::Filled { .. } if tokens == 0 => Some(0),
-            Self::Filled { to, more } => {
+            Self::Filled { beyond, .. } if tokens <= beyond => Some(tokens.into()),
+            Self::Filled { to, more, .. } => {
                 Some(u128::from(tokens).next_multiple_of(to.into()) + u128::from(more))
             }
         }
@@ -249,6 +290,7 @@ mod tests {
                 let summaries = every.map(|every| Summaries { every, width: 3 });
                 Pieces::Neighbours { block, summaries }
             }),
+            (1u64..5, 0u64..3).prop_map(|(block, random)| Pieces::Drawn { block, random }),
             (1u64..9, 0u64..4, any::<bool>()).prop_map(|(half, beside, staggered)| {
                 Pieces::Blocks { block: 2 * half, beside, staggered }
             }),
@@ -256,8 +298,17 @@ mod tests {
     }
 
     /// Whether a token sees another, by the sentence that defines the pieces.
-    fn sees(pieces: Pieces, i: u64, j: u64) -> bool {
+    fn sees(pieces: Pieces, n: u64, i: u64, j: u64) -> bool {
         match pieces {
+            Pieces::Drawn { .. } if n <= pieces.longest_whole() => true,
+            Pieces::Drawn { block, .. } => {
+                let last = (n - 1) / block;
+                let ends = |at: u64| at == 0 || at == last;
+                let (from, to) = (i / block, j / block);
+                // Those beside an end see a third block in a row, which the first and the last see of everything.
+                let row = from.clamp(1, last - 1).abs_diff(to) <= 1;
+                ends(from) || ends(to) || row
+            }
             Pieces::Band { reach, global, .. } => {
                 i.abs_diff(j) <= reach || i < global || j < global
             }
@@ -273,12 +324,17 @@ mod tests {
         #[test]
         fn pairs_are_the_sum_over_tokens(pieces in pieces(), n in 0u64..60) {
             let near = (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
-            let near = near.filter(|(i, j)| sees(pieces, *i, *j)).count() as u64;
+            let near = near.filter(|(i, j)| sees(pieces, n, *i, *j)).count() as u64;
             let more = match pieces {
                 _ if n == 0 => 0,
                 Pieces::Band { .. } | Pieces::Neighbours { summaries: None, .. } => 0,
                 Pieces::Neighbours { summaries: Some(it), .. } => n * (n / it.every),
                 Pieces::Blocks { beside, .. } => n * beside + beside * (beside + n),
+                Pieces::Drawn { .. } if n <= pieces.longest_whole() => 0,
+                // Whole blocks for all tokens but those of the first and the last one.
+                Pieces::Drawn { block, random } => {
+                    ((n - 1) / block - 1) * block * random * block
+                }
             };
             prop_assert_eq!(pieces.pairs(n), Some(u128::from(near + more)));
         }

@@ -142,6 +142,7 @@ const ANY: fn(&Op) -> bool = |_| true;
 const IN_PART: &str = "layers that read another's keys and values are computed again in part";
 const TWICE: &str = "what a hybrid layer is made of is computed again twice";
 const GROUPS: &str = "the counter takes its grouped convolutions' weights for those of one group";
+const POOLED: &str = "what it pools of the text is read by nothing, and has no gradient";
 const NO_KERNEL: &str = "autograd cannot run it without its kernel";
 
 /// Whose layers it does not compute again one by one.
@@ -153,16 +154,13 @@ pub(super) const RECOMPUTED_UNLIKE: [Unlike; 4] = [
 ];
 
 /// Whose backward pass is unlike twice the forward pass.
-pub(super) const UNLIKE: [Unlike; 11] = [
+pub(super) const UNLIKE: [Unlike; 12] = [
+    unlike("big_bird", leaves_pooled, POOLED),
     unlike("convbert", ANY, GROUPS),
     unlike("deberta-v2", ANY, GROUPS),
     unlike("deepseek_v4", ANY, "some of its compressed entries have no gradient"),
     unlike("hrm_text", ANY, "all but the last of its cycles run without a gradient"),
-    unlike(
-        "layoutlm",
-        labels_tokens,
-        "what it pools of the text is read by nothing, and has no gradient",
-    ),
+    unlike("layoutlm", labels_tokens, POOLED),
     unlike("longt5", sums_up, "its sums of tokens are products with what has no gradient"),
     unlike("minimax", ANY, "the first block of its attention has a state that is no input"),
     unlike(
@@ -178,6 +176,11 @@ pub(super) const UNLIKE: [Unlike; 11] = [
 /// Whether it is a head over every token.
 fn labels_tokens(op: &Op) -> bool {
     matches!(op, Op::Linear(op) if op.component == Component::Head && op.rows == Rows::All)
+}
+
+/// Whether it is a head that takes no pooled vector.
+fn leaves_pooled(op: &Op) -> bool {
+    labels_tokens(op) || op.module() == "classifier.out_proj"
 }
 
 /// Whether it attends to sums of tokens.

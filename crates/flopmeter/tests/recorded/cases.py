@@ -60,7 +60,7 @@ LONGFORMER = {**SMALL, "attention_window": [8, 4, 8]}
 T5 = {"vocab_size": 131, "d_model": 60, "d_kv": 14, "d_ff": 92, "num_layers": 3, "num_heads": 6,
       "relative_attention_num_buckets": 8, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 # Encoders that are the whole model, by the names of their classes, and what stands behind them.
-ENCODERS = {"albert": "Albert", "bert": "Bert", "camembert": "Camembert", "convbert": "ConvBert",
+ENCODERS = {"albert": "Albert", "bert": "Bert", "big_bird": "BigBird", "camembert": "Camembert", "convbert": "ConvBert",
             "data2vec-text": "Data2VecText", "deberta": "Deberta", "deberta-v2": "DebertaV2", "distilbert": "DistilBert", "electra": "Electra",
             "ernie": "Ernie", "esm": "Esm", "eurobert": "EuroBert", "gte": "Gte",
             "jina_embeddings_v3": "JinaEmbeddingsV3", "layoutlm": "LayoutLM", "megatron-bert": "MegatronBert",
@@ -74,6 +74,8 @@ DISTANCES = {"relative_attention": True, "max_relative_positions": 17, "pos_att_
              "position_biased_input": False}
 ENCODER_SIZES = {
     "albert": {**SMALL, "embedding_size": 26, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    # Blocks of 3: texts of 21 tokens and fewer are attended to whole.
+    "big_bird": {**SMALL, "block_size": 3, "num_random_blocks": 1},
     "convbert": {**SMALL, "embedding_size": 26, "conv_kernel_size": 5},
     "deberta": {**SMALL, **DISTANCES},
     "deberta-v2": {**SMALL, **DISTANCES, "position_buckets": 9},
@@ -466,6 +468,8 @@ CASES = {
     "siglip_text_model": {**SMALL, "projection_size": 26, "architectures": ["SiglipTextModel"]},
     "convbert@grouped": {**SMALL, "embedding_size": 60, "num_groups": 4, "num_attention_heads": 1,
                          "architectures": ["ConvBertForQuestionAnswering"]},
+    "big_bird@full": {**SMALL, "attention_type": "original_full", "use_bias": False, "architectures": ["BigBirdModel"]},
+    "big_bird@pretrains": {**SMALL, "block_size": 2, "num_random_blocks": 2, "architectures": ["BigBirdForPreTraining"]},
     "mobilebert@pretrains": {**ENCODER_SIZES["mobilebert"], "architectures": ["MobileBertForPreTraining"]},
     "mobilebert@wide": {**SMALL, "embedding_size": 60, "use_bottleneck": False, "trigram_input": False,
                         "normalization_type": "layer_norm", "architectures": ["MobileBertForMaskedLM"]},
@@ -747,7 +751,6 @@ CASES |= {
 
 # The causal language models of transformers that no case records, and why.
 UNRECORDED = {
-    "big_bird": "runs a pooler in every pass, which nothing uses",
     "blt": "patches depend on the bytes",
     "cpmant": "puts positions of its own before a prompt, and wants the whole sequence in every pass",
     "gemma3n": "its tower needs another library; its text part is `gemma3n_text`",

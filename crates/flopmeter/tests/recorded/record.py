@@ -73,7 +73,7 @@ GIVEN = {"granite4_vision", "recurrent_gemma"}
 CACHES = ["cache", "cache_params", "past_key_values", "state"]
 # What is told by its class, whatever it is called.
 CLASSES = {"MultiHeadAttention": "self_attn", "TransformerFFN": "mlp", "DisentangledSelfAttention": "disentangled", "MatMulWrapper": "attention",
-           "ConvBertSelfAttention": "convolving", "LongformerSelfAttention": "within pieces",
+           "BigBirdBlockSparseAttention": "within pieces", "ConvBertSelfAttention": "convolving", "LongformerSelfAttention": "within pieces",
            "LongT5LocalAttention": "within pieces", "LongT5TransientGlobalAttention": "within pieces",
            "DeepseekVLAligner": "multi_modal_projector", "PaddleOCRProjector": "multi_modal_projector",
            "VideoLlama3Projector": "multi_modal_projector"}
@@ -309,6 +309,9 @@ def ended(tokens, config):
 def run_encoder(model, batch, new, vocabulary):
     """The count of the one pass of an encoder, or of an encoder-decoder that labels a text, which ends."""
     tokens = torch.randint(3, vocabulary, (batch, new))
+    if hasattr(model.base_model, "set_attention_type"):
+        # A short text has made it attend to everything from then on.
+        model.base_model.set_attention_type(model.config.attention_type)
     if model.config.is_encoder_decoder:
         tokens = ended(tokens, model.config)
     return {"batch": batch, "passes": counted(model, [new], lambda new, last: model(input_ids=tokens))}
