@@ -84,10 +84,11 @@ fn images_are_cut_as_the_models_own_processors_cut_them() {
                 wrong.push(format!("{at}: {} tokens not {}", cut.tokens, recorded.tokens));
             }
             if let Some(shapes) = &recorded.spatial_shapes {
-                let repeated = |(piece, count)| std::iter::repeat_n(piece, count as usize);
+                let repeated = |(piece, count): ([u64; 2], u64)| (0..count).map(move |_| piece);
                 let mut ours: Vec<[u64; 2]> = cut.pieces().flat_map(repeated).collect();
                 let mut theirs: Vec<[u64; 2]> = shapes.as_chunks().0.to_vec();
-                (ours.sort_unstable(), theirs.sort_unstable());
+                ours.sort_unstable();
+                theirs.sort_unstable();
                 if ours != theirs {
                     wrong.push(format!("{at}: {ours:?} not {theirs:?}"));
                 }
