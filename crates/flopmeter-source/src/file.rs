@@ -2,10 +2,10 @@
 
 use crate::visible::shortened;
 use flopmeter::weights::Weights;
-use flopmeter::weights::safetensors::LONGEST_INDEX;
+use flopmeter::weights::safetensors::{LONGEST_INDEX, Text};
 use flopmeter::{Config, Error, ErrorKind, Model, Result};
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,15 +63,21 @@ pub fn model_of(
 
 /// The text of a config.json, of another short JSON file, or of a reference.
 pub fn text(path: &Path) -> Result<String> {
-    text_within(path, LONGEST_FILE, "config")
+    let shown = shown(path);
+    let (file, length) = short(path, LONGEST_FILE, "config")?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut bytes).map_err(|error| unreadable(&shown, &error))?;
+    utf_8(bytes, &shown)
 }
 
-/// The text of an index of safetensors files.
-pub fn index(path: &Path) -> Result<String> {
-    text_within(path, LONGEST_INDEX, "index")
+/// An index of safetensors files.
+pub fn index(path: &Path) -> Result<Stretch> {
+    let (file, length) = short(path, LONGEST_INDEX, "index")?;
+    Ok(Stretch { file, from: 0, length })
 }
 
-fn text_within(path: &Path, longest: u64, what: &str) -> Result<String> {
+/// A file of text, open, and its length.
+fn short(path: &Path, longest: u64, what: &str) -> Result<(File, u64)> {
     let shown = shown(path);
     let metadata = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
     if !metadata.is_file() {
@@ -90,11 +96,23 @@ fn text_within(path: &Path, longest: u64, what: &str) -> Result<String> {
         )
         .hint("give a config.json, not weights or a tokenizer"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    fs::File::open(path)
-        .and_then(|file| file.take(longest).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&shown, &error))?;
-    utf_8(bytes, &shown)
+    let file = File::open(path).map_err(|error| unreadable(&shown, &error))?;
+    Ok((file, metadata.len()))
+}
+
+/// A part of an open file.
+pub struct Stretch {
+    pub file: File,
+    pub from: u64,
+    pub length: u64,
+}
+
+impl Text for Stretch {
+    fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.from))?;
+        Ok(Box::new(file.take(self.length)))
+    }
 }
 
 /// The bytes of a short file as text.
@@ -109,14 +127,14 @@ pub fn utf_8(bytes: Vec<u8>, place: &str) -> Result<String> {
 }
 
 /// A file of weights, open at its start, and its length in bytes: something that is no file is not opened.
-pub fn weights(path: &Path) -> Result<(fs::File, u64)> {
+pub fn weights(path: &Path) -> Result<(File, u64)> {
     let shown = shown(path);
     let unreadable = |error| unreadable(&shown, &error);
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Error::new(ErrorKind::Weights, shown, "is not a file"));
     }
-    let file = fs::File::open(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
     Ok((file, metadata.len()))
 }
 

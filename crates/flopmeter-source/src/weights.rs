@@ -1,6 +1,6 @@
 //! Headers of the safetensors files beside a config.json. No weight is read.
 
-use super::file;
+use super::file::{self, Stretch};
 use crate::visible::shortened;
 use flopmeter::weights::safetensors::{self, Index};
 use flopmeter::weights::{Collector, TensorRef, Weights};
@@ -73,12 +73,12 @@ pub fn of_index(path: &Path) -> Result<Found> {
     let shown = file::shown(path);
     let text = file::index(path)?;
     let index = Index::parse(&text).map_err(|error| error.within(&shown))?;
-    let mut headers = Headers::after(text.len() as u64);
+    let mut headers = Headers::after(text.length);
     let budget = Budget::default();
     for name in index.files() {
         let shard = path.with_file_name(name);
         if !shard.exists() {
-            let tensor = shortened(&index.tensors(name).min().unwrap_or_default());
+            let tensor = shortened(&index.first_tensor(name).unwrap_or_default());
             let fact = format!("does not exist, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, file::shown(&shard), fact)
                 .hint("fetch the file, or give the config.json alone"));
@@ -119,17 +119,13 @@ fn header(
     take: impl FnMut(TensorRef<'_>) -> Result<()>,
 ) -> Result<u64> {
     let shown = file::shown(path);
-    let unreadable = |error| file::unreadable(&shown, &error);
     let (mut file, size) = file::weights(path)?;
-    let mut read = |length: u64| {
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-        (&mut file).take(length).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(bytes)
-    };
-    let start = read(safetensors::PREFIX)?;
+    let mut start = Vec::new();
+    let read = (&mut file).take(safetensors::PREFIX).read_to_end(&mut start);
+    read.map_err(|error| file::unreadable(&shown, &error))?;
     let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
     budget.take(safetensors::PREFIX + length, &shown)?;
-    let header = read(length)?;
+    let header = Stretch { file, from: safetensors::PREFIX, length };
     safetensors::each(&header, size, take).map_err(|error| error.within(&shown))?;
     Ok(safetensors::PREFIX + length)
 }

@@ -44,7 +44,7 @@ fn filled(mut name: String, piece: &str, most: usize) -> String {
 fn read(header: &[u8]) -> Result<Weights> {
     let mut collector = Collector::default();
     let file = safetensors::PREFIX + (header.len() + TENSORS) as u64;
-    safetensors::each(header, file, |tensor| collector.add(tensor))?;
+    safetensors::each(&header, file, |tensor| collector.add(tensor))?;
     Ok(collector.done())
 }
 
@@ -79,7 +79,7 @@ fn index(bencher: Bencher<'_, '_>) {
         .expect("a text grows");
     }
     json.push_str("}}");
-    let files = |json| Ok::<_, Error>(Index::parse(json)?.files().count());
+    let files = |json: &str| Ok::<_, Error>(Index::parse(&json)?.files().count());
     assert_eq!(files(&json).expect("an index"), 61);
     bencher.counter(BytesCount::of_str(&json)).bench(|| files(black_box(&json)));
 }

@@ -319,9 +319,9 @@ impl Weights {
 /// ```
 /// use flopmeter::weights::{Collector, safetensors};
 ///
-/// let json = br#"{"a.weight": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}"#;
+/// let json = r#"{"a.weight": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}"#;
 /// let mut collector = Collector::default();
-/// safetensors::each(json, 8 + json.len() as u64 + 12, |tensor| collector.add(tensor))?;
+/// safetensors::each(&json, 8 + json.len() as u64 + 12, |tensor| collector.add(tensor))?;
 /// let weights = collector.done();
 /// assert_eq!((weights.elements(), weights.bytes()), (6, 12));
 /// # Ok::<(), flopmeter::Error>(())

@@ -12,7 +12,6 @@ use flopmeter::weights::Tensor;
 use flopmeter::weights::safetensors::{self, Index, LONGEST_INDEX};
 use flopmeter::{Error, ErrorKind, Result};
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 const CONFIG: &str = "config.json";
@@ -161,10 +160,10 @@ impl<'c> Repository<'c> {
 
     fn indexed(&self, text: &str) -> Result<Found> {
         let within = |error: Error| error.within(&self.asked(weights::INDEX).place());
-        let index = Index::parse(text).map_err(within)?;
+        let index = Index::parse(&text).map_err(within)?;
         let names: Vec<&str> = index.files().collect();
         if let Some(missing) = names.iter().find(|name| !self.files.contains(**name)) {
-            let tensor = shortened(&index.tensors(missing).min().unwrap_or_default());
+            let tensor = shortened(&index.first_tensor(missing).unwrap_or_default());
             let fact =
                 format!("is not in the repository, but the index has tensor `{tensor}` in it");
             return Err(Error::new(ErrorKind::Place, self.asked(missing).place(), fact));
@@ -172,9 +171,10 @@ impl<'c> Repository<'c> {
         let progress = Progress::new(&self.name, names.len(), self.client.settings.progress);
         let budget = Budget::default();
         let read = parallel::each(names.len(), |at| {
-            let entry = |tensor: Cow<'_, str>| tensor.len() as u64 + BYTES_OF_A_TENSOR;
-            let expected = BYTES_AROUND + index.tensors(names[at]).map(entry).sum::<u64>();
-            let first = expected.clamp(LEAST, MOST);
+            let tensors = index
+                .names(names[at])
+                .map_or(0, |names| names.bytes() + names.count() as u64 * BYTES_OF_A_TENSOR);
+            let first = (BYTES_AROUND + tensors).clamp(LEAST, MOST);
             let (tensors, bytes_read) = self.header(names[at], first, &budget)?;
             // Here and not at the end: so no header holds more than its index has.
             index

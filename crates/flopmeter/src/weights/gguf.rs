@@ -29,7 +29,8 @@ use std::collections::BTreeMap;
 pub const LONGEST_READ: u64 = 24 << 20;
 /// The longest name of a tensor; ggml keeps 64 bytes, the end of the text among them.
 const LONGEST_NAME: usize = 63;
-const MOST_TENSORS: u64 = 1 << 15;
+/// The most tensors of a file: 512 layers, which are the most that llama.cpp has, of 32.
+const MOST_TENSORS: u64 = 1 << 14;
 const MOST_DIMENSIONS: u32 = 4;
 
 /// The header of a file.

@@ -9,15 +9,18 @@
 mod header;
 mod index;
 mod json;
+mod window;
 
-pub use index::{Index, LONGEST_INDEX};
+pub use index::{Check, Index, LONGEST_INDEX, Names};
+pub use window::Text;
 
 use super::{Tensor, TensorRef, at_tensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::op::{Scale, Storage};
 use header::{Entry, entries};
-use json::{Cursor, Quoted};
+use json::{Cursor, Wrong};
+use std::borrow::Cow;
 
 /// Bytes before the header.
 pub const PREFIX: u64 = 8;
@@ -94,30 +97,31 @@ pub fn header_length(start: &[u8], file_bytes: u64) -> Result<u64> {
 /// ```
 pub fn tensors(json: &[u8], file_bytes: u64) -> Result<Vec<Tensor>> {
     let mut tensors = Vec::new();
-    each(json, file_bytes, |tensor| {
+    each(&json, file_bytes, |tensor| {
         tensors.push(tensor.to_owned());
         Ok(())
     })?;
     Ok(tensors)
 }
 
-/// The same, one after the other and none of them kept: a header may be long.
+/// The same, read in pieces, one after the other and none of them kept: a header may be long.
 ///
 /// # Errors
 ///
 /// The same, which may come after some tensors, or after all of them; and what `take` refuses.
 pub fn each(
-    json: &[u8],
+    json: &dyn Text,
     file_bytes: u64,
     mut take: impl FnMut(TensorRef<'_>) -> Result<()>,
 ) -> Result<()> {
-    let text = std::str::from_utf8(json).map_err(|error| {
-        let byte = PREFIX + error.valid_up_to() as u64;
-        at_byte(byte, "the header is not UTF-8 text").hint(IS_IT_ONE)
-    })?;
+    let wrong = |wrong: Box<Wrong>| {
+        let hint = wrong.hint(IS_IT_ONE);
+        at_byte(PREFIX + wrong.at as u64, format!("the header {}", wrong.fact)).hint(hint)
+    };
     let mut places = Vec::new();
     let mut refused = None;
-    let read = entries(text, |entry| {
+    let mut cursor = Cursor::new(json).map_err(wrong)?;
+    let read = entries(&mut cursor, |entry| {
         places.push((entry.offsets, entry.at));
         let taken = described(&entry).and_then(&mut take);
         taken.map_err(|error| refused = Some(error)).ok()
@@ -125,15 +129,11 @@ pub fn each(
     if let Some(error) = refused {
         return Err(error);
     }
-    read.map_err(|wrong| {
-        let hint = wrong.hint(IS_IT_ONE);
-        at_byte(PREFIX + wrong.at as u64, format!("the header {}", wrong.fact)).hint(hint)
-    })?;
-    let data = file_bytes.saturating_sub(PREFIX).saturating_sub(json.len() as u64);
-    check_places(text, places, data)
+    let length = read.map_err(wrong)? as u64;
+    check_places(json, places, [PREFIX + length, file_bytes])
 }
 
-fn described<'e>(entry: &'e Entry<'_, '_>) -> Result<TensorRef<'e>> {
+fn described<'e>(entry: &'e Entry<'_>) -> Result<TensorRef<'e>> {
     let Entry { name, dtype, shape, offsets: [from, to], .. } = entry;
     let storage = storage(dtype)
         .ok_or_else(|| at_tensor(name, format!("has the unknown dtype \"{}\"", shown(dtype))))?;
@@ -148,13 +148,16 @@ fn described<'e>(entry: &'e Entry<'_, '_>) -> Result<TensorRef<'e>> {
     Ok(TensorRef { name, shape, storage, bytes })
 }
 
-/// Holds the offsets of tensors, each with the byte where its name is, against each other and the data.
-fn check_places(text: &str, mut places: Vec<([u64; 2], usize)>, data: u64) -> Result<()> {
+/// Holds the offsets of tensors, each with the byte where its name is, against each other and the data, which lies between
+/// two bytes of the file.
+fn check_places(
+    json: &dyn Text,
+    mut places: Vec<([u64; 2], usize)>,
+    [start, file_bytes]: [u64; 2],
+) -> Result<()> {
     places.sort_unstable();
-    let wrong = |at: usize, fact: String| {
-        let name = Cursor::from(text, at).text().ok().and_then(Quoted::value);
-        at_tensor(&name.unwrap_or_default(), fact)
-    };
+    let wrong = |at: usize, fact: String| at_tensor(&name_at(json, at).unwrap_or_default(), fact);
+    let data = file_bytes.saturating_sub(start);
     let mut end = 0;
     for ([from, to], at) in places {
         if from != end || to < from {
@@ -170,9 +173,17 @@ fn check_places(text: &str, mut places: Vec<([u64; 2], usize)>, data: u64) -> Re
     }
     if end != data {
         let fact = format!("the tensors end at byte {end} of the data, the file at {data}");
-        return Err(at_byte(PREFIX + text.len() as u64 + end, fact));
+        return Err(at_byte(start + end, fact));
     }
     Ok(())
+}
+
+/// The text at a byte of the header, which is read once more up to there.
+fn name_at(json: &dyn Text, at: usize) -> Option<String> {
+    let mut cursor = Cursor::new(json).ok()?;
+    cursor.pass_bytes(at).ok()?;
+    let name = cursor.text().ok()?;
+    cursor.value(name).map(Cow::into_owned)
 }
 
 /// How the format's dtypes are stored.

@@ -241,7 +241,7 @@ fn counts_and_lengths_that_no_file_has() {
         let file = File { tensor_count: tensors, key_count: keys, ..File::default() };
         file.parse().expect_err("refused").to_string()
     };
-    assert_eq!(with(1 << 63, 0), "byte 8: has 9223372036854775808 tensors; 32768 are the most");
+    assert_eq!(with(1 << 63, 0), "byte 8: has 9223372036854775808 tensors; 16384 are the most");
     assert_eq!(with(0, u64::MAX), "byte 16: has 18446744073709551615 keys; 4096 are the most");
     assert_eq!(with(9, 0), "byte 8: has 9 tensors, more than 16 bytes hold");
     let cut = "the file is cut off, or it is no GGUF: fetch it again";

@@ -5,8 +5,8 @@
 //! long.
 
 use super::GIVE_CONFIG;
+use super::window::{Text, Window};
 use crate::error::shown;
-use memchr::memchr;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
@@ -31,66 +31,96 @@ impl Wrong {
     }
 }
 
-pub(super) type Read<T> = Result<T, Wrong>;
+/// In a box, for there are many results and few errors.
+pub(super) type Read<T> = Result<T, Box<Wrong>>;
 
 /// A place in a text, and all that is after it.
 pub(super) struct Cursor<'t> {
-    text: &'t str,
-    at: usize,
+    window: Window<'t>,
     /// How many values were passed over.
     passed: usize,
 }
 
-/// A text as it stands in the JSON.
+/// Where a text stands in the JSON.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quoted<'t> {
-    /// The byte of the first quote.
-    pub at: usize,
-    /// What is between the quotes.
-    pub raw: &'t str,
+pub(super) struct Quoted {
+    /// The bytes between its quotes.
+    pub from: usize,
+    pub to: usize,
+    /// Whether it has an escape, so that it says something else than stands there.
+    pub escaped: bool,
 }
 
-impl<'t> Quoted<'t> {
-    /// What it says; `None` for escapes that say nothing.
-    pub fn value(self) -> Option<Cow<'t, str>> {
-        match memchr(b'\\', self.raw.as_bytes()) {
-            None => Some(self.raw.into()),
-            Some(_) => {
-                let text = ["\"", self.raw, "\""].concat();
-                serde_json::from_str::<String>(&text).ok().map(Cow::Owned)
-            }
-        }
+impl Quoted {
+    /// The byte of the first quote.
+    pub fn at(self) -> usize {
+        self.from - 1
     }
 }
 
 impl<'t> Cursor<'t> {
-    pub fn new(text: &'t str) -> Self {
-        Self::from(text, 0)
+    pub fn new(text: &'t dyn Text) -> Read<Self> {
+        let fact = |error| format!("cannot be read: {error}");
+        let source =
+            text.open().map_err(|error| Wrong { at: 0, fact: fact(error), over: false })?;
+        Ok(Self { window: Window::new(source), passed: 0 })
     }
 
-    /// From a byte on.
-    pub fn from(text: &'t str, at: usize) -> Self {
-        Self { text, at, passed: 0 }
+    /// The next byte of the text.
+    pub fn position(&self) -> usize {
+        self.window.position()
+    }
+
+    /// What stood in front is not asked for again.
+    #[inline]
+    pub fn forget(&mut self) {
+        self.window.forget();
+    }
+
+    /// Passes over so many bytes, or as many as there are.
+    pub fn pass_bytes(&mut self, bytes: usize) -> Read<()> {
+        while self.position() < bytes && self.byte()?.is_some() {
+            let there = self.window.rest().len();
+            self.window.advance(there.min(bytes - self.position()));
+            self.window.forget();
+        }
+        Ok(())
+    }
+
+    /// A text as it stands in the JSON.
+    #[inline]
+    pub fn raw(&self, quoted: Quoted) -> &str {
+        self.window.between(quoted.from, quoted.to)
+    }
+
+    /// What a text says; `None` for escapes that say nothing.
+    #[inline]
+    pub fn value(&self, quoted: Quoted) -> Option<Cow<'_, str>> {
+        let raw = self.raw(quoted);
+        if !quoted.escaped {
+            return Some(raw.into());
+        }
+        serde_json::from_str::<String>(&["\"", raw, "\""].concat()).ok().map(Cow::Owned)
     }
 
     /// An error here.
-    pub fn wrong(&self, fact: impl Into<String>) -> Wrong {
-        Wrong { at: self.at, fact: fact.into(), over: false }
+    pub fn wrong(&self, fact: impl Into<String>) -> Box<Wrong> {
+        Box::new(Wrong { at: self.position(), fact: fact.into(), over: false })
     }
 
     /// An error here: there is too much of something.
-    pub fn over(&self, fact: impl Into<String>) -> Wrong {
-        Wrong { over: true, ..self.wrong(fact) }
+    pub fn over(&self, fact: impl Into<String>) -> Box<Wrong> {
+        Box::new(Wrong { at: self.position(), fact: fact.into(), over: true })
     }
 
     /// The same, of things of which there are more than so many.
-    pub fn over_most(&self, most: usize, what: &str) -> Wrong {
+    pub fn over_most(&self, most: usize, what: &str) -> Box<Wrong> {
         self.over(format!("has more than {most} {what}, the most that are read"))
     }
 
     #[cold]
-    fn instead_of(&self, wanted: &str) -> Wrong {
-        match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
+    fn instead_of(&self, wanted: &str) -> Box<Wrong> {
+        match self.window.character() {
             None => self.wrong(format!("ends where {wanted} should be")),
             Some(c) => {
                 self.wrong(format!("has `{}` where {wanted} should be", shown(&c.to_string())))
@@ -98,58 +128,70 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    #[cold]
+    fn more(&mut self) -> Read<bool> {
+        let wrong = |(at, fact)| Wrong { at, fact, over: false }.into();
+        self.window.more().map_err(wrong)
+    }
+
+    /// The next byte, whatever it is.
+    #[inline]
+    fn byte(&mut self) -> Read<Option<u8>> {
+        if self.window.rest().is_empty() {
+            self.more()?;
+        }
+        Ok(self.window.rest().first().copied())
+    }
+
     /// The next byte that is no white space.
     #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        match self.text.as_bytes().get(self.at) {
-            Some(byte) if *byte > b' ' => Some(*byte),
+    fn peek(&mut self) -> Read<Option<u8>> {
+        match self.window.rest().first() {
+            Some(byte) if *byte > b' ' => Ok(Some(*byte)),
             _ => self.after_space(),
         }
     }
 
     #[cold]
-    fn after_space(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let run = |bytes: &[u8]| bytes.iter().take_while(|byte| is_space(byte)).count();
-        let mut passed = run(&rest[..rest.len().min(16)]);
-        if passed == 16 {
-            // Many at a time, for a text may be full of them.
-            let all = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, it| all & is_space(it));
-            passed = 16 * rest.as_chunks::<16>().0.iter().take_while(all).count();
-            passed += run(&rest[passed..]);
+    fn after_space(&mut self) -> Read<Option<u8>> {
+        while self.byte()?.is_some() {
+            let passed = spaces(self.window.rest());
+            self.window.advance(passed);
+            if let Some(byte) = self.window.rest().first() {
+                return Ok(Some(*byte));
+            }
         }
-        self.at += passed;
-        self.text.as_bytes().get(self.at).copied()
+        Ok(None)
     }
 
     #[inline]
-    fn take(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
+    fn take(&mut self, byte: u8) -> Read<bool> {
+        let there = self.peek()? == Some(byte);
+        self.window.advance(usize::from(there));
+        Ok(there)
     }
 
     #[inline]
     fn expect(&mut self, byte: u8, wanted: &str) -> Read<()> {
-        if self.take(byte) { Ok(()) } else { Err(self.instead_of(wanted)) }
+        if self.take(byte)? { Ok(()) } else { Err(self.instead_of(wanted)) }
     }
 
     /// Nothing but white space.
     pub fn end(&mut self) -> Read<()> {
-        if self.peek().is_none() { Ok(()) } else { Err(self.instead_of("the end")) }
+        if self.peek()?.is_none() { Ok(()) } else { Err(self.instead_of("the end")) }
     }
 
     /// An object, each of whose values `entry` reads.
-    pub fn object(&mut self, mut entry: impl FnMut(&mut Self, Quoted<'t>) -> Read<()>) -> Read<()> {
+    pub fn object(&mut self, mut entry: impl FnMut(&mut Self, Quoted) -> Read<()>) -> Read<()> {
         self.expect(b'{', "an object")?;
-        if self.take(b'}') {
+        if self.take(b'}')? {
             return Ok(());
         }
         loop {
             let key = self.text()?;
             self.expect(b':', "`:`")?;
             entry(self, key)?;
-            if !self.take(b',') {
+            if !self.take(b',')? {
                 return self.expect(b'}', "`,` or `}`");
             }
         }
@@ -158,59 +200,77 @@ impl<'t> Cursor<'t> {
     /// A list, each of whose items `item` reads.
     pub fn list(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         self.expect(b'[', "a list")?;
-        if self.take(b']') {
+        if self.take(b']')? {
             return Ok(());
         }
         loop {
             item(self)?;
-            if !self.take(b',') {
+            if !self.take(b',')? {
                 return self.expect(b']', "`,` or `]`");
             }
         }
     }
 
     /// A text.
-    pub fn text(&mut self) -> Read<Quoted<'t>> {
+    pub fn text(&mut self) -> Read<Quoted> {
         self.expect(b'"', "a text")?;
-        let (bytes, from) = (self.text.as_bytes(), self.at);
+        let (from, mut escaped) = (self.position(), false);
         loop {
-            let Some((at, byte)) = next_special(bytes, self.at) else {
-                self.at = bytes.len();
+            let Some((length, byte)) = next_special(self.window.rest()) else {
+                self.window.advance(self.window.rest().len());
+                if self.more()? {
+                    continue;
+                }
                 return Err(self.instead_of("the end of a text"));
             };
-            self.at = at + 1;
+            self.window.advance(length);
             match byte {
-                b'"' => return Ok(Quoted { at: from - 1, raw: &self.text[from..at] }),
-                // No quote that is escaped ends a text.
-                b'\\' if matches!(bytes.get(self.at), Some(b'"' | b'\\')) => self.at += 1,
-                b'\\' => {}
-                _ => {
-                    self.at = at;
-                    return Err(self.wrong("has a control character in a text"));
+                b'"' => {
+                    let to = self.position();
+                    self.window.advance(1);
+                    return Ok(Quoted { from, to, escaped });
                 }
+                b'\\' => {
+                    escaped = true;
+                    self.window.advance(1);
+                    // No quote that is escaped ends a text.
+                    if matches!(self.byte()?, Some(b'"' | b'\\')) {
+                        self.window.advance(1);
+                    }
+                }
+                _ => return Err(self.wrong("has a control character in a text")),
             }
         }
     }
 
     /// A whole number that is not negative.
     pub fn number(&mut self) -> Read<u64> {
-        self.peek();
-        let (mut number, mut end) = (0_u64, self.at);
-        while let Some(digit @ b'0'..=b'9') = self.text.as_bytes().get(end) {
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            end += 1;
+        let first = self.peek()?;
+        let (from, mut number) = (self.position(), 0_u64);
+        loop {
+            let rest = self.window.rest();
+            let mut length = 0;
+            while let Some(digit @ b'0'..=b'9') = rest.get(length) {
+                number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+                length += 1;
+            }
+            let goes_on = length == rest.len();
+            self.window.advance(length);
+            if !goes_on || !self.more()? {
+                break;
+            }
         }
-        let digits = &self.text[self.at..end];
-        if digits.is_empty() {
+        let digits = self.position() - from;
+        if digits == 0 {
             return Err(self.instead_of("a whole number"));
         }
+        let written = || self.window.between(from, self.position());
         // One digit less than the longest has always fits.
-        let fits = digits.len() < 20 || digits.parse() == Ok(number);
-        if !fits || (digits.len() > 1 && digits.starts_with('0')) {
-            let fact = format!("has the number `{}`, which is no size", shown(digits));
-            return Err(self.wrong(fact));
+        let fits = digits < 20 || written().parse() == Ok(number);
+        if !fits || (digits > 1 && first == Some(b'0')) {
+            let fact = format!("has the number `{}`, which is no size", shown(written()));
+            return Err(Box::new(Wrong { at: from, fact, over: false }));
         }
-        self.at = end;
         Ok(number)
     }
 
@@ -224,7 +284,7 @@ impl<'t> Cursor<'t> {
         if self.passed > MOST_PASSED {
             return Err(self.over_most(MOST_PASSED, "values of other keys"));
         }
-        match self.peek() {
+        match self.peek()? {
             Some(b'{' | b'[') if depth == 0 => {
                 Err(self.wrong(format!("is nested deeper than {DEEPEST} levels")))
             }
@@ -237,15 +297,35 @@ impl<'t> Cursor<'t> {
 
     /// A number, `true`, `false` or `null`.
     fn word(&mut self) -> Read<()> {
-        let rest = &self.text[self.at..];
+        let from = self.position();
         let is_in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-        let word = &rest[..rest.bytes().take_while(is_in_word).count()];
-        if serde_json::from_str::<IgnoredAny>(word).is_err() {
-            return Err(self.instead_of("a value"));
+        while self.byte()?.as_ref().is_some_and(is_in_word) {
+            self.window.advance(1);
         }
-        self.at += word.len();
-        Ok(())
+        let word = self.window.between(from, self.position());
+        if serde_json::from_str::<IgnoredAny>(word).is_ok() {
+            return Ok(());
+        }
+        let first = word.chars().next().or(self.window.character());
+        let fact = match first {
+            None => "ends where a value should be".to_owned(),
+            Some(c) => format!("has `{}` where a value should be", shown(&c.to_string())),
+        };
+        Err(Box::new(Wrong { at: from, fact, over: false }))
     }
+}
+
+/// How much white space a text begins with.
+fn spaces(rest: &[u8]) -> usize {
+    let run = |bytes: &[u8]| bytes.iter().take_while(|byte| is_space(byte)).count();
+    let mut passed = run(&rest[..rest.len().min(16)]);
+    if passed == 16 {
+        // Many at a time, for a text may be full of them.
+        let all = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, it| all & is_space(it));
+        passed = 16 * rest.as_chunks::<16>().0.iter().take_while(all).count();
+        passed += run(&rest[passed..]);
+    }
+    passed
 }
 
 fn is_space(byte: &u8) -> bool {
@@ -254,19 +334,19 @@ fn is_space(byte: &u8) -> bool {
 
 /// The next byte that does not stand in a text as it is, and where: a quote, a backslash or a control character. Eight are
 /// looked at at once, for most of a header are texts.
-fn next_special(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
+fn next_special(bytes: &[u8]) -> Option<(usize, u8)> {
     const EACH: u64 = u64::MAX / 0xFF;
     // The highest bit of each byte that is less; of those after the first that is, maybe more.
     let less =
         |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word & (EACH << 7);
     let is = |word: u64, byte: u8| less(word ^ (EACH * u64::from(byte)), 1);
-    let (words, rest) = bytes.get(from..)?.as_chunks::<8>();
+    let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
         let number = u64::from_le_bytes(*word);
         let found = less(number, b' ') | is(number, b'"') | is(number, b'\\');
         if found != 0 {
             let within = found.trailing_zeros() as usize / 8;
-            return Some((from + 8 * at + within, word[within]));
+            return Some((8 * at + within, word[within]));
         }
     }
     let from = bytes.len() - rest.len();
@@ -276,12 +356,40 @@ fn next_special(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::Text;
     use super::{Cursor, DEEPEST};
     use proptest::prelude::*;
     use serde_json::Value;
+    use std::io::{self, Read};
+
+    /// A text that comes in pieces of so many bytes.
+    struct Pieces<'t>(&'t str, usize);
+
+    struct Reader<'t>(&'t [u8], usize);
+
+    impl Text for Pieces<'_> {
+        fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+            Ok(Box::new(Reader(self.0.as_bytes(), self.1)))
+        }
+    }
+
+    impl Read for Reader<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let most = into.len().min(self.1);
+            self.0.read(&mut into[..most])
+        }
+    }
+
+    fn at<'t>(text: &'t &str) -> Cursor<'t> {
+        Cursor::new(text).expect("a text is always there")
+    }
 
     fn passes(text: &str) -> Result<(), String> {
-        let mut cursor = Cursor::new(text);
+        passes_in(&text)
+    }
+
+    fn passes_in(text: &dyn Text) -> Result<(), String> {
+        let mut cursor = Cursor::new(text).expect("a text is always there");
         let read = cursor.pass().and_then(|()| cursor.end());
         read.map_err(|wrong| format!("{}: {}", wrong.at, wrong.fact))
     }
@@ -298,19 +406,19 @@ mod tests {
             (r#""\x""#, None),
             (r#""\ud800""#, None),
         ] {
-            let mut cursor = Cursor::new(text);
+            let mut cursor = at(&text);
             let read = cursor.text().expect(text);
-            assert_eq!(read.value().as_deref(), value, "{text}");
+            assert_eq!(cursor.value(read).as_deref(), value, "{text}");
             assert!(cursor.end().is_ok(), "{text}");
         }
         for none in ["", "a", "\"", "\"\\\"", "\"\\\\\\\"", "\"\u{1}\"", "\"a\nb\"", "\"\\\n\""] {
-            assert!(Cursor::new(none).text().is_err(), "{none:?}");
+            assert!(at(&none).text().is_err(), "{none:?}");
         }
     }
 
     #[test]
     fn numbers_are_sizes() {
-        let number = |text| Cursor::new(text).number().map_err(|wrong| wrong.fact);
+        let number = |text: &str| at(&text).number().map_err(|wrong| wrong.fact);
         assert_eq!(number(" 0"), Ok(0));
         assert_eq!(number("18446744073709551615"), Ok(u64::MAX));
         for none in ["18446744073709551616", "01", "-1", "", "x"] {
@@ -364,20 +472,23 @@ mod tests {
         #[test]
         fn texts_end_where_they_end_byte_by_byte(inside in r#"[a-z \x7f-\u{fff}"\\\x01\x1f!]{0,40}"#) {
             let text = format!("\"{inside}\"");
-            prop_assert_eq!(Cursor::new(&text).text().ok().map(|text| text.raw), raw(&text));
+            let text = text.as_str();
+            let mut cursor = at(&text);
+            let read = cursor.text().ok();
+            prop_assert_eq!(read.map(|quoted| cursor.raw(quoted)), raw(text));
         }
 
         #[test]
         fn white_space_of_any_length_is_passed(space in "[ \n\r\t]{0,70}", byte in "[!-~\x01]") {
             let text = format!("{space}{byte}");
-            prop_assert_eq!(Cursor::new(&text).peek(), byte.bytes().next());
+            prop_assert_eq!(at(&text.as_str()).peek().ok().flatten(), byte.bytes().next());
         }
 
         #[test]
         fn numbers_are_what_they_are_parsed_as(digits in "[0-9]{1,22}") {
             let parsed = digits.parse::<u64>().ok();
             let parsed = parsed.filter(|number| number.to_string() == digits);
-            prop_assert_eq!(Cursor::new(&digits).number().ok(), parsed);
+            prop_assert_eq!(at(&digits.as_str()).number().ok(), parsed);
         }
 
         #[test]
@@ -385,6 +496,15 @@ mod tests {
             prop_assert_eq!(passes(&value.to_string()), Ok(()));
             let pretty = serde_json::to_string_pretty(&value).expect("JSON");
             prop_assert_eq!(passes(&pretty), Ok(()));
+        }
+
+        #[test]
+        fn pieces_are_read_as_the_whole(value in value(), cut in 0_usize..99, piece in 1_usize..9) {
+            let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+            let cut: String = pretty.chars().take(pretty.chars().count().saturating_sub(cut)).collect();
+            for text in [&pretty, &cut] {
+                prop_assert_eq!(passes_in(&Pieces(text, piece)), passes(text));
+            }
         }
 
         #[test]
