@@ -131,7 +131,8 @@ fn a_key_that_is_there_twice() {
     let (message, _) = run.failure();
     assert!(
         message.ends_with(
-            "has `hidden_size` a second time, with another value; give the model's config.json"
+            "has `hidden_size` a second time, with another value; is it the config.json that the model was published \
+             with?"
         ),
         "{message}"
     );
@@ -170,21 +171,24 @@ fn dtypes_and_quantisations_that_are_not_known() {
 
 #[test]
 fn text_that_is_no_config() {
-    for (text, place, fact) in [
-        ("", "config", "is empty"),
-        (" \n\t ", "config", "is empty"),
-        ("hello", "line 1, column 1", "is not JSON: expected value"),
-        ("{\"a\": 1", "line 1, column 7", "is not JSON: EOF while parsing an object"),
-        ("{'a': 1}", "line 1, column 2", "is not JSON: key must be a string"),
-        ("{\"a\": +1}", "line 1, column 7", "is not JSON: expected value"),
-        ("{\"a\": 1e999}", "line 1, column 11", "is not JSON: number out of range"),
-        ("{} {}", "line 1, column 4", "is not JSON: trailing characters"),
-        ("[]", "config", "is a list, not an object"),
-        ("null", "config", "is null, not an object"),
-        ("12", "config", "is 12, not an object"),
-        ("\"llama\"", "config", "is the text \"llama\", not an object"),
+    let (give, mend) =
+        ("give the model's config.json", "mend it there, or fetch the model's config.json again");
+    let cut = "it is cut off: fetch the model's config.json again";
+    for (text, place, fact, hint) in [
+        ("", "config", "is empty", give),
+        (" \n\t ", "config", "is empty", give),
+        ("hello", "line 1, column 1", "is not JSON: expected value", mend),
+        ("{\"a\": 1", "line 1, column 7", "is not JSON: EOF while parsing an object", cut),
+        ("{'a': 1}", "line 1, column 2", "is not JSON: key must be a string", mend),
+        ("{\"a\": +1}", "line 1, column 7", "is not JSON: expected value", mend),
+        ("{\"a\": 1e999}", "line 1, column 11", "is not JSON: number out of range", mend),
+        ("{} {}", "line 1, column 4", "is not JSON: trailing characters", mend),
+        ("[]", "config", "is a list, not an object", give),
+        ("null", "config", "is null, not an object", give),
+        ("12", "config", "is 12, not an object", give),
+        ("\"llama\"", "config", "is the text \"llama\", not an object", give),
     ] {
-        fails(of(text), &format!("c.json: {place}: {fact}; give the model's config.json"));
+        fails(of(text), &format!("c.json: {place}: {fact}; {hint}"));
     }
 }
 
@@ -224,12 +228,12 @@ fn text_in_other_encodings() {
 fn json_that_is_too_deep_or_too_long() {
     for deep in ["[".repeat(100_000), "{\"a\":".repeat(100_000)] {
         let (message, _) = in_little_memory(deep).failure();
-        assert!(message.contains("is not JSON: recursion limit exceeded; give"), "{message}");
+        assert!(message.contains("is not JSON: recursion limit exceeded; mend"), "{message}");
     }
     let (message, _) =
         in_little_memory(format!("{{\"a\": [{}1]}}", "1,".repeat(4_000_000))).failure();
     assert!(
-        message.contains("has more than 98304 values, the most that are read; give"),
+        message.contains("has more than 98304 values, the most that are read; is it"),
         "{message}"
     );
     // 100 MB, of which nothing is read.

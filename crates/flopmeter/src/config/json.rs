@@ -18,6 +18,8 @@ const MOST_KEYS: usize = 1 << 15;
 /// The most objects: one of a single key takes 632 bytes.
 const MOST_OBJECTS: u32 = 1 << 15;
 
+const IS_IT_PUBLISHED: &str = "is it the config.json that the model was published with?";
+
 pub(super) fn parse(text: &str) -> Result<Value> {
     let mut left = Left { values: MOST_VALUES, objects: MOST_OBJECTS };
     let text = quoted(text);
@@ -27,11 +29,13 @@ pub(super) fn parse(text: &str) -> Result<Value> {
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            let (kind, fact) = match error.classify() {
-                Category::Data => (ErrorKind::Config, cause(&error)),
-                _ => (ErrorKind::Syntax, format!("is not JSON: {}", cause(&error))),
+            let none = || (ErrorKind::Syntax, format!("is not JSON: {}", cause(&error)));
+            let ((kind, fact), hint) = match error.classify() {
+                Category::Data => ((ErrorKind::Config, cause(&error)), IS_IT_PUBLISHED),
+                Category::Eof => (none(), "it is cut off: fetch the model's config.json again"),
+                _ => (none(), "mend it there, or fetch the model's config.json again"),
             };
-            Error::new(kind, place, fact).hint("give the model's config.json")
+            Error::new(kind, place, fact).hint(hint)
         })
 }
 
@@ -250,7 +254,7 @@ mod tests {
     fn what_follows_the_value_is_no_json() {
         assert_eq!(
             error("{} {}"),
-            "line 1, column 4: is not JSON: trailing characters; give the model's config.json"
+            "line 1, column 4: is not JSON: trailing characters; mend it there, or fetch the model's config.json again"
         );
     }
 
