@@ -129,6 +129,12 @@ impl Quantization {
             + self.groups.iter().map(|group| group.targets.expressions()).sum::<usize>()
     }
 
+    /// Whether layers of the same modules may be stored in different ways.
+    pub(crate) fn tells_layers_apart(&self) -> bool {
+        let targets = self.groups.iter().map(|group| &group.targets);
+        targets.chain([&self.kept]).any(Modules::tell_layers_apart)
+    }
+
     /// How the weights of all linear layers are stored, where no name makes a difference.
     pub(crate) fn every_linear(&self) -> Option<Storage> {
         match &self.groups[..] {

@@ -38,7 +38,8 @@ pub(super) fn again(ops: Vec<Op>) -> Vec<Op> {
 
 /// A layer with a norm of `width` parameters before its attention and one before its feed-forward part.
 pub(super) fn pre_normed(width: u64, attention: Vec<Op>, mlp: Vec<Op>) -> Vec<Op> {
-    let mut ops = vec![rms_norm("input_layernorm", width)];
+    let mut ops = Vec::with_capacity(attention.len() + mlp.len() + 2);
+    ops.push(rms_norm("input_layernorm", width));
     ops.extend(attention);
     ops.push(rms_norm("post_attention_layernorm", width));
     ops.extend(mlp);

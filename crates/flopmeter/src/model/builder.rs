@@ -180,10 +180,20 @@ impl<'c> Builder<'c> {
             .hint("name the modules that are not quantised instead of describing them"));
         }
         let from = self.groups.len();
+        let differ = self.quantization.tells_layers_apart() || self.config.weights().is_some();
+        // Layers before it was said how they are stored, and the group that they are of.
+        let mut stored: Vec<(Vec<Op>, usize)> = Vec::new();
         for index in 0..count {
             let mut ops = layer(index)?;
+            // The last kind of layer is the likeliest.
+            if let Some((_, group)) = stored.iter().rev().find(|(like, _)| *like == ops) {
+                self.groups[*group].add(&[index]);
+                continue;
+            }
+            let like = (!differ).then(|| ops.clone());
             ops.iter_mut().for_each(|op| self.store(op, Some(index)));
-            add_layers(&mut self.groups, from, &[index], ops);
+            let group = add_layers(&mut self.groups, from, &[index], ops);
+            stored.extend(like.map(|like| (like, group)));
         }
         name_layers(&mut self.groups[from..]);
         Ok(())

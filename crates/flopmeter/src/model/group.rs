@@ -52,17 +52,31 @@ pub(super) fn with_ops_of_alike(
     Ok(with)
 }
 
-/// Adds layers of the same ops to the groups from `from` on; equal ones are kept once.
-pub(super) fn add_layers(groups: &mut Vec<Group>, from: usize, layers: &[u64], ops: Vec<Op>) {
-    let repeat = layers.len() as u64;
-    match groups[from..].iter_mut().find(|group| group.ops == ops) {
-        Some(group) => {
-            group.repeat += repeat;
-            group.layers.extend(layers);
+/// Adds layers of the same ops to the groups from `from` on; equal ones are kept once. Which group they are of.
+pub(super) fn add_layers(
+    groups: &mut Vec<Group>,
+    from: usize,
+    layers: &[u64],
+    ops: Vec<Op>,
+) -> usize {
+    match groups[from..].iter().position(|group| group.ops == ops) {
+        Some(at) => {
+            groups[from + at].add(layers);
+            from + at
         }
         None => {
+            let repeat = layers.len() as u64;
             groups.push(Group { name: String::new(), repeat, layers: layers.to_vec(), ops });
+            groups.len() - 1
         }
+    }
+}
+
+impl Group {
+    /// More layers of the same ops.
+    pub(super) fn add(&mut self, layers: &[u64]) {
+        self.repeat += layers.len() as u64;
+        self.layers.extend(layers);
     }
 }
 

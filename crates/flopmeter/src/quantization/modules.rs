@@ -26,6 +26,8 @@ pub(super) struct Modules {
     expressions: usize,
     /// Whether a name is of a tower that sees.
     sees: bool,
+    /// Whether a name may mean some layers and not others: it has a digit, or is an expression.
+    numbered: bool,
 }
 
 impl Modules {
@@ -45,6 +47,7 @@ impl Modules {
             self.every_linear = true;
             return Ok(());
         }
+        self.numbered |= name.bytes().any(|byte| byte.is_ascii_digit());
         let beginning = name.strip_suffix('*').filter(|rest| !rest.contains('*'));
         let expression = match name.strip_prefix("re:") {
             Some(expression) => format!("^(?:{expression})"),
@@ -61,6 +64,7 @@ impl Modules {
                 return Ok(());
             }
         };
+        self.numbered = true;
         self.expressions += expression.len();
         if self.expressions > MOST_EXPRESSIONS {
             let fact = format!(
@@ -122,6 +126,11 @@ impl Modules {
             && self.names.is_empty()
             && self.beginnings.is_empty()
             && self.patterns.is_empty()
+    }
+
+    /// Whether modules of one name may be meant in some layers and not in others.
+    pub fn tell_layers_apart(&self) -> bool {
+        self.numbered
     }
 
     /// How much work it is to look a module up: the length of all expressions together.
