@@ -159,7 +159,7 @@ impl<'py, P: ArrowPrimitiveType> Column<'py, P> {
         View {
             name: self.name,
             seen: match &self.held {
-                Held::One(value) => Seen::One(ScalarBuffer::from(vec![*value])),
+                Held::One(value) => Seen::One(*value),
                 Held::Arrow(array) => Seen::Rows(Box::new(|piece: Range<usize>| {
                     array.slice(piece.start, piece.len())
                 })),
@@ -176,7 +176,7 @@ pub struct View<'a, P: ArrowPrimitiveType> {
 }
 
 enum Seen<'a, P: ArrowPrimitiveType> {
-    One(ScalarBuffer<P::Native>),
+    One(P::Native),
     Rows(Pieces<'a>),
 }
 
@@ -188,20 +188,20 @@ impl<P: ArrowPrimitiveType> View<'_, P> {
         }
     }
 
-    /// Some of its rows, in the width that is counted in.
+    /// The values of some of its rows, in the width that is counted in.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Workload`] with the row of a number that has no place there: one below zero.
-    pub fn piece(&self, piece: Range<usize>) -> flopmeter::Result<Piece<P>> {
+    pub fn piece(&self, piece: Range<usize>) -> flopmeter::Result<ScalarBuffer<P::Native>> {
         let array = match &self.seen {
-            Seen::One(value) => return Ok(Piece { values: value.clone(), step: 0 }),
+            Seen::One(value) => return Ok(vec![*value; piece.len()].into()),
             Seen::Rows(rows) => rows(piece.clone()),
         };
         let strict = CastOptions { safe: false, ..CastOptions::default() };
         let cast = cast_with_options(&array, &P::DATA_TYPE, &strict);
         let cast = cast.map_err(|error| self.unlike(&array, piece.start, &error))?;
-        Ok(Piece { values: cast.as_primitive::<P>().values().clone(), step: 1 })
+        Ok(cast.as_primitive::<P>().values().clone())
     }
 
     #[cold]
@@ -220,20 +220,6 @@ impl<P: ArrowPrimitiveType> View<'_, P> {
             }
             None => Error::new(ErrorKind::Workload, place(start), error.to_string()),
         }
-    }
-}
-
-/// Some rows of a column.
-pub struct Piece<P: ArrowPrimitiveType> {
-    values: ScalarBuffer<P::Native>,
-    /// From a row's place to the next row's: 0 where one value is for all.
-    step: usize,
-}
-
-impl<P: ArrowPrimitiveType> Piece<P> {
-    /// The value of a row, counted from the piece's first.
-    pub fn value(&self, row: usize) -> P::Native {
-        self.values[row * self.step]
     }
 }
 

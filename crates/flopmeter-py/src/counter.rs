@@ -47,9 +47,8 @@ fn _flops_array<'py>(
             })?;
             given(py, counts, nulls, arrow)
         }
-        #[allow(clippy::cast_precision_loss)] // It is what was asked for.
         "float64" => {
-            given(py, py.detach(|| requests.each(0.0, |flops| Ok(flops as f64)))?, nulls, arrow)
+            given(py, py.detach(|| requests.each(0.0, |flops| Ok(float(flops))))?, nulls, arrow)
         }
         "exact" => exact(py, &py.detach(|| requests.each(0, Ok))?, nulls, arrow),
         _ => {
@@ -92,7 +91,7 @@ fn _utilization_array<'py>(
     let ratios = py.detach(|| {
         let seconds = seconds.piece(0..table.shape.rows())?;
         requests.each_row(0.0, |row, model, flops| {
-            hardware[model].flops_utilization(flops, seconds.value(row))
+            hardware[model].flops_utilization(flops, seconds[row])
         })
     })?;
     given(py, ratios, nulls, arrow)
@@ -207,23 +206,19 @@ impl Requests<'_> {
             let piece = start..rows.min(start + PIECE);
             let codes = self.codes.piece(piece.clone())?;
             let [prompt, cached, generate] = &self.lengths;
-            let [prompt, cached, generate] = [
-                prompt.piece(piece.clone())?,
-                cached.piece(piece.clone())?,
-                generate.piece(piece.clone())?,
-            ];
-            let count = |row: usize| {
-                let at = row - start;
-                let code = usize::try_from(codes.value(at)).unwrap_or(usize::MAX);
-                let counter = self.counters.get(code).ok_or_else(|| self.no_model(code))?;
-                let flops =
-                    counter.total(prompt.value(at), cached.value(at), generate.value(at))?;
-                of(row, code, flops)
-            };
-            for row in piece {
+            let prompt = prompt.piece(piece.clone())?;
+            let cached = cached.piece(piece.clone())?;
+            let generate = generate.piece(piece.clone())?;
+            let lengths = prompt.iter().zip(&*cached).zip(&*generate);
+            for ((row, &code), ((&prompt, &cached), &generate)) in piece.zip(&*codes).zip(lengths) {
+                let count = || {
+                    let model = usize::try_from(code).unwrap_or(usize::MAX);
+                    let counter = self.counters.get(model).ok_or_else(|| self.no_model(code))?;
+                    of(row, model, counter.total(prompt, cached, generate)?)
+                };
                 out.push(match nulls {
                     Some(nulls) if nulls.is_null(row) => null,
-                    _ => count(row).map_err(|error| error.within(&format!("row {row}")))?,
+                    _ => count().map_err(|error| of_row(error, row))?,
                 });
             }
         }
@@ -231,10 +226,26 @@ impl Requests<'_> {
     }
 
     #[cold]
-    fn no_model(&self, code: usize) -> Error {
+    fn no_model(&self, code: u64) -> Error {
         let fact = format!("is {code}, and there are {} models", self.counters.len());
         Error::new(ErrorKind::Workload, "`codes`", fact)
     }
+}
+
+#[cold]
+fn of_row(error: Error, row: usize) -> Error {
+    error.within(&format!("row {row}"))
+}
+
+/// The nearest float. From 64 bits a processor makes one by itself.
+#[allow(clippy::cast_precision_loss, reason = "it is what was asked for")]
+fn float(flops: u128) -> f64 {
+    #[cold] // It is a call, and is made ahead of the question whether it is needed where it seems cheap.
+    #[inline(never)]
+    fn of_more(flops: u128) -> f64 {
+        flops as f64
+    }
+    u64::try_from(flops).map_or_else(|_| of_more(flops), |flops| flops as f64)
 }
 
 /// The first number that has more digits than a decimal.

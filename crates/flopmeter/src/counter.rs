@@ -1,19 +1,20 @@
 //! Many requests to one model, counted one by one: rows of a log, columns of an array.
 
+mod tokens;
+
 use crate::convention::{Applied, Convention, Kind, Rule};
 use crate::cost::per_parameter;
 use crate::error::Result;
 use crate::exact::{Whole, times};
 use crate::model::{Model, too_large};
-use crate::passes::Mask;
-use crate::sums::Sums;
-use crate::terms::{Amount, Each};
+use crate::terms::Each;
 use crate::workload::{Phase, Sequence, Workload};
+use tokens::TokenFlops;
 
 /// A model and a convention, ready to count the FLOPs of many requests that each have a KV cache of their own.
 ///
-/// Only the total is counted, and where a token costs the same in whichever pass it is, a request is one run of tokens
-/// and not two phases. The formulas are those of [`Model::flops`], and so is every digit of the result.
+/// Only the total is counted, and what a token costs in whichever pass it is, in one run of tokens and not in two phases.
+/// The formulas are those of [`Model::flops`], and so is every digit of the result.
 ///
 /// # Example
 ///
@@ -43,23 +44,12 @@ pub struct RequestCounter<'m> {
 /// What a request is counted as.
 #[derive(Debug, Clone)]
 enum Closed {
-    /// One run of all of its tokens.
-    Tokens(TokenFlops),
-    /// A prefill and a decode phase.
-    Phases,
-    /// The same as the reference implementation runs them.
-    PhasesByReference,
+    /// What it needs; most by their tokens alone, if the model has nothing else.
+    Needed(Option<TokenFlops>),
+    /// What the reference implementation runs.
+    ByReference,
     /// So many parameters for each token.
     Parameters,
-}
-
-/// FLOPs of what a token costs the same in whichever pass it is.
-#[derive(Debug, Clone, Default)]
-struct TokenFlops {
-    computed: u128,
-    sampled: u128,
-    /// Of a pair of it and a position that it sees.
-    pairs: Vec<(Mask, u128)>,
 }
 
 impl Model {
@@ -92,8 +82,8 @@ impl RequestCounter<'_> {
     /// Those of [`Workload::batch`] and of [`Model::flops`] for such a [`Sequence`].
     pub fn total(&self, prompt: u64, cached: u64, generate: u64) -> Result<u128> {
         let sequence = Sequence { prompt, cached, generate, count: 1 };
-        if let Some(Closed::Tokens(flops)) = &self.closed
-            && let Some(total) = flops.total::<u64>(&sequence)
+        if let Some(Closed::Needed(Some(flops))) = &self.closed
+            && let Some(total) = flops.total(&sequence)
         {
             return Ok(total);
         }
@@ -131,7 +121,7 @@ impl RequestCounter<'_> {
         };
         let runs = Phase::ALL.map(|phase| self.request.run(sequence, 0, phase));
         match closed {
-            Closed::PhasesByReference => {
+            Closed::ByReference => {
                 let runs = runs.map(|run| self.model.run_by(Rule::ByReference, run));
                 self.model.sums.visit_by_reference(&runs, &mut add)?;
             }
@@ -142,7 +132,7 @@ impl RequestCounter<'_> {
                     total = total.checked_add(flops)?;
                 }
             }
-            Closed::Phases | Closed::Tokens(_) => {
+            Closed::Needed(_) => {
                 self.model.sums.visit_needed(&runs, &mut add)?;
             }
         }
@@ -157,49 +147,9 @@ impl Closed {
             return None;
         }
         Some(match rule {
-            Rule::Needed => match TokenFlops::of(&model.sums) {
-                Some(flops) => Self::Tokens(flops),
-                None => Self::Phases,
-            },
-            Rule::ByReference => Self::PhasesByReference,
+            Rule::Needed => Self::Needed(TokenFlops::of(&model.sums)),
+            Rule::ByReference => Self::ByReference,
             Rule::PerParameter => Self::Parameters,
         })
-    }
-}
-
-impl TokenFlops {
-    /// `None` where it matters in which pass a token is: what it sees is behind it, or something is chosen or done once
-    /// for a pass.
-    fn of(sums: &Sums) -> Option<Self> {
-        let mut flops = Self::default();
-        for term in sums.needed.iter() {
-            let all = term.each().all;
-            match term.amount {
-                Amount::Tokens => flops.computed = all,
-                Amount::Sampled => flops.sampled = all,
-                Amount::Pairs(mask) if mask.keeps_cache() => flops.pairs.push((mask, all)),
-                // Over text there is no source.
-                Amount::SourceRows | Amount::SourcePairs => {}
-                _ => return None,
-            }
-        }
-        sums.latents.is_empty().then_some(flops)
-    }
-
-    /// `None` if more is cached than the prompt has, or if an amount does not fit `N` or a sum 128 bits.
-    #[inline]
-    fn total<N: Whole>(&self, sequence: &Sequence) -> Option<u128> {
-        sequence.end()?;
-        let steps = sequence.steps();
-        let computed = sequence.prompt.checked_sub(sequence.cached)? + steps;
-        let sampled = steps + u64::from(sequence.samples_first());
-        let flops = times(self.computed, computed.into())?;
-        let mut total = flops.checked_add(times(self.sampled, sampled.into())?)?;
-        let (before, after) = (N::from(sequence.cached), N::from(sequence.cached + computed));
-        for &(mask, flops) in &self.pairs {
-            let pairs = mask.seen_by_first(after)?.minus(mask.seen_by_first(before)?)?;
-            total = total.checked_add(times(flops, pairs.into())?)?;
-        }
-        Some(total)
     }
 }

@@ -70,6 +70,56 @@ impl Whole for u128 {
     }
 }
 
+/// A count of a request of at most [`Short::LONGEST`] positions. These have fewer than 2⁶² pairs, so that what a formula
+/// adds up and multiplies on the way to such a count fits 64 bits, and is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Short(pub u64);
+
+impl Short {
+    /// Positions of the longest such request.
+    pub const LONGEST: u64 = 1 << 31;
+}
+
+impl From<u64> for Short {
+    fn from(n: u64) -> Self {
+        Self(n)
+    }
+}
+
+impl From<Short> for u128 {
+    fn from(n: Short) -> Self {
+        n.0.into()
+    }
+}
+
+impl Whole for Short {
+    fn of(n: u128) -> Option<Self> {
+        u64::of(n).map(Self)
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self(self.0 + other.0))
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.0.minus(other.0).map(Self)
+    }
+
+    fn times(self, other: Self) -> Option<Self> {
+        Some(Self(self.0 * other.0))
+    }
+
+    fn divide(self, divisor: u64) -> (Self, Self) {
+        let (quotient, rest) = self.0.divide(divisor);
+        (Self(quotient), Self(rest))
+    }
+
+    fn odd_and_half(self) -> (Self, Self) {
+        let (odd, half) = self.0.odd_and_half();
+        (Self(odd), Self(half))
+    }
+}
+
 /// `a · b`, `None` if it does not fit; where both fit 64 bits, without the cost of a 128-bit check.
 pub(crate) fn times(a: u128, b: u128) -> Option<u128> {
     match (u64::try_from(a), u64::try_from(b)) {

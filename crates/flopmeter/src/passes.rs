@@ -8,6 +8,7 @@ mod mask;
 use crate::exact::{Whole, divide, squares_to, sum_to, times};
 
 pub use mask::Mask;
+pub(crate) use mask::seen_in_window;
 use mask::sum_of_products;
 
 /// A run of forward passes over one sequence.
@@ -210,26 +211,27 @@ impl Passes {
         self.visible_among(|| self.pairs(mask), mask)
     }
 
-    fn visible_among(self, pairs: impl FnOnce() -> Option<u128>, mask: Mask) -> Option<u128> {
+    #[inline(always)] // Of a run and a mask that are known little of it is left.
+    fn visible_among<N: Whole>(self, pairs: impl FnOnce() -> Option<N>, mask: Mask) -> Option<N> {
         match self {
-            Self::Prefill { new: 0, .. } => Some(0),
+            Self::Prefill { new: 0, .. } => Some(0.into()),
             Self::Prefill { past, new } => {
                 let seen_before = match mask {
                     Mask::Selected { .. } | Mask::Blocks { .. } | Mask::Compressed { .. } => {
-                        let all = divide(end(past, new), mask.positions_an_entry()).0;
-                        return Some(all.min(pairs()?));
+                        let all = N::from(past).plus(new.into())?;
+                        return Some(all.divide(mask.positions_an_entry()).0.min(pairs()?));
                     }
                     Mask::Causal | Mask::Full => past,
                     Mask::Sliding { window } => past.min(window - 1),
                     Mask::Around { before, .. } => past.min(before),
                     Mask::Chunked { chunk } => past % chunk,
                 };
-                Some(u128::from(seen_before) + u128::from(new))
+                N::from(seen_before).plus(new.into())
             }
             // A pass of one token reads what that sees.
             Self::Decode { .. } => pairs(),
             // Without a cache nothing is read from one.
-            Self::Recompute { .. } => Some(0),
+            Self::Recompute { .. } => Some(0.into()),
         }
     }
 
@@ -252,14 +254,15 @@ impl Passes {
     }
 
     /// The same where the pairs of the mask are known, of which it may be made.
-    pub(crate) fn context_among(
+    #[inline(always)]
+    pub(crate) fn context_among<N: Whole>(
         self,
-        pairs: impl FnOnce() -> Option<u128>,
+        pairs: impl FnOnce() -> Option<N>,
         mask: Mask,
-    ) -> Option<u128> {
+    ) -> Option<N> {
         match self {
             Self::Prefill { .. } | Self::Decode { .. } => self.visible_among(pairs, mask),
-            Self::Recompute { .. } => self.tokens(),
+            Self::Recompute { .. } => N::of(self.tokens()?),
         }
     }
 

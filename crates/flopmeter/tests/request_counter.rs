@@ -1,6 +1,6 @@
 //! A counter of requests is held to the count of each request by itself.
 
-use flopmeter::{Builtin, Convention, ErrorKind, Model, Sequence, Workload};
+use flopmeter::{Builtin, Config, Convention, ErrorKind, Model, Sequence, Workload};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -60,6 +60,35 @@ proptest! {
 fn the_edges_are_the_same() {
     for request in [[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 2], [5, 5, 1], [1, 0, 1], [0, 1, 1]] {
         check(request).expect("equal");
+    }
+}
+
+/// Requests of up to 2³¹ positions are counted without a look at what fits, and longer ones with it.
+#[test]
+fn the_longest_without_a_look_and_the_next_are_the_same() {
+    let most = 1_u64 << 31;
+    for request in [
+        [most - 1, 0, 1],
+        [most, 0, 0],
+        [most, 0, 1],
+        [1, 0, most - 1],
+        [1, 1, most],
+        [most - 9, most - 10, 9],
+    ] {
+        check(request).expect("equal");
+    }
+    let config = |width: u64, heads: u64| {
+        let text = format!(
+            r#"{{"model_type": "llama", "hidden_size": {width}, "num_hidden_layers": 4096, "vocab_size": 10,
+                "num_attention_heads": {heads}, "head_dim": 64, "intermediate_size": {width}}}"#
+        );
+        Model::from_config(&Config::parse(&text).expect("a config")).expect("a model")
+    };
+    // 2¹² layers of seven matrices of 2²⁴ by 2²⁴ are 14·2⁶⁰ FLOPs a token; with four times the heads they do not fit 64 bits.
+    for model in [config(1 << 20, 1 << 14), config(1 << 24, 1 << 18), config(1 << 24, 1 << 20)] {
+        let request = [most - 3, 1, 3];
+        let total = model.counter(&Convention::MODEL).total(request[0], request[1], request[2]);
+        assert_eq!(total, by_itself(&model, request, &Convention::MODEL));
     }
 }
 

@@ -75,15 +75,16 @@ impl Form {
     }
 
     /// The same where the pairs of the mask are known, of which it may be made.
-    fn expanded_tokens_among(
+    #[inline(always)]
+    pub(crate) fn expanded_tokens_among<N: Whole>(
         self,
-        pairs: impl FnOnce() -> Option<u128>,
+        pairs: impl FnOnce() -> Option<N>,
         passes: Passes,
         mask: Mask,
-    ) -> Option<u128> {
+    ) -> Option<N> {
         match self {
             Self::Expanded => passes.context_among(pairs, mask),
-            Self::Absorbed => passes.tokens(),
+            Self::Absorbed => N::of(passes.tokens()?),
         }
     }
 }
@@ -251,7 +252,7 @@ impl LatentFlops {
     }
 
     /// FLOPs of a token that is expanded, and of a pair.
-    fn each(&self, form: Form) -> [Each<'_>; 2] {
+    pub fn each(&self, form: Form) -> [Each<'_>; 2] {
         let pair = &self.pairs[form as usize];
         [
             Each { all: self.expansion[0].1, parts: &self.expansion },

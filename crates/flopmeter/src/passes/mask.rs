@@ -64,10 +64,7 @@ impl Mask {
             Self::Causal => sum_through(n),
             // What these see depends on where their pass ends: `Passes::pairs` asks for none of them.
             Self::Full | Self::Around { .. } => None,
-            Self::Sliding { window } | Self::Selected { most: window } => {
-                let rising = n.min(window.into());
-                sum_through(rising)?.plus(n.minus(rising)?.times(window.into())?)
-            }
+            Self::Sliding { window } | Self::Selected { most: window } => seen_in_window(n, window),
             Self::Chunked { chunk } => seen_in_chunks(n, chunk),
             Self::Compressed { every, most } => seen_of_entries(n, every, most),
             Self::Blocks { size, most, own } => seen_in_blocks(n, size, most, own),
@@ -126,6 +123,15 @@ impl Mask {
         }
     }
 
+    /// Of how many positions a token sees the last ones, `u64::MAX` where of all; `None` if it sees others.
+    pub(crate) fn window(self) -> Option<u64> {
+        match self {
+            Self::Causal => Some(u64::MAX),
+            Self::Sliding { window } | Self::Selected { most: window } => Some(window),
+            _ => None,
+        }
+    }
+
     /// Positions that an entry of the cache stands for.
     pub(crate) fn positions_an_entry(self) -> u64 {
         match self {
@@ -145,6 +151,13 @@ fn full(every: u64, most: Option<u64>) -> Option<(u128, u128)> {
 /// The whole blocks of a mask of blocks, and the open one.
 fn parts(size: u64, most: u64) -> [Mask; 2] {
     [Mask::Compressed { every: size, most: Some(most) }, Mask::Chunked { chunk: size }]
+}
+
+/// Σ over the first `n` positions of what each sees of the last `window`.
+#[inline(always)]
+pub(crate) fn seen_in_window<N: Whole>(n: N, window: u64) -> Option<N> {
+    let rising = n.min(window.into());
+    sum_through(rising)?.plus(n.minus(rising)?.times(window.into())?)
 }
 
 /// Σ over the first `n` positions of what each sees of its own chunk.
