@@ -37,7 +37,7 @@ pub fn read(
     };
     Ok(Request {
         adapter,
-        draft,
+        draft: draft.map(Box::new),
         workload: workload(work)?,
         // All of them are counted one by one.
         convention: match work.convention.as_str() {

@@ -45,6 +45,8 @@ def main() -> None:
     each("estimate_flops, longer name", lambda: flopmeter.estimate_flops("mixtral-8x7b-instruct", 1000, 100))
     llama = flopmeter.Model("meta-llama/Llama-3.1-8B")
     each("Model.flops, Llama-3.1-8B", lambda: llama.flops(1024, 256))
+    five: dict[str, Any] = {"prompt": 1024, "generate": 256, "cached": 512, "batch": 8, "convention": "model"}
+    each("Model.flops, five keywords", lambda: llama.flops(**five))
     deepseek = flopmeter.Model("deepseek-ai/DeepSeek-V3")
     each("Model.flops, DeepSeek-V3", lambda: deepseek.flops(1024, 256))
     random = numpy.random.default_rng(1)
@@ -54,7 +56,7 @@ def main() -> None:
     columns("exact in NumPy, 64 bits", lambda: by_numpy(prompt, generate, cached))
     same = flopmeter.flops_array(llama, prompt, generate, cached) == by_numpy(prompt, generate, cached)
     assert same.all(), "two ways to count differ"
-    for name in ("meta-llama/Llama-3.1-8B", "mistralai/Mistral-7B-v0.1", "deepseek-ai/DeepSeek-V3"):
+    for name in ("meta-llama/Llama-3.1-8B", "google/gemma-3-27b-it", "deepseek-ai/DeepSeek-V3"):
         model = flopmeter.Model(name)
         columns(f"flops_array, {name}", lambda: flopmeter.flops_array(model, prompt, generate, cached))
 

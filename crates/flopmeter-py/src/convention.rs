@@ -1,10 +1,12 @@
 //! Named ways of counting.
 
 use crate::error::Result;
-use crate::keywords::Keywords;
+use crate::keywords::extracted;
+use crate::request::Maybe;
 use crate::shown;
 use flopmeter_report::report::convention::ConventionReport;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
 /// A named way of counting.
 #[pyclass(frozen, eq, hash, module = "flopmeter", get_all)]
@@ -54,10 +56,12 @@ pub fn named(name: &str) -> Result<flopmeter::Convention> {
     Ok(name.parse()?)
 }
 
-/// The convention that a keyword names.
-pub fn convention(keywords: &Keywords<'_>) -> Result<flopmeter::Convention> {
-    let name = keywords.read::<String>("convention")?;
-    name.map_or(Ok(flopmeter::Convention::MODEL), |name| named(&name))
+/// The convention that an argument names.
+pub fn convention(given: Maybe<'_, '_>) -> Result<flopmeter::Convention> {
+    match given {
+        Some(name) => named(&extracted::<PyBackedStr>("convention", name)?),
+        None => Ok(flopmeter::Convention::MODEL),
+    }
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

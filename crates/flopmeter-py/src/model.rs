@@ -7,7 +7,7 @@ use crate::explain::Explanation;
 use crate::keywords::Keywords;
 use crate::parameters::Parameters;
 use crate::plan;
-use crate::request::{self, Maybe};
+use crate::request::{self, Maybe, Said};
 use crate::step;
 use crate::training::StepFlops;
 use flopmeter::{Component, Config};
@@ -152,47 +152,59 @@ impl Model {
     /// that share the experts, `etp` ranks that share an expert; with `sp` tensor ranks share the tokens between their
     /// products as well. `stages` are the layers of each stage, `virtual_stages` the stretches that each has, interleaved.
     #[pyo3(
-        signature = (prompt = None, generate = None, **request),
-        text_signature = "($self, prompt=None, generate=1, **request)"
+        signature = (prompt = None, generate = None, *, cached = None, batch = None, convention = None, **request),
+        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, convention='model', **request)"
     )]
+    #[allow(clippy::too_many_arguments, reason = "a signature")]
     fn flops(
         &self,
         prompt: Maybe<'_, '_>,
         generate: Maybe<'_, '_>,
+        cached: Maybe<'_, '_>,
+        batch: Maybe<'_, '_>,
+        convention: Maybe<'_, '_>,
         request: Option<&Bound<'_, PyDict>>,
     ) -> Result<Flops> {
         let keywords = Keywords::new(request, &[request::WORK, request::COUNTED, plan::SIZES])?;
-        Flops::count(request::request(self, prompt, generate, &keywords)?)
+        let said = Said { prompt, generate, cached, batch };
+        Flops::count(request::request(self, &said, convention, &keywords)?)
     }
 
     /// Bytes that such requests move and hold.
     #[pyo3(
-        signature = (prompt = None, generate = None, **work),
-        text_signature = "($self, prompt=None, generate=1, **work)"
+        signature = (prompt = None, generate = None, *, cached = None, batch = None, **work),
+        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, **work)"
     )]
     fn bytes(
         &self,
         prompt: Maybe<'_, '_>,
         generate: Maybe<'_, '_>,
+        cached: Maybe<'_, '_>,
+        batch: Maybe<'_, '_>,
         work: Option<&Bound<'_, PyDict>>,
     ) -> Result<Bytes> {
-        let workload =
-            request::workload(prompt, generate, &Keywords::new(work, &[request::WORK])?)?;
+        let keywords = Keywords::new(work, &[request::WORK])?;
+        let said = Said { prompt, generate, cached, batch };
+        let workload = request::workload(&said, &keywords)?;
         Ok(Bytes(BytesReport::of(&self.source.model.bytes(&workload)?)))
     }
 
     /// The arithmetic of such requests, formula by formula.
     #[pyo3(
-        signature = (prompt = None, generate = None, **request),
-        text_signature = "($self, prompt=None, generate=1, **request)"
+        signature = (prompt = None, generate = None, *, cached = None, batch = None, convention = None, **request),
+        text_signature = "($self, prompt=None, generate=1, *, cached=0, batch=1, convention='model', **request)"
     )]
+    #[allow(clippy::too_many_arguments, reason = "a signature")]
     fn explain(
         &self,
         prompt: Maybe<'_, '_>,
         generate: Maybe<'_, '_>,
+        cached: Maybe<'_, '_>,
+        batch: Maybe<'_, '_>,
+        convention: Maybe<'_, '_>,
         request: Option<&Bound<'_, PyDict>>,
     ) -> Result<Explanation> {
-        self.flops(prompt, generate, request)?.explain()
+        self.flops(prompt, generate, cached, batch, convention, request)?.explain()
     }
 
     /// FLOPs of a step of training on `batch` rows of `sequence` tokens, or of `packed` documents.
@@ -216,7 +228,7 @@ impl Model {
     ) -> Result<StepFlops> {
         let keywords = Keywords::new(step, &[step::STEP, plan::SIZES])?;
         let trained = step::trained(self, sequence, batch, &keywords)?;
-        StepFlops::count(trained, convention(&keywords)?)
+        StepFlops::count(trained, convention(keywords.get("convention"))?)
     }
 
     /// The components that its count has, by a convention.

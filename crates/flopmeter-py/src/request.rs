@@ -1,7 +1,7 @@
 //! A request, as Python's callers ask for it.
 
 use crate::arguments::whole;
-use crate::convention::convention;
+use crate::convention;
 use crate::error::Result;
 use crate::keywords::{Keywords, extracted};
 use crate::model::Model;
@@ -33,11 +33,19 @@ pub const COUNTED: &[&str] = &["draft", "draft_tokens", "acceptance", "conventio
 /// An argument that may be left out.
 pub type Maybe<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
+/// What nearly every request says. A signature names these, for a dict of keywords costs as much as the count.
+pub struct Said<'a, 'py> {
+    pub prompt: Maybe<'a, 'py>,
+    pub generate: Maybe<'a, 'py>,
+    pub cached: Maybe<'a, 'py>,
+    pub batch: Maybe<'a, 'py>,
+}
+
 /// A request of a model.
 pub fn request(
     model: &Model,
-    prompt: Maybe<'_, '_>,
-    generate: Maybe<'_, '_>,
+    said: &Said<'_, '_>,
+    convention: Maybe<'_, '_>,
     keywords: &Keywords<'_>,
 ) -> Result<Request> {
     let draft = draft(keywords, &model.source)?;
@@ -51,22 +59,20 @@ pub fn request(
         source: Arc::clone(&model.source),
         adapter: model.adapter.clone(),
         draft,
-        workload: workload(prompt, generate, keywords)?,
-        convention: convention(keywords)?,
+        workload: workload(said, keywords)?,
+        convention: convention::convention(convention)?,
         machine: None,
         ranks,
     })
 }
 
 /// What the model is asked for.
-pub fn workload(
-    prompt: Maybe<'_, '_>,
-    generate: Maybe<'_, '_>,
-    keywords: &Keywords<'_>,
-) -> Result<Workload> {
-    let (cached, batch) = (keywords.number("cached")?, keywords.number("batch")?.unwrap_or(1));
-    let generate = generate.map(|generate| whole("generate", generate)).transpose()?;
-    let sequences = match (prompt, keywords.each("sequences")?) {
+pub fn workload(said: &Said<'_, '_>, keywords: &Keywords<'_>) -> Result<Workload> {
+    let number = |name, value: Maybe<'_, '_>| value.map(|value| whole(name, value)).transpose();
+    let generate = number("generate", said.generate)?;
+    let cached = number("cached", said.cached)?;
+    let batch = number("batch", said.batch)?.unwrap_or(1);
+    let sequences = match (said.prompt, keywords.each("sequences")?) {
         (Some(prompt), None) => vec![Sequence {
             prompt: whole("prompt", prompt)?,
             cached: cached.unwrap_or(0),
@@ -123,7 +129,7 @@ fn sequence(item: &Bound<'_, PyAny>, batch: u64) -> Result<Sequence> {
 }
 
 /// What drafts for a model: another one, or `"mtp"`, its own layers that predict further tokens.
-fn draft(keywords: &Keywords<'_>, target: &Source) -> Result<Option<Draft>> {
+fn draft(keywords: &Keywords<'_>, target: &Source) -> Result<Option<Box<Draft>>> {
     let given = (
         keywords.get("draft"),
         keywords.number("draft_tokens")?,
@@ -131,13 +137,15 @@ fn draft(keywords: &Keywords<'_>, target: &Source) -> Result<Option<Draft>> {
     );
     match given {
         (None, None, None) => Ok(None),
-        (Some(draft), Some(tokens), Some(acceptance)) => Ok(Some(match draft.cast::<Model>() {
-            Ok(model) => Draft::of((*model.get().source).clone(), tokens, acceptance)?,
-            Err(_) => {
-                let name = extracted::<String>("draft", draft)?;
-                Draft::find(&name, target, Ok, tokens, acceptance)?
-            }
-        })),
+        (Some(draft), Some(tokens), Some(acceptance)) => {
+            Ok(Some(Box::new(match draft.cast::<Model>() {
+                Ok(model) => Draft::of((*model.get().source).clone(), tokens, acceptance)?,
+                Err(_) => {
+                    let name = extracted::<String>("draft", draft)?;
+                    Draft::find(&name, target, Ok, tokens, acceptance)?
+                }
+            })))
+        }
         _ => {
             let text = "give `draft`, `draft_tokens` and `acceptance` together";
             Err(PyTypeError::new_err(text).into())

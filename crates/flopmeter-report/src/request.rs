@@ -19,8 +19,8 @@ pub struct Request {
     pub source: Arc<Source>,
     /// What adapts it.
     pub adapter: Option<AdapterReport>,
-    /// What drafts for it.
-    pub draft: Option<Draft>,
+    /// What drafts for it: rarely anything, and then something large.
+    pub draft: Option<Box<Draft>>,
     /// What is asked of it.
     pub workload: Workload,
     /// How it is counted.

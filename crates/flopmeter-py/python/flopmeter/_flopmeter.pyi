@@ -81,10 +81,8 @@ class _Sizes(TypedDict, total=False):
     stages: Sequence[SupportsIndex] | None
 
 class _Work(TypedDict, total=False):
-    """What is asked of a model, beside the lengths of a prompt and of its answer."""
+    """What is asked of a model, beside lengths and how many there are."""
 
-    cached: SupportsIndex
-    batch: SupportsIndex
     sequences: Iterable[Sequence[SupportsIndex]] | None
     decoder_prompt: SupportsIndex | None
     images: Iterable[tuple[int, int]]
@@ -92,12 +90,11 @@ class _Work(TypedDict, total=False):
     kv_cache: bool
 
 class _Request(_Work, _Sizes, total=False):
-    """How a request is cut, decoded and counted."""
+    """How a request is cut and decoded."""
 
     draft: Model | str | None
     draft_tokens: SupportsIndex | None
     acceptance: float | None
-    convention: str
 
 class _Step(_Sizes, total=False):
     """What is trained, and how, beside the rows and their length."""
@@ -194,18 +191,29 @@ class Model:
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
+        *,
+        cached: SupportsIndex | None = 0,
+        batch: SupportsIndex | None = 1,
+        convention: str | None = "model",
         **request: Unpack[_Request],
     ) -> Flops: ...
     def bytes(
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
+        *,
+        cached: SupportsIndex | None = 0,
+        batch: SupportsIndex | None = 1,
         **work: Unpack[_Work],
     ) -> Bytes: ...
     def explain(
         self,
         prompt: SupportsIndex | None = None,
         generate: SupportsIndex | None = 1,
+        *,
+        cached: SupportsIndex | None = 0,
+        batch: SupportsIndex | None = 1,
+        convention: str | None = "model",
         **request: Unpack[_Request],
     ) -> Explanation: ...
     def train_step(
