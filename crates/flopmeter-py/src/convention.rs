@@ -4,7 +4,9 @@ use crate::error::Result;
 use crate::keywords::extracted;
 use crate::request::Maybe;
 use crate::shown;
+use flopmeter::{Error, ErrorKind};
 use flopmeter_report::report::convention::ConventionReport;
+use flopmeter_report::{ALL, ONE_AT_A_TIME};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 
@@ -53,7 +55,12 @@ fn conventions() -> Vec<Convention> {
 
 /// A convention by its name.
 pub fn named(name: &str) -> Result<flopmeter::Convention> {
-    Ok(name.parse()?)
+    match name {
+        ALL => Err(Error::new(ErrorKind::Convention, "`all`", ONE_AT_A_TIME)
+            .hint("`flopmeter.sweep(model, ..., convention=\"all\")` has a row by each")
+            .into()),
+        _ => Ok(name.parse()?),
+    }
 }
 
 /// The convention that an argument names.

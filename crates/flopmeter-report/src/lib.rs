@@ -41,5 +41,8 @@ pub use trained::{Cut, Trained};
 /// The name that stands for all conventions.
 pub const ALL: &str = "all";
 
+/// What is wrong with it where one convention is taken.
+pub const ONE_AT_A_TIME: &str = "is every convention, and one is taken at a time";
+
 /// What to know of ranks among all conventions.
 pub const RANKS_BY_MODEL: &str = "ranks are counted by the convention `model`";

@@ -3,10 +3,10 @@
 use crate::args::Format;
 use crate::output;
 use flopmeter::{Convention, Error, ErrorKind, Result};
-use flopmeter_report::ALL;
 use flopmeter_report::render::{Block, Column, Document, grouped, percent};
 use flopmeter_report::report::parallel::ParallelismReport;
 use flopmeter_report::report::{AdapterReport, DeviceReport, ModelReport};
+use flopmeter_report::{ALL, ONE_AT_A_TIME};
 use serde::Serialize;
 
 /// The JSON of a command that was asked for all conventions; `W` is the workload or the step, `R` what a rank does.
@@ -95,12 +95,8 @@ pub fn rows(
 /// An error for a command that takes one convention at a time.
 pub fn one_at_a_time(name: &str) -> Result<()> {
     match name {
-        ALL => Err(Error::new(
-            ErrorKind::Convention,
-            "`all`",
-            "is every convention, and one is taken at a time",
-        )
-        .hint("`estimate`, `utilization`, `train` and `sweep` take all")),
+        ALL => Err(Error::new(ErrorKind::Convention, "`all`", ONE_AT_A_TIME)
+            .hint("`estimate`, `utilization`, `train` and `sweep` take all")),
         _ => Ok(()),
     }
 }

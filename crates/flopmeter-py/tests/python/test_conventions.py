@@ -46,6 +46,18 @@ def test_each_convention_counts_what_it_says() -> None:
                     counted(8, convention=it.id)
 
 
+def test_all_conventions_are_a_sweep() -> None:
+    model = Model.from_config(LLAMA)
+    for call in (lambda: model.flops(8, convention="all"), lambda: model.train_step(8, convention="all")):
+        with pytest.raises(errors.ConventionError, match="one is taken at a time") as caught:
+            call()
+        assert "flopmeter.sweep" in caught.value.hints[0]
+    swept = flopmeter.sweep(model, 8, 3, convention="all")
+    assert len(swept) == len(set(swept["convention"])) > 5
+    for name, flops in zip(swept["convention"], swept["flops"], strict=True):
+        assert flops == model.flops(8, 3, convention=name).total
+
+
 def test_a_difference_is_explained_term_by_term() -> None:
     found = flopmeter.compare("megatron", "torchtitan", "meta-llama/Llama-3.1-8B", sequence=8192)
     # Half of the square more, in scores and in values, forward and twice backward: 32 layers 4096 wide.
