@@ -91,16 +91,46 @@ impl From<Failure> for PyErr {
     }
 }
 
+/// What Python has for what the command has, as errors of both name it: the longer before what it begins with.
+const IN_PYTHON: &[(&str, &str)] = &[
+    (
+        "`--peak bf16=989.5e12 --bandwidth 3.35e12`",
+        r#"`Device.custom({"bf16": 989.5e12}, 3.35e12)`"#,
+    ),
+    ("`--peak bf16=989.5e12`", r#"`Device.custom({"bf16": 989.5e12})`"#),
+    ("`--bandwidth 3.35e12`", r#"`Device.custom({"bf16": 989.5e12}, 3.35e12)`"#),
+    ("`flopmeter conventions`", "`flopmeter.conventions()`"),
+    ("`flopmeter devices`", "`flopmeter.devices()`"),
+    ("`flopmeter train`", "`Model.train_step`"),
+    ("--accumulate", "`accumulate`"),
+    ("--adapter", "`adapter`"),
+    ("--bandwidth", "`bandwidth`"),
+    ("--devices", "`devices`"),
+    ("--device", "`device`"),
+    ("--draft", "`draft`"),
+    ("--dtype", "`dtype`"),
+    ("--ep", "`ep`"),
+    ("--etp", "`etp`"),
+    ("--merged", "`merged`"),
+    ("--mtp", "`mtp`"),
+    ("--peak", "`peak`"),
+];
+
+fn in_python(text: &str) -> String {
+    IN_PYTHON.iter().fold(text.to_owned(), |text, (command, python)| text.replace(command, python))
+}
+
 /// Its text is the core's; place, fact, hints and candidates stand by themselves as well.
 fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    let mut text = error.to_string();
+    let mut text = in_python(&error.to_string());
     for candidate in error.candidate_list() {
         text += &format!("\n  {candidate}");
     }
     let value = class(py, error.kind()).call1((text,))?;
-    value.setattr("place", error.place())?;
-    value.setattr("fact", error.fact())?;
-    value.setattr("hints", PyTuple::new(py, error.hints())?)?;
+    value.setattr("place", in_python(error.place()))?;
+    value.setattr("fact", in_python(error.fact()))?;
+    let hints: Vec<String> = error.hints().iter().map(|hint| in_python(hint)).collect();
+    value.setattr("hints", PyTuple::new(py, hints)?)?;
     value.setattr("candidates", PyTuple::new(py, error.candidate_list())?)?;
     Ok(PyErr::from_value(value))
 }

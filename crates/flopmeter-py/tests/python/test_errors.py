@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy
 import pytest
@@ -47,6 +50,36 @@ def test_an_ambiguous_device_lists_its_candidates() -> None:
     with pytest.raises(errors.AmbiguousError) as caught:
         Device("H100")
     assert any("nvidia-h100-sxm-80gb" in candidate for candidate in caught.value.candidates)
+
+
+def test_the_texts_speak_python(llama: Model) -> None:
+    def text(call: Callable[[], object]) -> str:
+        with pytest.raises(flopmeter.Error) as caught:
+            call()
+        error = caught.value
+        assert not any("--" in part for part in (str(error), error.place, error.fact, *error.hints))
+        return str(error)
+
+    assert text(lambda: llama.train_step(8, accumulate=0)).startswith("`accumulate`: is 0")
+    assert "give one with `adapter`" in text(lambda: Model("gpt2", merged=True))
+    assert text(lambda: llama.flops(8, tp=2).utilization("t4", 1.0, devices=3)).startswith("`devices`: is 3")
+    assert "`Device.custom({" in text(lambda: Device("nobody's GPU"))
+    assert "`flopmeter.conventions()`" in text(lambda: llama.flops(8, convention="lightning"))
+    assert text(lambda: flopmeter.sweep(llama, 8, best="mfu")).startswith("`device`: is missing")
+
+
+def test_python_has_a_word_for_each_that_a_shared_text_says() -> None:
+    crates = Path(__file__).parents[3]
+    known = re.findall(r'\(\s*"`?(--[a-z-]+|flopmeter [a-z]+)', (crates / "flopmeter-py/src/error.rs").read_text(encoding="utf-8"))
+    # Those of another program, and what Python never asks for.
+    others = {"--revision", "--include", "--all", "--explain", "--kv-dtype"}
+    for crate in ("flopmeter", "flopmeter-report", "flopmeter-source"):
+        for path in (crates / crate / "src").rglob("*.rs"):
+            lines = path.read_text(encoding="utf-8").partition("#[cfg(test)]")[0].splitlines()
+            for line in lines:
+                if not line.lstrip().startswith("//"):
+                    for said in re.findall(r"--[a-z][a-z-]+|(?<=`)flopmeter [a-z]+(?=`)", line):
+                        assert said in known or said in others, f"{path}: {line}"
 
 
 @pytest.mark.parametrize(
