@@ -589,8 +589,8 @@ fn answers_that_are_no_answer() {
     let hub = refusing(true, Reply::new(200, "{\"a\": "));
     assert_eq!(
         said(&hub),
-        "`org/name`: config.json: line 1, column 6: is not JSON: EOF while parsing a value; give the model's \
-         config.json"
+        "`org/name`: config.json: line 1, column 6: is not JSON: EOF while parsing a value; it is cut off: fetch the \
+         model's config.json again"
     );
     let hub = refusing(true, Reply::new(200, b"\xFF"));
     assert!(said(&hub).starts_with("`org/name`: config.json: byte 0: is not UTF-8 text"));
