@@ -126,7 +126,7 @@ def test_recordings_of_steps(name: str) -> None:
     run = TRAINED["trained"][name]
     recording = json.loads((GOLDENS / "recorded" / f"{name}.json").read_text())
     model = Model.from_config(numbers(recording["config"]))
-    step = {"sequence": 23, "batch": 2, "target": run.get("target"), "convention": "torch"}
+    step = {"sequence": run.get("sequence", 23), "batch": 2, "target": run.get("target"), "convention": "torch"}
     try:
         flops = model.train_step(**step)
     except flopmeter.Error:
