@@ -8,7 +8,7 @@ use crate::model::{Model, too_large};
 use crate::passes::Passes;
 use crate::perception::Load;
 use crate::stack::Stack;
-use crate::sums::Sums;
+use crate::sums::{Phases, Sums};
 use crate::terms::{Amount, Each};
 use crate::workload::{Phase, Run, Sequence, Workload};
 
@@ -89,6 +89,12 @@ impl Model {
         let as_it_is = rule == Rule::PerParameter && !workload.is_perceived();
         let workload = if as_it_is { workload } else { &*requests };
         let mut flops = Flops::none(convention);
+        if rule == Rule::Needed {
+            if self.add_short(workload, &mut flops).is_some() {
+                return Ok(flops);
+            }
+            flops = Flops::none(convention);
+        }
         if self.add_flops::<u64>(workload, rule, &mut flops).is_none() {
             flops = Flops::none(convention);
             self.add_flops::<u128>(workload, rule, &mut flops).ok_or_else(too_large)?;
@@ -109,6 +115,13 @@ impl Model {
         all.dedup();
         all.extend(self.sums.components(by_reference));
         all
+    }
+
+    /// Adds up one request of text to a decoder, if it is short and of nothing else; `None` for others.
+    fn add_short(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
+        let tokens = self.sums.tokens.as_ref().filter(|_| self.only_decodes())?;
+        let Flops { prefill, decode, total, .. } = flops;
+        tokens.add(workload.alone()?, &mut Phases { prefill, decode, total })
     }
 
     /// Adds up a workload whose amounts fit `N`, `None` if they do not or a sum does not fit 128 bits.

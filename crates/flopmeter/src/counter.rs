@@ -1,15 +1,13 @@
 //! Many requests to one model, counted one by one: rows of a log, columns of an array.
 
-mod tokens;
-
 use crate::convention::{Applied, Convention, Kind, Rule};
 use crate::cost::per_parameter;
 use crate::error::Result;
 use crate::exact::{Whole, times};
 use crate::model::{Model, too_large};
+use crate::sums::TokenFlops;
 use crate::terms::Each;
 use crate::workload::{Phase, Sequence, Workload};
-use tokens::TokenFlops;
 
 /// A model and a convention, ready to count the FLOPs of many requests that each have a KV cache of their own.
 ///
@@ -36,16 +34,16 @@ pub struct RequestCounter<'m> {
     /// What is asked besides the lengths: nothing.
     request: Workload,
     /// `None` where each request has to be looked at: with an encoder, by a published formula.
-    closed: Option<Closed>,
+    closed: Option<Closed<'m>>,
     /// The published formula, if it applies.
     formula: Option<Box<Applied>>,
 }
 
 /// What a request is counted as.
 #[derive(Debug, Clone)]
-enum Closed {
+enum Closed<'m> {
     /// What it needs; most by their tokens alone, if the model has nothing else.
-    Needed(Option<TokenFlops>),
+    Needed(Option<&'m TokenFlops>),
     /// What the reference implementation runs.
     ByReference,
     /// So many parameters for each token.
@@ -112,7 +110,7 @@ impl RequestCounter<'_> {
         Ok(flops.total)
     }
 
-    fn total_of_phases<N: Whole>(&self, closed: &Closed, sequence: &Sequence) -> Option<u128> {
+    fn total_of_phases<N: Whole>(&self, closed: &Closed<'_>, sequence: &Sequence) -> Option<u128> {
         sequence.end()?;
         let mut total = 0_u128;
         let mut add = |each: Each<'_>, [before, after]: [N; 2]| {
@@ -140,14 +138,14 @@ impl RequestCounter<'_> {
     }
 }
 
-impl Closed {
+impl<'m> Closed<'m> {
     /// `None` for an encoder, or if by this rule the model is not counted.
-    fn of(model: &Model, rule: Rule) -> Option<Self> {
+    fn of(model: &'m Model, rule: Rule) -> Option<Self> {
         if !model.only_decodes() || model.check_rule(rule).is_err() {
             return None;
         }
         Some(match rule {
-            Rule::Needed => Self::Needed(TokenFlops::of(&model.sums)),
+            Rule::Needed => Self::Needed(model.sums.tokens.as_ref()),
             Rule::ByReference => Self::ByReference,
             Rule::PerParameter => Self::Parameters,
         })

@@ -1,5 +1,7 @@
 //! What the ops of a model add up to, so that a count need not walk them.
 
+mod tokens;
+
 use crate::component::Component;
 use crate::model::Group;
 use crate::op::{
@@ -7,6 +9,7 @@ use crate::op::{
 };
 use crate::passes::Mask;
 use crate::terms::{Amount, Terms};
+pub(crate) use tokens::{Phases, TokenFlops};
 
 /// Sums over all layers: FLOPs of each amount of work, bits of weights and of each position of the cache.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +18,8 @@ pub(crate) struct Sums {
     pub needed: Terms,
     /// Latent attentions in either form, equal ones together.
     pub latents: Vec<LatentFlops>,
+    /// The same of most requests, if they are all that there is.
+    pub tokens: Option<TokenFlops>,
     /// FLOPs of what the reference implementation multiplies.
     pub by_reference: Terms,
     /// FLOPs of one vector of distances, once for a whole batch.
@@ -90,6 +95,7 @@ impl Sums {
             add_to(&mut sums.source_bits, idle.source_bits)?;
             sums.with_source = Some(Box::new(idle));
         }
+        sums.tokens = TokenFlops::of(&sums);
         Some(sums)
     }
 

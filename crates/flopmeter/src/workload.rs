@@ -503,6 +503,14 @@ impl Workload {
         self.sequences.iter().all(|sequence| sequence.end().is_some()).then_some(())
     }
 
+    /// The request, where there is one alone, of text, with a cache, and with nothing that others have beside.
+    pub(crate) fn alone(&self) -> Option<&Sequence> {
+        let [sequence] = &*self.sequences else { return None };
+        let plain = self.kv_cache && !self.scored && !self.whole_prompts;
+        let text = self.perceived.is_none() && self.sources.is_empty();
+        (plain && text && sequence.count == 1).then_some(sequence)
+    }
+
     /// The passes of one sequence in a phase.
     pub fn passes(&self, sequence: &Sequence, phase: Phase) -> Passes {
         let Sequence { prompt, cached, .. } = *sequence;

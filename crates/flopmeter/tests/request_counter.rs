@@ -1,6 +1,6 @@
-//! A counter of requests is held to the count of each request by itself.
+//! A counter of requests is held to the count of each request by itself, and that to the count of it beside nothing.
 
-use flopmeter::{Builtin, Config, Convention, ErrorKind, Model, Sequence, Workload};
+use flopmeter::{Builtin, Config, Convention, ErrorKind, Flops, Model, Sequence, Workload};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -19,23 +19,52 @@ fn by_itself(
     model: &Model,
     [prompt, cached, generate]: [u64; 3],
     convention: &Convention,
-) -> flopmeter::Result<u128> {
+) -> flopmeter::Result<Flops> {
     let request = Workload::batch(vec![Sequence { prompt, cached, generate, count: 1 }])?;
-    Ok(model.flops(&request, convention)?.total)
+    model.flops(&request, convention)
+}
+
+/// The same in a batch of two, which is counted as any batch is: the other has nothing.
+fn beside_nothing(
+    model: &Model,
+    [prompt, cached, generate]: [u64; 3],
+    convention: &Convention,
+) -> flopmeter::Result<Flops> {
+    let nothing = Sequence { prompt: 0, cached: 0, generate: 0, count: 1 };
+    let request = Sequence { prompt, cached, generate, count: 1 };
+    model.flops(&Workload::batch(vec![request, nothing])?, convention)
+}
+
+fn has_nothing_without_a_request(model: &Model, convention: &Convention) -> bool {
+    by_itself(model, [0, 0, 0], convention).is_ok_and(|flops| flops.total == 0)
 }
 
 fn check(request: [u64; 3]) -> Result<(), TestCaseError> {
-    let [prompt, cached, generate] = request;
     for model in MODELS.iter() {
         for convention in Convention::ALL {
-            prop_assert_eq!(
-                model.counter(convention).total(prompt, cached, generate),
-                by_itself(model, request, convention),
-                "{} {}",
-                model.model_type(),
-                convention.id
-            );
+            check_one(model, request, convention)?;
         }
+    }
+    Ok(())
+}
+
+fn check_one(
+    model: &Model,
+    request: [u64; 3],
+    convention: &Convention,
+) -> Result<(), TestCaseError> {
+    let what = || format!("{} {} {request:?}", model.model_type(), convention.id);
+    let [prompt, cached, generate] = request;
+    let flops = by_itself(model, request, convention);
+    let total = flops.as_ref().map(|flops| flops.total).map_err(Clone::clone);
+    let counted = model.counter(convention).total(prompt, cached, generate);
+    prop_assert_eq!(counted, total, "{}", what());
+    // Beside an encoder a decoder begins with a token of its own, be there nothing else.
+    if has_nothing_without_a_request(model, convention) {
+        prop_assert_eq!(&flops, &beside_nothing(model, request, convention), "{}", what());
+    }
+    if let Ok(flops) = flops {
+        prop_assert_eq!(flops.components().total(), Some(flops.total), "{}", what());
     }
     Ok(())
 }
@@ -58,6 +87,9 @@ proptest! {
 
 #[test]
 fn the_edges_are_the_same() {
+    let model = &Convention::MODEL;
+    let alone = MODELS.iter().filter(|it| has_nothing_without_a_request(it, model)).count();
+    assert!(alone > 40, "{alone} of {}", MODELS.len());
     for request in [[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 2], [5, 5, 1], [1, 0, 1], [0, 1, 1]] {
         check(request).expect("equal");
     }
@@ -86,9 +118,7 @@ fn the_longest_without_a_look_and_the_next_are_the_same() {
     };
     // 2¹² layers of seven matrices of 2²⁴ by 2²⁴ are 14·2⁶⁰ FLOPs a token; with four times the heads they do not fit 64 bits.
     for model in [config(1 << 20, 1 << 14), config(1 << 24, 1 << 18), config(1 << 24, 1 << 20)] {
-        let request = [most - 3, 1, 3];
-        let total = model.counter(&Convention::MODEL).total(request[0], request[1], request[2]);
-        assert_eq!(total, by_itself(&model, request, &Convention::MODEL));
+        check_one(&model, [most - 3, 1, 3], &Convention::MODEL).expect("equal");
     }
 }
 
