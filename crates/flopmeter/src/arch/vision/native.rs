@@ -1,7 +1,8 @@
 //! Towers with SigLIP's layers over images of any shape: of PaddleOCR-VL, VideoLLaMA 3 and MiniMax-M3.
 
+use super::clip::layer;
 use super::qwen::pixels;
-use super::{Tower, attend, linear};
+use super::{Tower, linear};
 use crate::arch::parts::{Heads, layer_norm, table};
 use crate::error::Result;
 use crate::image::{Enlarged, Processor, Resized, Seen};
@@ -40,19 +41,7 @@ impl Layers {
             if !first.is_empty() {
                 builder.once("before layers", first);
             }
-            builder.layers(count, |_| {
-                Ok(vec![
-                    layer_norm("layer_norm1", d, true),
-                    linear("self_attn.q_proj", d, d, true),
-                    linear("self_attn.k_proj", d, d, true),
-                    linear("self_attn.v_proj", d, d, true),
-                    attend("self_attn", heads.query, heads.dim),
-                    linear("self_attn.out_proj", d, d, true),
-                    layer_norm("layer_norm2", d, true),
-                    linear("mlp.fc1", d, f, true),
-                    linear("mlp.fc2", f, d, true),
-                ])
-            })?;
+            builder.layers(count, |_| Ok(layer(d, f, heads)))?;
             if !last.is_empty() {
                 builder.once("after layers", last);
             }
