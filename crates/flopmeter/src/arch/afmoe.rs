@@ -9,8 +9,8 @@
 //! Layers slide but for every fourth. The router's correction is a parameter.
 
 use super::feed_forward::FeedForward;
-use super::parts::{Heads, decoder, head_norms, layer_masks, projection, rms_norm, tied, vector};
 use super::parts::with_norms;
+use super::parts::{Heads, decoder, head_norms, layer_masks, projection, rms_norm, tied, vector};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;

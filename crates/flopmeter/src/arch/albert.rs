@@ -13,8 +13,8 @@ use super::parts::{Heads, layer_norm, table, tied};
 use super::task::{Task, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
-use crate::model::labels;
 use crate::error::Result;
+use crate::model::labels;
 use crate::model::{Builder, Model};
 use crate::op::{Linear, Op, Product};
 use crate::passes::Mask;
@@ -49,7 +49,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             project.bias(true).into(),
         ],
     );
-    let first_of_group = |layer: u64| layer == 0 || (layer - 1) * groups / layers < layer * groups / layers;
+    let first_of_group =
+        |layer: u64| layer == 0 || (layer - 1) * groups / layers < layer * groups / layers;
     model.layers(layers.saturating_mul(inner), |at| {
         let ops = layer_called(NAMES, heads, d, f, Mask::Full);
         Ok(if first_of_group(at / inner) { ops } else { again(ops) })
@@ -121,7 +122,8 @@ mod tests {
         let first = 30_514 * 128 + 256 + 128 * 768 + 768;
         assert_eq!(parameters(BASE), first + layer + 590_592);
         assert_eq!((parameters(BASE) + 500_000) / 1_000_000, 12);
-        let flops = model(BASE).flops(&Workload::request(10, 1), &Convention::MODEL).expect("a count");
+        let flops =
+            model(BASE).flops(&Workload::request(10, 1), &Convention::MODEL).expect("a count");
         let products = 12 * (4 * 768 * 768 + 2 * 768 * 3072) + 128 * 768;
         assert_eq!(flops.total, 2 * 10 * products + 12 * 4 * 768 * 100 + 2 * 768 * 768);
         // Read once: two bytes of each weight but of the table, of which a row a token.

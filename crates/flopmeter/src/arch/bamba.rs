@@ -118,6 +118,9 @@ mod tests {
             fact(&BAMBA.replace("\"mamba_d_head\": 64", "\"mamba_d_head\": 32")),
             "`mamba_n_heads`: 128 heads do not make up the width 8192"
         );
-        assert_eq!(parameters(&BAMBA.replace("_head\": 64", "_head\": \"auto\"")), parameters(BAMBA));
+        assert_eq!(
+            parameters(&BAMBA.replace("_head\": 64", "_head\": \"auto\"")),
+            parameters(BAMBA)
+        );
     }
 }

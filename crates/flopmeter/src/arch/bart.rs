@@ -163,11 +163,12 @@ const ENCODER_KEYS: [&str; 6] = [
 /// Whether a config is that of an encoder-decoder that generates.
 pub(super) fn is_whole(c: &Config) -> Result<bool> {
     let named = c.texts("architectures")?.unwrap_or_default();
-    if let Some(other) = named.iter().find(|name| OTHER_HEADS.iter().any(|end| name.ends_with(end))) {
+    if let Some(other) = named.iter().find(|name| OTHER_HEADS.iter().any(|end| name.ends_with(end)))
+    {
         let fact = format!("names `{}`, whose head is not counted", shown(other));
-        return Err(c
-            .contradiction("architectures", &fact)
-            .hint("the whole generates as …ForConditionalGeneration, the decoder alone as …ForCausalLM"));
+        return Err(c.contradiction("architectures", &fact).hint(
+            "the whole generates as …ForConditionalGeneration, the decoder alone as …ForCausalLM",
+        ));
     }
     let causal = named.iter().any(|name| name.ends_with("ForCausalLM"));
     Ok(c.flag("is_encoder_decoder", c.model_type() != "trocr")? && !causal)
@@ -230,10 +231,8 @@ fn sparse_layers(c: &Config, step: &'static str) -> Result<impl Fn(u64) -> Optio
         _ => (0, 2),
     };
     // The reference implementation reads the mask of the chosen ones as their numbers, and runs as many as there are.
-    let experts = Experts {
-        run_by_reference: experts,
-        ..experts::routed(c, "num_experts", 2, experts)?
-    };
+    let experts =
+        Experts { run_by_reference: experts, ..experts::routed(c, "num_experts", 2, experts)? };
     Ok(move |layer: u64| (step > 0 && (layer + 1).is_multiple_of(step)).then_some(experts))
 }
 
@@ -290,8 +289,10 @@ mod tests {
 
     #[test]
     fn a_whole_has_an_encoder_and_a_decoder_that_attends_to_it() {
-        let sizes = r#"{"encoder_layers": 2, "encoder_attention_heads": 5, "encoder_ffn_dim": 70, "#;
-        let whole = SMALL.replacen('{', sizes, 1).replace("ForCausalLM", "ForConditionalGeneration");
+        let sizes =
+            r#"{"encoder_layers": 2, "encoder_attention_heads": 5, "encoder_ffn_dim": 70, "#;
+        let whole =
+            SMALL.replacen('{', sizes, 1).replace("ForCausalLM", "ForConditionalGeneration");
         let bart = model(&whole);
         // Beside the decoder's: positions and a norm once more, layers of attention 4·(60² + 60), mlp
         // 2·60·70 + 70 + 60, two norms of 120.
@@ -311,7 +312,8 @@ mod tests {
         );
         let request = Workload::request(4, 9);
         let hearing = |seconds: &[f64]| {
-            let clips = seconds.iter().map(|seconds| Clip::new(*seconds).expect("a clip")).collect();
+            let clips =
+                seconds.iter().map(|seconds| Clip::new(*seconds).expect("a clip")).collect();
             let workload = request.clone().with_audio(clips).expect("a workload");
             whisper.flops(&workload, &Convention::MODEL)
         };
@@ -343,7 +345,8 @@ mod tests {
         // The same on both sides, the head aside: a token of 131 there, 60 and three labels here.
         let difference = flops(&labels, &text) + 2 * 60 * 131 - flops(&whole, &generates);
         assert_eq!(difference, 2 * (60 * 60 + 60 * 3));
-        let error = labels.flops(&Workload::request(10, 2), &Convention::MODEL).expect_err("it labels");
+        let error =
+            labels.flops(&Workload::request(10, 2), &Convention::MODEL).expect_err("it labels");
         assert!(error.to_string().starts_with("generate: is 2"), "{error}");
     }
 

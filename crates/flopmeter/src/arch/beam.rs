@@ -9,8 +9,8 @@
 //! Every sixth layer and the last attend to everything; the others slide. The router's correction is a buffer.
 
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
-use super::parts::{Heads, decoder, head_norms, layer_masks, projection, rms_norm, tied, vector};
 use super::parts::with_norms;
+use super::parts::{Heads, decoder, head_norms, layer_masks, projection, rms_norm, tied, vector};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -25,9 +25,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let ffn = FeedForward::read(c, "num_experts")?.corrected(CORRECTION);
     let sparse = sparse_layers(c, |layer| layer >= 3)?;
     let window = c.maybe_or("sliding_window", 512)?;
-    let masks = layer_masks(c, window, |layer| {
-        !(layer + 1).is_multiple_of(6) && layer + 1 != layers
-    })?;
+    let masks =
+        layer_masks(c, window, |layer| !(layer + 1).is_multiple_of(6) && layer + 1 != layers)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let mut ops = vec![rms_norm("input_layernorm", d)];
         ops.extend(with_norms(heads.attention(d, bias, bias, masks(layer)), head_norms(&heads)));
@@ -54,7 +53,11 @@ mod tests {
                 "tie_word_embeddings": false}"#,
         );
         let of = |window| {
-            windows(&beam).iter().filter(|(of, _)| *of == window).map(|(_, count)| count).sum::<u64>()
+            windows(&beam)
+                .iter()
+                .filter(|(of, _)| *of == window)
+                .map(|(_, count)| count)
+                .sum::<u64>()
         };
         assert_eq!((of(None), of(Some(8))), (2, 6));
         // 3·3·64·96 dense; 5 of a router of 64·8 and 8 experts of 3·64·32; each layer 2·64·64 (q, o), 2·64·32 (k, v),

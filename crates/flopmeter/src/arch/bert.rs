@@ -130,8 +130,9 @@ fn places(c: &Config, d: u64) -> Result<[Op; 4]> {
 pub(super) fn decodes(c: &Config) -> Result<bool> {
     let decodes = c.flag("is_decoder", false)?;
     if decodes && c.flag("add_cross_attention", false)? {
-        return Err(c
-            .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
+        return Err(
+            c.contradiction("add_cross_attention", "is true, and cross-attention is not counted")
+        );
     }
     Ok(decodes)
 }

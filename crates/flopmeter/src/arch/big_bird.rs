@@ -20,7 +20,9 @@ pub(super) const MODEL_TYPES: &[&str] = &["big_bird"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     if c.flag("is_decoder", false)? {
-        return Err(c.contradiction("is_decoder", "is true, and decoders of this type are not counted"));
+        return Err(
+            c.contradiction("is_decoder", "is true, and decoders of this type are not counted")
+        );
     }
     let d = c.size("hidden_size")?;
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
@@ -77,7 +79,8 @@ fn pieces(c: &Config) -> Result<Option<(u64, Pieces)>> {
         None | Some("block_sparse") => Ok(Some((block, Pieces::Drawn { block, random }))),
         Some("original_full") => Ok(None),
         Some(other) => {
-            let fact = format!("is \"{}\"; block_sparse and original_full are counted", shown(other));
+            let fact =
+                format!("is \"{}\"; block_sparse and original_full are counted", shown(other));
             Err(c.contradiction("attention_type", &fact))
         }
     }
@@ -85,7 +88,9 @@ fn pieces(c: &Config) -> Result<Option<(u64, Pieces)>> {
 
 /// What stands behind the layers; a pooler runs whatever does.
 fn behind(c: &Config, d: u64, vocab: u64) -> Result<Vec<Op>> {
-    if c.texts("architectures")?.is_some_and(|it| it.iter().any(|class| class.ends_with("ForQuestionAnswering"))) {
+    if c.texts("architectures")?
+        .is_some_and(|it| it.iter().any(|class| class.ends_with("ForQuestionAnswering")))
+    {
         let fact = "names a class that leaves the question out, and how long that is a request does not state";
         return Err(c.contradiction("architectures", fact));
     }

@@ -56,14 +56,15 @@ mod tests {
     #[test]
     fn bitnet_b1_58_2b_has_the_parameters_of_its_matrices_and_norms() {
         // 128,256·2560 + 30·(2·2560² + 2·2560·640 + 3·2560·6912 + 3·2560 + 6912) + 2560
-        let layer: u128 =
-            2 * 2560 * 2560 + 2 * 2560 * 640 + 3 * 2560 * 6912 + 3 * 2560 + 6912;
+        let layer: u128 = 2 * 2560 * 2560 + 2 * 2560 * 640 + 3 * 2560 * 6912 + 3 * 2560 + 6912;
         assert_eq!(parameters(BITNET_2B), 128_256 * 2560 + 30 * layer + 2560);
     }
 
     #[test]
     fn heads_that_do_not_make_the_width_are_refused() {
         let narrow = BITNET_2B.replacen('{', r#"{"head_dim": 64, "#, 1);
-        assert!(error(&narrow).starts_with("`head_dim`: 20 heads of 64 do not make the width 2560"));
+        assert!(
+            error(&narrow).starts_with("`head_dim`: 20 heads of 64 do not make the width 2560")
+        );
     }
 }

@@ -140,7 +140,8 @@ mod tests {
         "num_attention_heads": 12, "num_hidden_layers": 12, "image_size": 224, "patch_size": 32}}"#;
 
     fn count(model: &Model, prompt: u64, images: &[[u64; 2]]) -> crate::Flops {
-        let images = images.iter().map(|[width, height]| Image::new(*width, *height).expect("an image"));
+        let images =
+            images.iter().map(|[width, height]| Image::new(*width, *height).expect("an image"));
         let workload = Workload::request(prompt, 1).with_images(images.collect()).expect("images");
         model.flops(&workload, &Convention::MODEL).expect("a count")
     }

@@ -7,7 +7,9 @@
 //! The norms are LayerNorms without a bias. `cohere2` slides on all layers but every fourth,
 //! `cohere_compass_text` on those that `layer_types` lists.
 
-use super::parts::{Heads, decoder, gated_mlp, layer_interval, layer_masks, layer_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, gated_mlp, layer_interval, layer_masks, layer_norm, tied, with_norms,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;

@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn the_first_layers_are_dense_and_of_their_own_width() {
         // 6 of 2·64·(128 + 32) + 64, one of 3·64·96, five of 64·4 + 5·3·64·32, 100·64 and a norm.
-        let total = 6 * (2 * 64 * 160 + 64) + 3 * 64 * 96 + 5 * (64 * 4 + 5 * 3 * 64 * 32) + 100 * 64 + 64;
+        let total =
+            6 * (2 * 64 * 160 + 64) + 3 * 64 * 96 + 5 * (64 * 4 + 5 * 3 * 64 * 32) + 100 * 64 + 64;
         let model = model(SIZES);
         assert_eq!(model.parameters().total, total);
         assert!(model.unread().is_empty());

@@ -22,8 +22,9 @@ pub(super) const MODEL_TYPES: &[&str] = &["convbert"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     if c.flag("add_cross_attention", false)? {
-        return Err(c
-            .contradiction("add_cross_attention", "is true, and cross-attention is not counted"));
+        return Err(
+            c.contradiction("add_cross_attention", "is true, and cross-attention is not counted")
+        );
     }
     let d = c.size("hidden_size")?;
     let e = c.size_or("embedding_size", 768)?;

@@ -20,8 +20,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let (attention, ffn) = (c.part("attn_config")?, c.part("ffn_config")?);
     let kv = attention.size_or("kv_n_heads", 1)?;
     c.adopt(&attention);
-    let heads = Heads::equal(c, d, &["n_heads", "num_attention_heads"])?
-        .sharing(&attention, "kv_n_heads", kv)?;
+    let heads = Heads::equal(c, d, &["n_heads", "num_attention_heads"])?.sharing(
+        &attention,
+        "kv_n_heads",
+        kv,
+    )?;
     // Newer libraries save it at the top as well, and the reference implementation takes the other.
     if let Some(stated) = c.maybe("num_key_value_heads")?.filter(|stated| *stated != kv) {
         return Err(c.contradiction(
@@ -71,8 +74,7 @@ mod tests {
     fn dbrx_has_as_many_parameters_as_published() {
         // Attention 6144·(6144 + 2·1024) + 6144², router 6144·16, experts 16·3·6144·10752, norms
         // 2·6144; 40 of them, 2·100352·6144 and a norm: 132 billion, of which 36 active.
-        let layer: u128 =
-            6144 * 8192 + 6144 * 6144 + 6144 * 16 + 16 * 3 * 6144 * 10_752 + 2 * 6144;
+        let layer: u128 = 6144 * 8192 + 6144 * 6144 + 6144 * 16 + 16 * 3 * 6144 * 10_752 + 2 * 6144;
         assert_eq!(40 * layer + 2 * 100_352 * 6144 + 6144, 131_596_523_520);
         let dbrx = model(DBRX);
         assert_eq!(dbrx.parameters().total, 131_596_523_520);
@@ -90,10 +92,7 @@ mod tests {
 
     #[test]
     fn parts_that_are_missing_or_do_not_fit_are_errors() {
-        assert_eq!(
-            fact(&DBRX.replace("ffn_config", "ffn")),
-            "`ffn_config`: is missing"
-        );
+        assert_eq!(fact(&DBRX.replace("ffn_config", "ffn")), "`ffn_config`: is missing");
         assert_eq!(
             fact(&DBRX.replace("kv_n_heads\": 8", "kv_n_heads\": 7")),
             "`attn_config.kv_n_heads`: 48 query heads cannot share 7 key/value heads evenly"

@@ -81,7 +81,8 @@ fn behind(c: &Config, d: u64, e: u64, vocab: u64) -> Result<Vec<Op>> {
         Task::Predict => {
             // Newer heads are as wide as the model, whose table they multiply by.
             let width = if c.flag("legacy", true)? { e } else { d };
-            let head = transform(d, width).into_iter().chain(decoder_head(width, vocab, tied(c, true)?));
+            let head =
+                transform(d, width).into_iter().chain(decoder_head(width, vocab, tied(c, true)?));
             everywhere(head).collect()
         }
         Task::ClassifySequence(labels) => classify("pooler.dense", "classifier", d, labels).into(),
@@ -160,7 +161,11 @@ impl Attention {
                 vector("attention.self.v_bias", d),
             ],
             false => {
-                let three = ["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"];
+                let three = [
+                    "attention.self.query_proj",
+                    "attention.self.key_proj",
+                    "attention.self.value_proj",
+                ];
                 three.map(|module| projection(module, d, d).bias(true).into()).into()
             }
         };
@@ -171,7 +176,9 @@ impl Attention {
                 if met {
                     let (heads, dim) = (heads.query, heads.dim);
                     let distances = relative.distances;
-                    ops.push(DistanceScores { module: "attention.self", heads, dim, distances }.into());
+                    ops.push(
+                        DistanceScores { module: "attention.self", heads, dim, distances }.into(),
+                    );
                 }
             }
         }
@@ -190,7 +197,9 @@ impl Relative {
 
     fn read(c: &Config, first_version: bool, positions: u64) -> Result<Self> {
         let kinds = match c.raw("pos_att_type").and_then(|value| value.as_str()) {
-            Some(text) => text.to_lowercase().split('|').map(|kind| kind.trim().to_owned()).collect(),
+            Some(text) => {
+                text.to_lowercase().split('|').map(|kind| kind.trim().to_owned()).collect()
+            }
             None => {
                 let listed = c.texts("pos_att_type")?.unwrap_or_default();
                 listed.into_iter().map(str::to_owned).collect::<Vec<String>>()

@@ -14,14 +14,17 @@
 
 use super::experts::DenseFirst;
 use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
+use super::parts::{
+    Heads, decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied,
+};
 use super::prediction::with_prediction_layers;
-use super::parts::{Heads, decoder, note_prediction_layers, pre_normed, projection, rms_norm, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Latent, Op};
 
-pub(super) const MODEL_TYPES: &[&str] = &["axk1", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "mistral4", "sarvam_mla"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["axk1", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "mistral4", "sarvam_mla"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
@@ -72,7 +75,8 @@ fn listed(c: &Config) -> Result<Model> {
         }
         pre_normed(d, attention.ops(), ffn)
     };
-    let model = decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| Ok(layer(sparse(at))))?;
+    let model =
+        decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |at| Ok(layer(sparse(at))))?;
     if axk1 { Ok(model) } else { with_prediction_layers(c, model, d, layer(true)) }
 }
 
@@ -147,7 +151,8 @@ impl LatentAttention {
     }
 
     pub(super) fn ops(&self) -> Vec<Op> {
-        let Self { hidden, bias, latent: Latent { heads, rank, nope, rope, value, .. }, .. } = *self;
+        let Self { hidden, bias, latent: Latent { heads, rank, nope, rope, value, .. }, .. } =
+            *self;
         let queries = heads * (nope + rope);
         let mut ops: Vec<Op> = match self.query_rank {
             Some(rank) => vec![

@@ -13,8 +13,8 @@
 
 use super::deepseek::{DEEPSEEK, LatentAttention, LatentDefaults};
 use super::feed_forward::{CORRECTION, FeedForward, dense_first, sparse_layers};
-use super::parts::{decoder, layer_norm, note_prediction_layers, pre_normed, projection, rms_norm};
 use super::parts::tied;
+use super::parts::{decoder, layer_norm, note_prediction_layers, pre_normed, projection, rms_norm};
 use super::prediction::with_prediction_layers;
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -24,7 +24,8 @@ use serde_json::Value;
 
 pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v32", "glm_moe_dsa"];
 
-const GLM5: LatentDefaults = LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(2048) };
+const GLM5: LatentDefaults =
+    LatentDefaults { nope: 192, rope: 64, value: Some(256), rank: 512, query_rank: Some(2048) };
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     note_prediction_layers(c)?;
@@ -93,15 +94,19 @@ pub(super) fn indexing_layers(c: &Config, glm: bool) -> Result<impl Fn(u64) -> b
     let mut listed: Option<Vec<bool>> = None;
     let (mut every, mut offset) = (1, 0);
     if glm {
-        let key =
-            if c.has("indexer_types") { "indexer_types" } else { "index_topk_pattern" };
+        let key = if c.has("indexer_types") { "indexer_types" } else { "index_topk_pattern" };
         // The key of the rule may stand beside the list that it made.
         let _spelled = c.raw("index_topk_pattern");
         let kinds = match c.raw(key) {
             Some(Value::String(letters)) => {
                 letters.chars().map(|kind| kind_of(c, key, kind.encode_utf8(&mut [0; 4]))).collect()
             }
-            _ => c.texts(key)?.unwrap_or_default().into_iter().map(|kind| kind_of(c, key, kind)).collect(),
+            _ => c
+                .texts(key)?
+                .unwrap_or_default()
+                .into_iter()
+                .map(|kind| kind_of(c, key, kind))
+                .collect(),
         };
         let kinds: Result<Vec<bool>> = kinds;
         if c.has(key) {
@@ -173,10 +178,7 @@ mod tests {
         // of both, each 2·128·(512 + 64), and the indexer all of them, each 2·64·(128 + 1).
         let scores = |past: u64| step(past)[crate::Component::AttentionScores];
         assert_eq!(scores(8191) - scores(4095), 61 * 4096 * 2 * 64 * 129);
-        assert_eq!(
-            scores(4095),
-            61 * (2048 * 2 * 128 * 576 + 4096 * 2 * 64 * 129)
-        );
+        assert_eq!(scores(4095), 61 * (2048 * 2 * 128 * 576 + 4096 * 2 * 64 * 129));
         let values = step(8191)[crate::Component::AttentionValues];
         assert_eq!(values, 61 * 2048 * 2 * 128 * 512);
     }

@@ -36,12 +36,8 @@ use crate::passes::Mask;
 pub(super) const MODEL_TYPES: &[&str] = &["deepseek_v4"];
 
 /// What published checkpoints keep whole.
-const KEPT: [&str; 4] = [
-    "compressor.kv_proj",
-    "compressor.gate_proj",
-    "indexer.kv_proj",
-    "indexer.gate_proj",
-];
+const KEPT: [&str; 4] =
+    ["compressor.kv_proj", "compressor.gate_proj", "indexer.kv_proj", "indexer.gate_proj"];
 
 /// What attention sees beside its window.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +58,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let beside = beside(c, layers)?;
     let hashed = hashed(c, layers)?;
     let ffn = feed_forward(c, d)?;
-    let corrected = correction(CORRECTION, experts::read(c, "n_routed_experts", "num_experts_per_tok")?);
+    let corrected =
+        correction(CORRECTION, experts::read(c, "n_routed_experts", "num_experts_per_tok")?);
     let vocab = c.size("vocab_size")?;
     let tied = tied(c, false)?;
     c.note("bytes leave out what compressors keep of a stretch that has not ended".into());
@@ -112,8 +109,7 @@ fn feed_forward(c: &Config, d: u64) -> Result<Vec<Op>> {
     let inner = c.size_of(&["moe_intermediate_size", "intermediate_size"])?;
     // As wide as one expert, however many the key says.
     if let Some(shared) = c.count("n_shared_experts")?.filter(|shared| *shared != 1) {
-        return Err(c
-            .contradiction("n_shared_experts", &format!("is {shared}; only 1 is counted")));
+        return Err(c.contradiction("n_shared_experts", &format!("is {shared}; only 1 is counted")));
     }
     let bias = c.flag("mlp_bias", false)?;
     let mut ops = experts::mixture(IN_MLP, d, inner, experts);
@@ -240,7 +236,8 @@ impl Shared {
             (c.size_or("index_n_heads", 64)?, c.size_or("index_head_dim", 128)?);
         width(c, "index_n_heads", index_heads, index_dim)?;
         let rates = c.child("compress_rates")?;
-        let rate = |key: &'static str, older: &'static str, default| match (&rates, c.maybe(older)?) {
+        let rate = |key: &'static str, older: &'static str, default| match (&rates, c.maybe(older)?)
+        {
             (_, Some(rate)) => Ok(rate),
             (Some(rates), None) => rates.size(key),
             (None, None) => Ok(default),
@@ -322,8 +319,10 @@ impl Shared {
             projection("self_attn.compressor.indexer.gate_proj", self.hidden, 2 * dim).into(),
             vector("self_attn.compressor.indexer.position_bias", self.sparse * 2 * dim),
             layer_norm("self_attn.compressor.indexer.kv_norm", dim, false),
-            projection("self_attn.compressor.indexer.q_b_proj", self.query_rank, heads * dim).into(),
-            projection("self_attn.compressor.indexer.scorer.weights_proj", self.hidden, heads).into(),
+            projection("self_attn.compressor.indexer.q_b_proj", self.query_rank, heads * dim)
+                .into(),
+            projection("self_attn.compressor.indexer.scorer.weights_proj", self.hidden, heads)
+                .into(),
             self.index.into(),
         ]
     }
@@ -351,7 +350,8 @@ mod tests {
     fn flash_has_as_many_parameters_as_its_class_gives() {
         let d: u128 = 4096;
         // q_a, norm, q_b 1024·64·512, key and norm, out in 8 groups of 4096·1024 and 8·1024·d, sinks.
-        let attention = d * 1024 + 1024 + 1024 * 32_768 + d * 512 + 512 + 4096 * 8192 + 8192 * d + 64;
+        let attention =
+            d * 1024 + 1024 + 1024 * 32_768 + d * 512 + 512 + 4096 * 8192 + 8192 * d + 64;
         let compressor = |width: u128, every: u128| 2 * d * width + every * width + 512;
         // Its own compressor of 2·128, queries 1024·64·128, weights d·64.
         let indexer = 2 * d * 256 + 4 * 256 + 128 + 1024 * 8192 + d * 64;
@@ -361,7 +361,11 @@ mod tests {
         let total = 43 * (attention + streams + experts + 2 * d)
             + 21 * (compressor(1024, 4) + indexer)
             + 20 * compressor(512, 128)
-            + 4 * 4 * d + 4 + 1 + d + 2 * 129_280 * d;
+            + 4 * 4 * d
+            + 4
+            + 1
+            + d
+            + 2 * 129_280 * d;
         // 284 billion, 13 of them active, in the model's card.
         assert_eq!(total, 284_332_230_231);
         let flash = model(FLASH);
@@ -372,9 +376,7 @@ mod tests {
 
     #[test]
     fn experts_are_narrower_than_the_rest_and_compressors_wider() {
-        let weights = |config: &str| {
-            model(config).bytes(&Workload::request(1, 1)).unwrap().weights
-        };
+        let weights = |config: &str| model(config).bytes(&Workload::request(1, 1)).unwrap().weights;
         // A 4-bit expert has a byte for 32 elements, an 8-bit one four for 128·128.
         let [inner, outer] = [4096_u128, 2048].map(|width| width / 128);
         let expert = |bits: u128| 3 * 4096 * 2048 * bits / 8;
@@ -382,7 +384,10 @@ mod tests {
         let wide = 43 * 256 * (expert(8) + 3 * inner * outer * 4);
         let fp8 = FLASH.replace("\"expert_dtype\": \"fp4\",", "");
         assert_eq!(weights(&fp8) - weights(FLASH), wide - narrow);
-        assert!(fact(&FLASH.replace("fp4", "fp6")).starts_with("`quantization_config.expert_dtype`: is"));
+        assert!(
+            fact(&FLASH.replace("fp4", "fp6"))
+                .starts_with("`quantization_config.expert_dtype`: is")
+        );
     }
 
     #[test]

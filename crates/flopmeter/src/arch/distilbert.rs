@@ -52,9 +52,12 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             let project =
                 Linear { module: "vocab_projector", ..head(d, vocab, tied(c, true)?).bias(true) };
             let transform = for_each_token("vocab_transform", d, d).into();
-            everywhere([transform, layer_norm("vocab_layer_norm", d, true), project.into()]).collect()
+            everywhere([transform, layer_norm("vocab_layer_norm", d, true), project.into()])
+                .collect()
         }
-        Task::ClassifySequence(labels) => classify("pre_classifier", "classifier", d, labels).into(),
+        Task::ClassifySequence(labels) => {
+            classify("pre_classifier", "classifier", d, labels).into()
+        }
         Task::ClassifyTokens(labels) => vec![for_each_token("classifier", d, labels).into()],
         task @ Task::PreTrain => return task.unknown(c),
     };

@@ -12,7 +12,8 @@
 
 use super::experts::{self, expert, routed};
 use super::parts::{
-    Heads, decoder, gated_mlp, head_norms, pre_normed, projection, rms_norm, tied, vector, with_norms,
+    Heads, decoder, gated_mlp, head_norms, pre_normed, projection, rms_norm, tied, vector,
+    with_norms,
 };
 use crate::component::Component;
 use crate::config::Config;
@@ -75,7 +76,8 @@ fn feed_forward(c: &Config, d: u64) -> Result<Vec<Op>> {
     let experts = routed(c, "num_experts_per_tok", active, total)?;
     // An expert's number is a pair of keys.
     let keys = total.isqrt();
-    let mut ops = experts::shared(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], d, inner, bias);
+    let mut ops =
+        experts::shared(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], d, inner, bias);
     ops.extend([
         Linear::new("mlp.router_gate", Component::MoeRouter, d, 2 * keys).into(),
         expert("mlp.down_embed", d, 1, experts).into(),

@@ -11,7 +11,9 @@
 //! of the last, which the loops before read. Published files list attention and feed-forward layers apart, so that
 //! every number of layers is twice what it is here.
 
-use super::parts::{Heads, again, gated_mlp, head, layer_masks_of, projection, table, tied, vector};
+use super::parts::{
+    Heads, again, gated_mlp, head, layer_masks_of, projection, table, tied, vector,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
@@ -87,7 +89,9 @@ impl Layers {
         };
         let recurrent = c.count("n_recurrent_layers")?.map_or(rest, halved);
         if recurrent != rest {
-            let fact = format!("is {recurrent}, but of {count} layers {rest} are neither input nor output");
+            let fact = format!(
+                "is {recurrent}, but of {count} layers {rest} are neither input nor output"
+            );
             return Err(c.contradiction("n_recurrent_layers", &fact));
         }
         Ok(Self { count, input, recurrent, loops: c.size_or("n_recurrent_loops", 2)? })
@@ -171,7 +175,8 @@ mod tests {
         assert_eq!(three.1 - one.1, 6 * (4 * 2 * weights + 10 * 4 * 64));
         // A key and a value of 2·16 each, two bytes.
         assert_eq!(three.2 - one.2, 6 * 2 * 2 * 16 * 2);
-        let last = model(&small(r#", "n_recurrent_loops": 3, "recurrent_kv_cache_mode": "last_loop""#));
+        let last =
+            model(&small(r#", "n_recurrent_loops": 3, "recurrent_kv_cache_mode": "last_loop""#));
         assert_eq!(last.bytes(&Workload::request(4, 1)).expect("bytes").kv_cache_per_token, one.2);
     }
 
@@ -189,6 +194,8 @@ mod tests {
             fact(&small(r#", "layer_types": ["mlp", "full_attention"]"#).replace(": 5,", ": 10,")),
             "`layer_types`: has layers that do not end with an \"mlp\""
         );
-        assert!(fact(&small(r#", "n_recurrent_loops": 16777216"#)).contains("most that is believed"));
+        assert!(
+            fact(&small(r#", "n_recurrent_loops": 16777216"#)).contains("most that is believed")
+        );
     }
 }

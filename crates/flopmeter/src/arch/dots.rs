@@ -8,7 +8,9 @@
 //! Layers from `max_window_layers` on slide, which in the published models is none.
 
 use super::experts::DenseFirst;
-use super::parts::{Heads, decoder, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;

@@ -107,7 +107,9 @@ fn sparse(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     }
     Ok(move |layer: u64| {
         let has = match &listed {
-            Some(list) => usize::try_from(layer).is_ok_and(|at| list.get(at).is_some_and(|n| *n > 0)),
+            Some(list) => {
+                usize::try_from(layer).is_ok_and(|at| list.get(at).is_some_and(|n| *n > 0))
+            }
             None => layer.is_multiple_of(every),
         };
         layer >= first && has
@@ -126,15 +128,20 @@ fn sees(c: &Config, layers: u64) -> Result<impl Fn(u64) -> Sees> {
     let slides = c.flag("use_sliding_window", true)?;
     let kind = |name: &str| match (name, chosen) {
         ("sliding_attention", _) => Ok(Sees::Window),
-        ("full_attention", Some(true)) | ("indexed_attention", Some(true) | None) => Ok(Sees::Chosen),
-        ("full_attention", Some(false) | None) | ("indexed_attention", Some(false)) => Ok(Sees::All),
+        ("full_attention", Some(true)) | ("indexed_attention", Some(true) | None) => {
+            Ok(Sees::Chosen)
+        }
+        ("full_attention", Some(false) | None) | ("indexed_attention", Some(false)) => {
+            Ok(Sees::All)
+        }
         (other, _) => {
             let other = shown(other);
             let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
             Err(c.contradiction(KEY, &fact))
         }
     };
-    let listed = c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<Sees>>>());
+    let listed =
+        c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<Sees>>>());
     let listed = listed.transpose()?;
     if let Some(listed) = &listed
         && listed.len() as u64 != layers

@@ -34,7 +34,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 
     let mut model = Builder::new(c)?;
     let mut first = vec![table("embeddings.word_embeddings", vocab, e)];
-    let positions = c.size_or("max_position_embeddings", if widths.rotates { 1536 } else { 512 })?;
+    let positions =
+        c.size_or("max_position_embeddings", if widths.rotates { 1536 } else { 512 })?;
     first.push(if widths.rotates {
         table("encoder.embed_positions", positions, heads.dim)
     } else {

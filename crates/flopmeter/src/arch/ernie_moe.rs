@@ -84,13 +84,13 @@ mod tests {
         // 27 of 2560·64 + 64 + 66·3·2560·1536; 103424·2560 and a norm: 21.8 billion.
         let attention: u128 = 2 * 2560 * 3072 + 2 * 2560;
         let routed: u128 = 2560 * 64 + 64 + 66 * 3 * 2560 * 1536;
-        let total =
-            28 * attention + 3 * 2560 * 12_288 + 27 * routed + 103_424 * 2560 + 2560;
+        let total = 28 * attention + 3 * 2560 * 12_288 + 27 * routed + 103_424 * 2560 + 2560;
         let ernie = model(ERNIE);
         assert_eq!(total, 21_825_437_888);
         assert_eq!(ernie.parameters().total, total);
         assert!(ernie.unread().is_empty());
-        let shared = "`head_dim` is absent; the reference implementation of `ernie4_5_moe` takes 128";
+        let shared =
+            "`head_dim` is absent; the reference implementation of `ernie4_5_moe` takes 128";
         assert_eq!(ernie.notes(), [shared]);
     }
 

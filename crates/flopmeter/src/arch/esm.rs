@@ -21,7 +21,9 @@ pub(super) const MODEL_TYPES: &[&str] = &["esm"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     if decodes(c)? {
-        return Err(c.contradiction("is_decoder", "is true, and decoders of this type are not counted"));
+        return Err(
+            c.contradiction("is_decoder", "is true, and decoders of this type are not counted")
+        );
     }
     if c.flag("is_folding_model", false)? {
         return Err(c.contradiction("is_folding_model", "is true, and what folds is not counted"));
@@ -40,7 +42,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         }
         Some("rotary") => {}
         Some(other) => {
-            let fact = format!("is \"{}\"; \"absolute\" and \"rotary\" are counted", crate::error::shown(other));
+            let fact = format!(
+                "is \"{}\"; \"absolute\" and \"rotary\" are counted",
+                crate::error::shown(other)
+            );
             return Err(c.contradiction("position_embedding_type", &fact));
         }
     }

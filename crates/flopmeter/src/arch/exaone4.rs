@@ -4,7 +4,9 @@
 //! embed → L × [ q, k, v → norms of q, k → attend → out → norm ] [ gate, up → down → norm ] → norm → head
 //! ```
 
-use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_interval, layer_masks, post_normed};
+use super::parts::{
+    Heads, decoder, gated_mlp, head_norms, layer_interval, layer_masks, post_normed,
+};
 use super::parts::{rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;

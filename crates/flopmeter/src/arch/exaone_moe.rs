@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn a_list_of_layers_has_one_entry_each_of_a_known_kind() {
-        let with = |list: &str| EXAONE.replace("\"head_dim\"", &format!("\"mlp_layer_types\": {list}, \"head_dim\""));
+        let with = |list: &str| {
+            EXAONE.replace("\"head_dim\"", &format!("\"mlp_layer_types\": {list}, \"head_dim\""))
+        };
         assert_eq!(fact(&with("[\"dense\"]")), "`mlp_layer_types`: has 1 entries for 48 layers");
         let short = with("[\"thin\"]").replace("layers\": 48", "layers\": 1");
         assert_eq!(

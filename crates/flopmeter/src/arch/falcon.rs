@@ -73,10 +73,7 @@ fn norms(c: &Config, new: bool) -> Result<(&'static str, Option<&'static str>)> 
         1 => Ok(("input_layernorm", None)),
         2 if new => Ok(("ln_attn", Some("ln_mlp"))),
         other => Err(c
-            .contradiction(
-                KEY,
-                &format!("is {other}, which no layout of Falcon has here"),
-            )
+            .contradiction(KEY, &format!("is {other}, which no layout of Falcon has here"))
             .hint("it is 1, or 2 where `new_decoder_architecture` is true")),
     }
 }

@@ -9,8 +9,8 @@
 //! the last attend to everything; the others slide.
 
 use super::feed_forward::FeedForward;
-use super::parts::{Heads, decoder, head_norms, layer_masks, pre_normed, rms_norm, tied, vector};
 use super::parts::with_norms;
+use super::parts::{Heads, decoder, head_norms, layer_masks, pre_normed, rms_norm, tied, vector};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -29,7 +29,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let step = c.size_or("decoder_sparse_step", 1)?;
     let dense = dense_layers(c, layers)?;
     let window = c.maybe_or("sliding_window", 513)?;
-    let masks = layer_masks(c, window, |layer| layer >= 2 && layer % 4 != 1 && layer + 1 != layers)?;
+    let masks =
+        layer_masks(c, window, |layer| layer >= 2 && layer % 4 != 1 && layer + 1 != layers)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {
         let attention = heads.attention(d, bias, bias, masks(layer));
         let mut attention = with_norms(attention, head_norms(&heads));

@@ -34,13 +34,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.stack(path, Component::Encoder, Reads::Prompt, |model| {
         model.once(
             "embedding",
-            [table("model.encoder.embed_tokens", source, d), table("model.encoder.embed_positions", rows, d)],
+            [
+                table("model.encoder.embed_tokens", source, d),
+                table("model.encoder.embed_positions", rows, d),
+            ],
         );
         model.layers(c.size("encoder_layers")?, |_| Ok(encoder.encoding(None)))
     })?;
     model.once(
         "embedding",
-        [table("model.decoder.embed_tokens", target, d), table("model.decoder.embed_positions", rows, d)],
+        [
+            table("model.decoder.embed_tokens", target, d),
+            table("model.decoder.embed_positions", rows, d),
+        ],
     );
     model.layers(c.size("decoder_layers")?, |_| Ok(decoder.decoding(Mask::Causal, None)))?;
     model.head([head(d, target, tied(c, false)?).into()])?;
@@ -57,7 +63,8 @@ mod tests {
             "encoder_attention_heads": 16, "decoder_attention_heads": 16, "encoder_ffn_dim": 8192,
             "decoder_ffn_dim": 8192, "src_vocab_size": 42024, "tgt_vocab_size": 42024, "pad_token_id": 1,
             "max_position_embeddings": 1024, "tie_word_embeddings": false}"#;
-        let (attention, mlp): (u128, u128) = (4 * (1024 * 1024 + 1024), 2 * 1024 * 8192 + 8192 + 1024);
+        let (attention, mlp): (u128, u128) =
+            (4 * (1024 * 1024 + 1024), 2 * 1024 * 8192 + 8192 + 1024);
         let layers = 6 * (attention + mlp + 2 * 2048) + 6 * (2 * attention + mlp + 3 * 2048);
         assert_eq!(parameters(en_de), 3 * 42_024 * 1024 + 2 * 1026 * 1024 + layers);
     }

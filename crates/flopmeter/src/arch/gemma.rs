@@ -11,8 +11,8 @@
 //! tower. So has PaliGemma, before Gemma or Gemma 2, whose prompts are seen whole by each of their tokens.
 
 use super::parts::{
-    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks, pre_normed, rms_norm,
-    text_part, tied, with_norms,
+    Heads, decoder, decoder_of, gated_mlp, head, head_norms, layer_interval, layer_masks,
+    pre_normed, rms_norm, text_part, tied, with_norms,
 };
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -20,7 +20,8 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gemma", "gemma2", "gemma3_text", "gemma3", "paligemma", "vaultgemma"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["gemma", "gemma2", "gemma3_text", "gemma3", "paligemma", "vaultgemma"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
@@ -235,7 +236,10 @@ mod tests {
 
     #[test]
     fn a_part_that_is_missing_or_sees_what_follows_is_refused() {
-        assert_eq!(error(r#"{"model_type": "gemma3"}"#), "`text_config`: is missing; a multimodal config keeps its text part there");
+        assert_eq!(
+            error(r#"{"model_type": "gemma3"}"#),
+            "`text_config`: is missing; a multimodal config keeps its text part there"
+        );
         assert_eq!(
             error(r#"{"model_type": "gemma3", "text_config": {"hidden_size": 0}}"#),
             "`text_config.hidden_size`: is 0, which is no size; \

@@ -14,8 +14,8 @@
 //! for that one only, as the reference implementation does when it is asked for one token's logits.
 
 use super::experts;
-use super::parts::{gated_mlp, head, layer_masks, projection, rms_norm, table, text_part, tied};
 use super::parts::{Heads, vector};
+use super::parts::{gated_mlp, head, layer_masks, projection, rms_norm, table, text_part, tied};
 use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
@@ -24,7 +24,8 @@ use crate::model::{Builder, Model};
 use crate::op::{Attention, Experts, Linear, Op, Storage, Vector};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {
@@ -109,7 +110,9 @@ impl Layers {
         let keys_as_values = c.flag("attention_k_eq_v", false)?;
         let embedding = match unified {
             true => None,
-            false => Some(c.count_or("hidden_size_per_layer_input", 256)?).filter(|width| *width > 0),
+            false => {
+                Some(c.count_or("hidden_size_per_layer_input", 256)?).filter(|width| *width > 0)
+            }
         };
         let experts = match !unified && c.flag("enable_moe_block", false)? {
             true => {
@@ -233,7 +236,8 @@ pub(super) fn first_shared(c: &Config, masks: &[Mask], default: u64) -> Result<u
     let first = layers.saturating_sub(shared);
     let own = &masks[..usize::try_from(first).unwrap_or(0).min(masks.len())];
     if shared > 0 && !masks.iter().all(|mask| own.contains(mask)) {
-        let fact = format!("is {shared}, which leaves no keys and values for some of {layers} layers");
+        let fact =
+            format!("is {shared}, which leaves no keys and values for some of {layers} layers");
         return Err(c.contradiction("num_kv_shared_layers", &fact).hint("check `layer_types`"));
     }
     Ok(first)
@@ -297,7 +301,8 @@ mod tests {
                 .starts_with("`per_layer_config`: changes a layer in a way that is not counted")
         );
         assert!(
-            fact(&with(r#""use_bidirectional_attention": "all""#)).contains("only causal attention")
+            fact(&with(r#""use_bidirectional_attention": "all""#))
+                .contains("only causal attention")
         );
     }
 }

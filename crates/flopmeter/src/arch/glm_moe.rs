@@ -10,8 +10,10 @@
 
 use super::experts::DenseFirst;
 use super::feed_forward::{CORRECTION, FeedForward};
+use super::parts::{
+    Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms,
+};
 use super::prediction::with_prediction_layers;
-use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied, with_norms};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -26,11 +28,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     }
     let d = c.size("hidden_size")?;
     let sarvam = c.model_type() == "sarvam_moe";
-    let heads = if sarvam {
-        Heads::read_or(c, d, 4, Some(64))?
-    } else {
-        Heads::read_or(c, d, 8, None)?
-    };
+    let heads =
+        if sarvam { Heads::read_or(c, d, 4, Some(64))? } else { Heads::read_or(c, d, 8, None)? };
     // Its first files have another name for it.
     let qkv_bias = sarvam && c.flag("use_qkv_bias", false)?;
     let vision = c.model_type() == "glm4v_moe_text";

@@ -94,12 +94,16 @@ mod tests {
         let torch = of(Convention::TORCH);
         assert_eq!(torch.total, 12 * (layer + head) + (9 + 16 + 25) * 32);
         assert_eq!(torch.prefill.total(), Some(3 * (layer + head) + 9 * 32));
-        assert!(gpt.notes().iter().any(|note| note.contains("keeps no cache")), "{:?}", gpt.notes());
-        let explained = gpt.explain(&Workload::request(3, 3), &Convention::TORCH).expect("sections");
+        assert!(
+            gpt.notes().iter().any(|note| note.contains("keeps no cache")),
+            "{:?}",
+            gpt.notes()
+        );
+        let explained =
+            gpt.explain(&Workload::request(3, 3), &Convention::TORCH).expect("sections");
         let lines = explained.iter().flat_map(|section| &section.lines);
         assert_eq!(lines.filter_map(|line| line.flops).sum::<u128>(), torch.total);
     }
-
 
     use super::super::testing::{fact, model, parameters};
 

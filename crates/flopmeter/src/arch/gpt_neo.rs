@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn patterns_that_do_not_fit_are_errors() {
-        let with = |types: &str| fact(&GPT_NEO_125M.replace(r#"[[["global", "local"], 6]]"#, types));
+        let with =
+            |types: &str| fact(&GPT_NEO_125M.replace(r#"[[["global", "local"], 6]]"#, types));
         let wrong_number = "`attention_types`: does not describe 12 layers";
         assert_eq!(with(r#"[[["global", "local"], 7]]"#), wrong_number);
         assert_eq!(with(r#"[[["global", "local"], 18446744073709551615]]"#), wrong_number);

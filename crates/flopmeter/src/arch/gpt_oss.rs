@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn a_sliding_layer_needs_a_window() {
         let no_window = SMALL
-            .replace("\"sliding_window\": 128", "\"sliding_window\": null, \"layer_types\": [\"sliding_attention\"]")
+            .replace(
+                "\"sliding_window\": 128",
+                "\"sliding_window\": null, \"layer_types\": [\"sliding_attention\"]",
+            )
             .replace("layers\": 24", "layers\": 1");
         assert!(fact(&no_window).starts_with("`layer_types`: has sliding layers, but no window"));
     }

@@ -8,8 +8,10 @@
 //! `mlp_layer_types` may say otherwise.
 
 use super::feed_forward::{FeedForward, one_dense_layer, sparse_layers};
-use super::parts::{Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied};
 use super::parts::with_norms;
+use super::parts::{
+    Heads, decoder, head_norms, note_prediction_layers, pre_normed, rms_norm, tied,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;

@@ -96,8 +96,7 @@ mod tests {
     fn two_layers_of_a13b() {
         // A layer: attention 2·4096·(4096 + 1024), q and k norms 2·128, router 4096·64, experts
         // (64 + 1)·3·4096·3072, norms 2·4096. Two of them, 128167·4096 and a norm.
-        let layer: u128 =
-            2 * 4096 * 5120 + 2 * 128 + 4096 * 64 + 65 * 3 * 4096 * 3072 + 2 * 4096;
+        let layer: u128 = 2 * 4096 * 5120 + 2 * 128 + 4096 * 64 + 65 * 3 * 4096 * 3072 + 2 * 4096;
         let two = model(A13B);
         assert_eq!(two.parameters().total, 2 * layer + 128_167 * 4096 + 4096);
         assert!(two.unread().is_empty());

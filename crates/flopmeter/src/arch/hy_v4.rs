@@ -112,7 +112,9 @@ mod tests {
         // Layers 0, 1, 5, …, 33.
         assert_eq!(indexers(HY), 10);
         assert!(model(HY).unread().is_empty() && model(HY).notes().is_empty());
-        let with = |kinds: &str| HY.replace("\"hc_mult\"", &format!("\"indexer_types\": [{kinds}], \"hc_mult\""));
+        let with = |kinds: &str| {
+            HY.replace("\"hc_mult\"", &format!("\"indexer_types\": [{kinds}], \"hc_mult\""))
+        };
         assert_eq!(fact(&with("\"full\"")), "`indexer_types`: has 1 entries for 34 layers");
     }
 }

@@ -39,9 +39,8 @@ fn inkling(c: &Config) -> Result<Model> {
     let vocab = c.size("vocab_size")?;
     let kernel = c.size_of_or(&["conv_kernel_size", "sconv_kernel_size"], 4)?;
     let window = c.size_of_or(&["sliding_window_size", "sliding_window"], 512)?;
-    let masks = layer_masks_of(c, layers, kinds(c)?, Some(window), |layer| {
-        !(layer + 1).is_multiple_of(6)
-    })?;
+    let masks =
+        layer_masks_of(c, layers, kinds(c)?, Some(window), |layer| !(layer + 1).is_multiple_of(6))?;
     let whole = Attention::read(c, d, kernel)?;
     let sliding = whole.in_window(c, window, [64, 16, 128])?;
     let ffn = FeedForward::read(c)?;
@@ -95,7 +94,9 @@ fn kinds(c: &Config) -> Result<Option<Vec<&'static str>>> {
     let Some(local) = c.counts("local_layer_ids")? else { return Ok(None) };
     let layers = c.size("num_hidden_layers")?.min(crate::model::MOST_LAYERS);
     let local: std::collections::HashSet<u64> = local.into_iter().collect();
-    Ok(Some((0..layers).map(|layer| if local.contains(&layer) { SLIDING } else { WHOLE }).collect()))
+    Ok(Some(
+        (0..layers).map(|layer| if local.contains(&layer) { SLIDING } else { WHOLE }).collect(),
+    ))
 }
 
 /// The attention of one kind of layer.
@@ -217,7 +218,8 @@ mod tests {
         let dense = 3 * 64 * 96 + 1;
         let sparse = 64 * 10 + 1 + 10 * 3 * 64 * 32;
         // Each layer has two norms and two convolutions of 64·4; two tables, two norms.
-        let total = whole + 5 * sliding + dense + 5 * sparse + 6 * (2 * 64 + 2 * 256) + 2 * 6400 + 2 * 64;
+        let total =
+            whole + 5 * sliding + dense + 5 * sparse + 6 * (2 * 64 + 2 * 256) + 2 * 6400 + 2 * 64;
         assert_eq!(new.parameters().total, total);
     }
 

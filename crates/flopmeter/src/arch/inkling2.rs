@@ -79,9 +79,12 @@ fn inkling(c: &Config) -> Result<Model> {
     };
     match &loops {
         None => model.layers(layers, |index| Ok(layer(index)))?,
-        Some(loops) => model.layers(loops.runs(layers)?, |run| Ok(loops.run(run, layers, layer)))?,
+        Some(loops) => {
+            model.layers(loops.runs(layers)?, |run| Ok(loops.run(run, layers, layer)))?
+        }
     }
-    let mut last: Vec<Op> = residual("model.final_input.query", d, 1, layers.div_ceil(block) + 1).into();
+    let mut last: Vec<Op> =
+        residual("model.final_input.query", d, 1, layers.div_ceil(block) + 1).into();
     last.extend([vector("model.final_input.query", d), rms_norm("model.norm", d)]);
     if let Some(loops) = &loops {
         last.push(vector("model.message_input.query", 4 * loops.layers * d));
@@ -298,7 +301,10 @@ mod tests {
             of(r#", "loop_layer_index_start": 2, "loop_layer_index_end": 6"#),
             "`loop_layer_index_end`: is 6; of 4 layers those from 2 on are run again"
         );
-        let odd = small("inkling2_loop_text", r#", "loop_layer_index_start": 1, "loop_layer_index_end": 2"#);
+        let odd = small(
+            "inkling2_loop_text",
+            r#", "loop_layer_index_start": 1, "loop_layer_index_end": 2"#,
+        );
         assert_eq!(
             fact(&odd.replace("res_block\": 1", "res_block\": 2")),
             "`loop_layer_index_start`: is 1, and blocks are of 2 layers"

@@ -59,8 +59,7 @@ pub(super) fn feed_forward(c: &Config) -> Result<FeedForward> {
     if let Some(every) = c.maybe("moe_layer_freq")?.filter(|every| *every != 1) {
         return Err(c.contradiction("moe_layer_freq", &format!("is {every}; only 1 is counted")));
     }
-    let shared =
-        if c.has("n_shared_experts") { "n_shared_experts" } else { "num_shared_experts" };
+    let shared = if c.has("n_shared_experts") { "n_shared_experts" } else { "num_shared_experts" };
     Ok(FeedForward::read(c, "num_experts")?.sharing(c, shared, 1)?.corrected(CORRECTION))
 }
 
@@ -88,18 +87,22 @@ fn linear(c: &Config, d: u64, layers: u64) -> Result<(DeltaAttention, Kinds<'_>)
     if part.flag("use_full_rank_gate", false)? {
         return Err(part.contradiction("use_full_rank_gate", "is true; only false is counted"));
     }
-    let (Some(attend), Some(recur)) = (part.counts("full_attn_layers")?, part.counts("kda_layers")?)
+    let (Some(attend), Some(recur)) =
+        (part.counts("full_attn_layers")?, part.counts("kda_layers")?)
     else {
         return Ok((delta, Box::new(every_fourth(c, layers)?)));
     };
     // They count layers from 1.
-    let missing = (1..=layers.min(1 << 16)).find(|layer| attend.contains(layer) == recur.contains(layer));
+    let missing =
+        (1..=layers.min(1 << 16)).find(|layer| attend.contains(layer) == recur.contains(layer));
     if let Some(layer) = missing {
         let fact = format!("and `kda_layers` do not say of layer {layer} which one it is");
         return Err(part.contradiction("full_attn_layers", &fact));
     }
     c.adopt(&part);
-    let kind = move |layer| if attend.contains(&(layer + 1)) { Layer::Attention } else { Layer::Recurrent };
+    let kind = move |layer| {
+        if attend.contains(&(layer + 1)) { Layer::Attention } else { Layer::Recurrent }
+    };
     Ok((delta, Box::new(kind)))
 }
 
@@ -186,14 +189,23 @@ mod tests {
     fn kimi_has_as_many_parameters_as_its_name_says() {
         // Delta attention: q, k, v, out 4·2304·4096, convolution 3·4096·4, two gates of
         // 2304·128 + 128·4096, 4096 + 32, b 2304·32, norm 128.
-        let delta: u128 = 4 * 2304 * 4096 + 3 * 4096 * 4 + 2 * (2304 * 128 + 128 * 4096) + 4096
-            + 32 + 2304 * 32 + 128;
+        let delta: u128 = 4 * 2304 * 4096
+            + 3 * 4096 * 4
+            + 2 * (2304 * 128 + 128 * 4096)
+            + 4096
+            + 32
+            + 2304 * 32
+            + 128;
         // Latent: q 2304·32·192, kv_a 2304·576, norm 512, kv_b 512·32·256, out 4096·2304.
-        let latent: u128 =
-            2304 * 32 * 192 + 2304 * 576 + 512 + 512 * 32 * 256 + 4096 * 2304;
+        let latent: u128 = 2304 * 32 * 192 + 2304 * 576 + 512 + 512 * 32 * 256 + 4096 * 2304;
         let routed: u128 = 2304 * 256 + 257 * 3 * 2304 * 1024;
-        let total = 20 * delta + 7 * latent + 27 * 2 * 2304 + 3 * 2304 * 9216 + 26 * routed
-            + 2 * 163_840 * 2304 + 2304;
+        let total = 20 * delta
+            + 7 * latent
+            + 27 * 2 * 2304
+            + 3 * 2304 * 9216
+            + 26 * routed
+            + 2 * 163_840 * 2304
+            + 2304;
         let kimi = model(KIMI);
         assert_eq!(kimi.parameters().total, total);
         // 48B-A3B, by 48 of what are 49.1.
@@ -217,6 +229,9 @@ mod tests {
     #[test]
     fn the_text_part_of_kimi_k3_is_not_taken_for_it() {
         let k3 = KIMI.replace("\"head_dim\": 72", "\"routed_expert_hidden_size\": 3584");
-        assert_eq!(fact(&k3), "`routed_expert_hidden_size`: is no key of the reference implementation");
+        assert_eq!(
+            fact(&k3),
+            "`routed_expert_hidden_size`: is no key of the reference implementation"
+        );
     }
 }

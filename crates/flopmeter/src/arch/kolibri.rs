@@ -42,8 +42,7 @@ mod tests {
     fn kolibri_has_the_parameters_of_its_sizes() {
         // 50 of 2·2560·(6144 + 512) + 2·128 + 4·2560 + 2560·384 + 385·3·2560·512, 2·128000·2560
         // and a norm: 78 billion.
-        let layer: u128 =
-            2 * 2560 * 6656 + 2 * 128 + 4 * 2560 + 2560 * 384 + 385 * 3 * 2560 * 512;
+        let layer: u128 = 2 * 2560 * 6656 + 2 * 128 + 4 * 2560 + 2560 * 384 + 385 * 3 * 2560 * 512;
         let kolibri = model(
             r#"{"model_type": "kolibri1", "hidden_size": 2560, "head_dim": 128,
                 "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,

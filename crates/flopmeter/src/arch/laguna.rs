@@ -67,7 +67,11 @@ fn mellum(c: &Config) -> Result<Model> {
 
 /// The window of layers that slide; none does unless `layer_types` says so.
 fn window(c: &Config, default: u64) -> Result<Option<u64>> {
-    if c.has("layer_types") { c.maybe_or("sliding_window", default) } else { c.maybe("sliding_window") }
+    if c.has("layer_types") {
+        c.maybe_or("sliding_window", default)
+    } else {
+        c.maybe("sliding_window")
+    }
 }
 
 /// `num_attention_heads_per_layer`: query heads of each layer, or `most` in all of them.
@@ -82,14 +86,16 @@ fn heads_by_layer(c: &Config, most: Heads) -> Result<impl Fn(u64) -> Result<Head
             let fact = format!("has {} entries for {layers} layers", listed.len());
             return Err(c.contradiction(KEY, &fact));
         }
-        let unshared = |query: &&u64| !(1..=MOST).contains(*query) || !query.is_multiple_of(most.kv);
+        let unshared =
+            |query: &&u64| !(1..=MOST).contains(*query) || !query.is_multiple_of(most.kv);
         if let Some(query) = listed.iter().find(unshared) {
             let fact = format!("has {query}, which cannot share {} key/value heads", most.kv);
             return Err(c.contradiction(KEY, &fact));
         }
     }
     Ok(move |layer: u64| {
-        let at = |listed: &Vec<u64>| usize::try_from(layer).ok().and_then(|at| listed.get(at).copied());
+        let at =
+            |listed: &Vec<u64>| usize::try_from(layer).ok().and_then(|at| listed.get(at).copied());
         let query = listed.as_ref().and_then(at).unwrap_or(most.query);
         Ok(Heads { query, ..most })
     })
@@ -117,16 +123,18 @@ mod tests {
         assert_eq!(laguna.parameters().total, total);
         assert!(laguna.unread().is_empty() && laguna.notes().is_empty());
         // A number for each element of a head: 40·2048·(6144 − 48) more.
-        let elements = LAGUNA.replace("\"vocab_size\"", "\"gating\": \"per-element\", \"vocab_size\"");
+        let elements =
+            LAGUNA.replace("\"vocab_size\"", "\"gating\": \"per-element\", \"vocab_size\"");
         assert_eq!(parameters(&elements), total + 40 * 2048 * 6096);
     }
 
     #[test]
     fn heads_of_each_layer_are_all_stated_and_share_the_keys() {
         let with = |list: &str| {
-            LAGUNA
-                .replace("layers\": 40", "layers\": 2")
-                .replace("\"vocab_size\"", &format!("\"num_attention_heads_per_layer\": {list}, \"vocab_size\""))
+            LAGUNA.replace("layers\": 40", "layers\": 2").replace(
+                "\"vocab_size\"",
+                &format!("\"num_attention_heads_per_layer\": {list}, \"vocab_size\""),
+            )
         };
         assert_eq!(model(&with("[48, 64]")).groups().len(), 4);
         assert_eq!(

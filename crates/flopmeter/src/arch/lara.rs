@@ -64,8 +64,7 @@ fn layers(c: &Config) -> Result<Vec<Option<Mask>>> {
         "sliding_attention" => Ok(Some(window)),
         "full_attention" => Ok(Some(Mask::Causal)),
         other => {
-            let fact =
-                format!("has a layer of a kind that is not counted: \"{}\"", shown(other));
+            let fact = format!("has a layer of a kind that is not counted: \"{}\"", shown(other));
             Err(c.contradiction(KEY, &fact))
         }
     };

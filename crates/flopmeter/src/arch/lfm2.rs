@@ -11,9 +11,7 @@
 //! convolution with its padding: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
 use super::experts::{self, Names};
-use super::parts::{
-    Heads, decoder, head_norms, mlp, projection, rms_norm, tied, with_norms,
-};
+use super::parts::{Heads, decoder, head_norms, mlp, projection, rms_norm, tied, with_norms};
 use super::recurrent::{self, Layer, convolution, mixers, width};
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -59,7 +57,9 @@ fn third(c: &Config) -> Result<Model> {
         return Err(c.contradiction(KEY, &fact));
     }
     let kind = |layer: u64| match &listed {
-        Some(listed) => usize::try_from(layer).ok().and_then(|at| listed.get(at)).map_or("", |kind| *kind),
+        Some(listed) => {
+            usize::try_from(layer).ok().and_then(|at| listed.get(at)).map_or("", |kind| *kind)
+        }
         None if layer % 4 == 2 => "full_attention",
         None if layer.is_multiple_of(4) && layer > 0 => "sliding_attention",
         None => "conv",
@@ -125,16 +125,21 @@ fn sparse(c: &Config) -> Result<Model> {
             .contradiction("layer_types", "is missing")
             .hint("a config of type `lfm2_moe` states it"));
     }
-    alternating(c, d, |_| true, |layer| {
-        if layer < dense {
-            return feed_forward(d, inner);
-        }
-        let mut ops = experts::mixture(EXPERTS, d, f, experts);
-        if biased {
-            ops.push(experts::correction("feed_forward.expert_bias", experts));
-        }
-        ops
-    })
+    alternating(
+        c,
+        d,
+        |_| true,
+        |layer| {
+            if layer < dense {
+                return feed_forward(d, inner);
+            }
+            let mut ops = experts::mixture(EXPERTS, d, f, experts);
+            if biased {
+                ops.push(experts::correction("feed_forward.expert_bias", experts));
+            }
+            ops
+        },
+    )
 }
 
 /// Convolutions and attention by turns; `recurs` says where where no list does.
@@ -241,7 +246,9 @@ mod tests {
             fact(&LFM2.replace("multiplier\": 1.0", "multiplier\": 0.0")),
             "`block_ffn_dim_multiplier`: is 0, which makes no width"
         );
-        assert!(fact(&LFM2.replace("multiplier\": 1.0", "multiplier\": 5e3"))
-            .contains("the largest that is believed"));
+        assert!(
+            fact(&LFM2.replace("multiplier\": 1.0", "multiplier\": 5e3"))
+                .contains("the largest that is believed")
+        );
     }
 }

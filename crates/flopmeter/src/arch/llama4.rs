@@ -149,11 +149,8 @@ mod tests {
         let rotary = SCOUT
             .replace("\"no_rope_layer_interval\": 4", "\"no_rope_layers\": [1, 0, 0]")
             .replace("layers\": 48", "layers\": 3");
-        let names: Vec<String> = model(&rotary)
-            .groups()
-            .iter()
-            .map(|group| group.name.clone())
-            .collect();
+        let names: Vec<String> =
+            model(&rotary).groups().iter().map(|group| group.name.clone()).collect();
         assert_eq!(names, ["embedding", "layer 0", "layers 1–2", "head"]);
     }
 

@@ -138,8 +138,10 @@ mod tests {
         assert!(longcat.unread().is_empty());
         assert_eq!(
             longcat.notes(),
-            ["a token runs through 0 to 12 experts, which depends on it; 8 are counted, the share that 512 of \
-              768 have of the 12 chosen"]
+            [
+                "a token runs through 0 to 12 experts, which depends on it; 8 are counted, the share that 512 of \
+              768 have of the 12 chosen"
+            ]
         );
     }
 

@@ -35,7 +35,9 @@ fn longformer(c: &Config) -> Result<Model> {
     let segments = c.size_or("type_vocab_size", 2)?;
     let layers = c.size("num_hidden_layers")?;
     let task = Task::of(c)?;
-    if c.texts("architectures")?.is_some_and(|it| it.iter().any(|class| class.ends_with("ForQuestionAnswering"))) {
+    if c.texts("architectures")?
+        .is_some_and(|it| it.iter().any(|class| class.ends_with("ForQuestionAnswering")))
+    {
         let fact = "names a class whose question sees the whole text, and how long that is a request does not state";
         return Err(c.contradiction("architectures", fact));
     }
@@ -110,10 +112,15 @@ fn led(c: &Config) -> Result<Model> {
     };
     let decoder = BartLayer::read(c, d, "decoder_attention_heads", "decoder_ffn_dim")?;
     let mut model = Builder::new(c)?;
-    c.note("no token of the encoder is global, which would see all others and be seen by them".into());
+    c.note(
+        "no token of the encoder is global, which would see all others and be seen by them".into(),
+    );
     let encoder = ("encoder", "led.encoder.layers");
     model.stack(encoder, Component::Encoder, Reads::Prompt, |model| {
-        model.once("embedding", first(table("shared", vocab, d), "max_encoder_position_embeddings", 16384)?);
+        model.once(
+            "embedding",
+            first(table("shared", vocab, d), "max_encoder_position_embeddings", 16384)?,
+        );
         model.layers(layers, |at| Ok(layer.ops(names, at)))
     })?;
     let tokens = shared_table("embed_tokens", vocab, d);
@@ -160,8 +167,11 @@ impl Layer {
             return Err(c.contradiction(KEY, &fact));
         }
         let filled = windows.iter().copied().max().unwrap_or(2);
-        if let Some(other) = windows.iter().find(|it| **it == 0 || **it % 2 > 0 || filled % **it > 0) {
-            let fact = format!("is {other} in a layer: it is even, and divides the largest, {filled}");
+        if let Some(other) =
+            windows.iter().find(|it| **it == 0 || **it % 2 > 0 || filled % **it > 0)
+        {
+            let fact =
+                format!("is {other} in a layer: it is even, and divides the largest, {filled}");
             return Err(c.contradiction(KEY, &fact));
         }
         Ok(Self {

@@ -110,9 +110,8 @@ fn encoding(stack: &Stack, layer: u64, pieces: Pieces) -> Vec<Op> {
         ops.push(vector(biases, table));
     }
     if let Some(Summaries { every, .. }) = summaries {
-        let of_sums = |module| {
-            projection(module, d, inner).of_sums(every).sharing_weights(true).into()
-        };
+        let of_sums =
+            |module| projection(module, d, inner).of_sums(every).sharing_weights(true).into();
         let norm = "layer.0.TransientGlobalSelfAttention.global_input_layer_norm";
         ops.extend([rms_norm(norm, d), of_sums(k), of_sums(v)]);
         if layer == 0 {

@@ -98,8 +98,15 @@ mod tests {
         // Mamba-2.8B, width 5120. A layer: in 2560·10240, convolution 5120·5, x_proj 5120·192, dt
         // 160·5120 + 5120, A 5120·16, D 5120, out 5120·2560, norm 2560: 41,259,520. 64 of them,
         // 50280·2560 and a norm.
-        let layer: u128 = 2560 * 10240 + 5120 * 5 + 5120 * 192 + 160 * 5120 + 5120 + 5120 * 16
-            + 5120 + 5120 * 2560 + 2560;
+        let layer: u128 = 2560 * 10240
+            + 5120 * 5
+            + 5120 * 192
+            + 160 * 5120
+            + 5120
+            + 5120 * 16
+            + 5120
+            + 5120 * 2560
+            + 2560;
         assert_eq!(64 * layer + 50_280 * 2560 + 2560, 2_768_345_600);
         let mamba = r#"{"model_type": "mamba", "hidden_size": 2560, "num_hidden_layers": 64,
             "state_size": 16, "conv_kernel": 4, "expand": 2, "time_step_rank": 160,
@@ -136,7 +143,8 @@ mod tests {
         assert_eq!((bytes.kv_cache, bytes.kv_cache_per_token), (96, 0));
         assert_eq!((bytes.prefill.written, bytes.decode.written), (96, 2 * 96));
         // Without a cache nothing is kept between passes.
-        let anew = small.bytes(&work.without_kv_cache().expect("nothing is cached")).expect("it fits");
+        let anew =
+            small.bytes(&work.without_kv_cache().expect("nothing is cached")).expect("it fits");
         assert_eq!((anew.kv_cache, anew.written()), (0, 0));
     }
 
@@ -166,7 +174,9 @@ mod tests {
             "`n_groups`: 128 heads do not fall into 7 groups"
         );
         assert_eq!(fact(&MAMBA2.replace("state_size", "state")), "`state_size`: is missing");
-        assert!(fact(&MAMBA2.replace("\"expand\": 2", "\"expand\": 16777216"))
-            .contains("the largest that is believed is 16777216"));
+        assert!(
+            fact(&MAMBA2.replace("\"expand\": 2", "\"expand\": 16777216"))
+                .contains("the largest that is believed is 16777216")
+        );
     }
 }

@@ -116,9 +116,8 @@ mod tests {
         // q and out 4096·64·(192 + 128) in 48 layers; k and v 4096·320, four heads in 9 layers and
         // eight in 39, which have 64 sinks; norms 2·4096; one dense layer of 3·4096·16384, 47 of
         // 4096·256 + 256·3·4096·2048; 2·152576·4096 and a norm: 308 billion.
-        let attention: u128 = 48 * (4096 * 64 * 320 + 2 * 4096)
-            + 9 * 4 * 4096 * 320
-            + 39 * (8 * 4096 * 320 + 64);
+        let attention: u128 =
+            48 * (4096 * 64 * 320 + 2 * 4096) + 9 * 4 * 4096 * 320 + 39 * (8 * 4096 * 320 + 64);
         let routed: u128 = 4096 * 256 + 256 * 3 * 4096 * 2048;
         let total = attention + 3 * 4096 * 16_384 + 47 * routed + 2 * 152_576 * 4096 + 4096;
         let mimo = model(MIMO);

@@ -47,8 +47,8 @@ mod tests {
     #[test]
     fn minicpm3_4b_has_the_parameters_of_its_matrices_and_norms() {
         // q_a 2560·768, norm 768, q_b 768·40·96, kv_a 2560·288, norm 256, kv_b 256·40·128, out 2560²
-        let attention: u128 = 2560 * 768 + 768 + 768 * 40 * 96
-            + 2560 * 288 + 256 + 256 * 40 * 128 + 2560 * 2560;
+        let attention: u128 =
+            2560 * 768 + 768 + 768 * 40 * 96 + 2560 * 288 + 256 + 256 * 40 * 128 + 2560 * 2560;
         let layer = attention + 3 * 2560 * 6400 + 2 * 2560;
         assert_eq!(parameters(MINICPM3_4B), 73_448 * 2560 + 62 * layer + 2560);
     }
@@ -60,8 +60,8 @@ mod tests {
             "vocab_size": 128256}"#;
         // q_a 2048·1536, norm 1536, q_b 1536·16·192, kv_a 2048·576, norm 512, kv_b 512·16·256,
         // out 2048²
-        let attention: u128 = 2048 * 1536 + 1536 + 1536 * 16 * 192
-            + 2048 * 576 + 512 + 512 * 16 * 256 + 2048 * 2048;
+        let attention: u128 =
+            2048 * 1536 + 1536 + 1536 * 16 * 192 + 2048 * 576 + 512 + 512 * 16 * 256 + 2048 * 2048;
         let layer = attention + 3 * 2048 * 6144 + 2 * 2048;
         assert_eq!(parameters(youtu), 128_256 * 2048 + 32 * layer + 2048);
     }

@@ -13,8 +13,8 @@
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
 use super::parts::{
-    Heads, decoder, head_norms, note_prediction_layers, pre_normed, projection, rms_norm, text_part,
-    tied, with_norms,
+    Heads, decoder, head_norms, note_prediction_layers, pre_normed, projection, rms_norm,
+    text_part, tied, with_norms,
 };
 use super::recurrent::width;
 use crate::config::Config;
@@ -104,8 +104,9 @@ fn indexed_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
         None => None,
     };
     Ok(move |layer: u64| match (&listed, &frequency) {
-        (Some(kinds), _) => usize::try_from(layer)
-            .is_ok_and(|at| kinds.get(at) == Some(&"minimax_m3_sparse")),
+        (Some(kinds), _) => {
+            usize::try_from(layer).is_ok_and(|at| kinds.get(at) == Some(&"minimax_m3_sparse"))
+        }
         (None, Some(frequency)) => frequency(layer).unwrap_or(false),
         (None, None) => false,
     })
@@ -186,8 +187,7 @@ mod tests {
         let indexer = d * 640 + 256;
         let dense = 3 * d * 12_288;
         let sparse = d * 128 + 129 * 3 * d * 3072;
-        let total =
-            60 * attention + 57 * (indexer + sparse) + 3 * dense + 2 * 200_064 * d + d;
+        let total = 60 * attention + 57 * (indexer + sparse) + 3 * dense + 2 * 200_064 * d + d;
         // PyTorch counts 427,040,132,864 in the whole, 865,567,232 of them in what sees.
         assert_eq!(total, 427_040_132_864 - 865_567_232);
         let m3 = model(&m3());
@@ -224,7 +224,11 @@ mod tests {
             "`sparse_attention_config.sparse_attention_freq`: has 60 entries for 59 layers"
         );
         assert_eq!(
-            fact(&m3().replace("topk_blocks\": 16", "topk_blocks\": 1").replace("local_block\": 1", "local_block\": 2")),
+            fact(
+                &m3()
+                    .replace("topk_blocks\": 16", "topk_blocks\": 1")
+                    .replace("local_block\": 1", "local_block\": 2")
+            ),
             "`index_topk_blocks`: is 1, but 2 blocks are always among them"
         );
     }

@@ -51,7 +51,8 @@ mod tests {
         let absent = model(&format!(r#"{{"model_type": "mistral", {SIZES}}}"#));
         assert_eq!(windows(&absent), [(Some(4096), 32)]);
         assert!(absent.notes().iter().any(|note| note.starts_with("`sliding_window` is absent")));
-        let null = model(&format!(r#"{{"model_type": "mistral", "sliding_window": null, {SIZES}}}"#));
+        let null =
+            model(&format!(r#"{{"model_type": "mistral", "sliding_window": null, {SIZES}}}"#));
         assert_eq!(windows(&null), [(None, 32)]);
         let newer = model(&format!(r#"{{"model_type": "ministral3", {SIZES}}}"#));
         assert_eq!(windows(&newer), [(None, 32)]);

@@ -20,7 +20,8 @@ use crate::model::Model;
 use crate::op::{Experts, Linear};
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["mixtral", "phimoe", "granitemoe", "granitemoeshared", "granitemoe_swa"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["mixtral", "phimoe", "granitemoe", "granitemoeshared", "granitemoe_swa"];
 
 /// What the checkpoints of Mixtral, Phi-3.5-MoE and MiniMax-M2 call a layer's matrices.
 pub(super) const BLOCK_SPARSE: Names = [

@@ -8,8 +8,8 @@
 //! Text alone passes the layers of cross-attention by, their feed-forward half included: their weights are stored, and
 //! take part where there is an image. The embedding has eight rows that the head lacks.
 
-use super::parts::{Heads, gated_mlp, head, pre_normed, rms_norm, table, text_part, tied, vector};
 use super::parts::projection;
+use super::parts::{Heads, gated_mlp, head, pre_normed, rms_norm, table, text_part, tied, vector};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
@@ -57,7 +57,8 @@ fn text(c: &Config) -> Result<Model> {
     model.once("embedding", [table("model.embed_tokens", vocab + IMAGE_ROWS, d)]);
     model.layers(layers, |layer| {
         let mlp = gated_mlp(d, f, false);
-        let to_image = usize::try_from(layer).is_ok_and(|at| attends_to_image.get(at) == Some(&true));
+        let to_image =
+            usize::try_from(layer).is_ok_and(|at| attends_to_image.get(at) == Some(&true));
         if !to_image {
             return Ok(pre_normed(d, heads.attention(d, false, false, Mask::Causal), mlp));
         }
@@ -72,7 +73,8 @@ fn text(c: &Config) -> Result<Model> {
 /// The matrices and norms of attention to an image.
 fn cross_attention(d: u64, heads: Heads) -> Vec<Op> {
     let (query, kv) = (heads.query_width(), heads.kv_width());
-    let to_image = Attention::new("cross_attn", heads.query, heads.kv, heads.dim, heads.dim, Mask::Full);
+    let to_image =
+        Attention::new("cross_attn", heads.query, heads.kv, heads.dim, heads.dim, Mask::Full);
     vec![
         projection("cross_attn.q_proj", d, query).into(),
         projection("cross_attn.k_proj", d, kv).of_source().into(),
@@ -100,8 +102,7 @@ mod tests {
 
     #[test]
     fn llama_3_2_11b_vision_runs_text_through_what_llama_3_1_8b_has() {
-        let config =
-            format!(r#"{{"model_type": "mllama", {TOWER}, "text_config": {{{TEXT}}}}}"#);
+        let config = format!(r#"{{"model_type": "mllama", {TOWER}, "text_config": {{{TEXT}}}}}"#);
         let mllama = model(&config);
         // Llama-3.1-8B's 8,030,261,248 and eight rows; eight layers more, with norms of 128, two gates.
         let layer: u128 =
@@ -111,7 +112,14 @@ mod tests {
         // Patches 3·14²·1280 and a class, positions 1 + 1601·1280 and of tiles 9·4·1601·1280, twice 9·4·1280 + 1 for
         // tiles, norms 4·1280; 40·(4·1280² + 2·1280·5120 + 5120 + 1280 + 4·1280), two gates for 8 of them; 7680·4096 +
         // 4096 to the text's width.
-        let tower: u128 = 753_920 + 2_049_281 + 73_774_080 + 2 * 46_081 + 5_120 + 40 * 19_672_320 + 16 + 31_461_376;
+        let tower: u128 = 753_920
+            + 2_049_281
+            + 73_774_080
+            + 2 * 46_081
+            + 5_120
+            + 40 * 19_672_320
+            + 16
+            + 31_461_376;
         assert_eq!(mllama.parameters().total, active + 8 * layer + tower);
         // As published.
         assert_eq!(mllama.parameters().total, 10_670_220_835);

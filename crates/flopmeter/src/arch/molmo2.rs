@@ -7,7 +7,8 @@
 //! Queries and keys are normed head by head, or all heads in one. Norms may stand after the halves instead of before them.
 
 use super::parts::{
-    Heads, decoder_of, gated_mlp, head, head_norms, pre_normed, rms_norm, text_part, tied, with_norms,
+    Heads, decoder_of, gated_mlp, head, head_norms, pre_normed, rms_norm, text_part, tied,
+    with_norms,
 };
 use crate::config::Config;
 use crate::error::Result;

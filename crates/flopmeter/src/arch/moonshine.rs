@@ -34,9 +34,13 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     c.raw("max_position_embeddings");
     let layer = Layer::read(c, d)?;
     let mut model = Builder::new(c)?;
-    let convolution = |module, from, to| Linear::new(module, Component::EmbeddingProjections, from, to);
+    let convolution =
+        |module, from, to| Linear::new(module, Component::EmbeddingProjections, from, to);
     let convolutions = [
-        (Steps::ALL, vec![convolution("conv1", KERNEL, d).into(), layer_norm("groupnorm", d, true)]),
+        (
+            Steps::ALL,
+            vec![convolution("conv1", KERNEL, d).into(), layer_norm("groupnorm", d, true)],
+        ),
         (SECOND, vec![convolution("conv2", 7 * d, 2 * d).bias(true).into()]),
         (THIRD, vec![convolution("conv3", 3 * 2 * d, d).bias(true).into()]),
     ];
@@ -119,7 +123,8 @@ impl Layer {
     }
 
     fn itself(&self, norm: &'static str, mask: Mask) -> Vec<Op> {
-        let modules = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"];
+        let modules =
+            ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"];
         let mut ops = vec![layer_norm(norm, self.d, false)];
         ops.extend(self.attention(modules, self.heads.attend(mask)));
         ops
@@ -139,8 +144,12 @@ impl Layer {
     }
 
     fn decoding(&self) -> Vec<Op> {
-        let modules =
-            ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.o_proj"];
+        let modules = [
+            "encoder_attn.q_proj",
+            "encoder_attn.k_proj",
+            "encoder_attn.v_proj",
+            "encoder_attn.o_proj",
+        ];
         let mut ops = self.itself("input_layernorm", Mask::Causal);
         ops.push(layer_norm("post_attention_layernorm", self.d, false));
         ops.extend(self.attention(modules, self.heads.attend_across("encoder_attn")));
@@ -195,7 +204,8 @@ mod tests {
 
     #[test]
     fn both_sides_have_as_many_heads() {
-        let other = TINY.replace(r#""encoder_num_attention_heads": 8"#, r#""encoder_num_attention_heads": 4"#);
+        let other = TINY
+            .replace(r#""encoder_num_attention_heads": 8"#, r#""encoder_num_attention_heads": 4"#);
         assert_eq!(
             fact(&other),
             "`encoder_num_attention_heads`: is 4, and the decoder has 8 heads of queries"

@@ -7,8 +7,8 @@
 //!
 //! `ffn_dim` is the width of `fc1`: of gate and up together.
 
-use super::parts::{Heads, head, mlp, note_other_parts, pre_normed, projection, rms_norm, table};
 use super::parts::tied;
+use super::parts::{Heads, head, mlp, note_other_parts, pre_normed, projection, rms_norm, table};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
@@ -43,7 +43,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
             heads.attend(mask),
             projection("self_attn.o_proj.linear", q, d).into(),
         ];
-        Ok(pre_normed(d, attention, vec![mlp("mlp.fc1", d, f).into(), mlp("mlp.fc2", f / 2, d).into()]))
+        Ok(pre_normed(
+            d,
+            attention,
+            vec![mlp("mlp.fc1", d, f).into(), mlp("mlp.fc2", f / 2, d).into()],
+        ))
     })?;
     model.head([rms_norm("model.norm", d), head(d, vocab, tied(c, false)?).into()])?;
     model.finish()

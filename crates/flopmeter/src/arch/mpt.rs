@@ -68,7 +68,8 @@ fn refuse_other_attention(c: &Config, heads: Heads) -> Result<()> {
             .hint("the reference implementation of `mpt` has no other"));
     }
     if attention.flag("qk_ln", false)? {
-        return Err(attention.contradiction("qk_ln", "is true, but `mpt` is counted without norms of q and k"));
+        return Err(attention
+            .contradiction("qk_ln", "is true, but `mpt` is counted without norms of q and k"));
     }
     Ok(())
 }
@@ -98,7 +99,8 @@ mod tests {
 
     #[test]
     fn attention_that_the_reference_lacks_is_an_error() {
-        let attention = "`attn_config.attn_type`: is not \"multihead_attention\" of as many keys as queries";
+        let attention =
+            "`attn_config.attn_type`: is not \"multihead_attention\" of as many keys as queries";
         assert_eq!(fact(&MPT_7B.replace("multihead", "multiquery")), attention);
         assert_eq!(fact(&MPT_7B.replace(r#""alibi""#, r#""kv_n_heads": 8, "alibi""#)), attention);
         assert_eq!(

@@ -85,7 +85,10 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     if let Some(text) = c.text_part("")?
         && matches!(text.model_type(), "t5" | "bart")
     {
-        let fact = format!("is of the type `{}`, an encoder and a decoder, which is not counted behind a tower", text.model_type());
+        let fact = format!(
+            "is of the type `{}`, an encoder and a decoder, which is not counted behind a tower",
+            text.model_type()
+        );
         return Err(c.contradiction("text_config", &fact));
     }
     text_part(c, text_type(c.model_type()), super::build)
@@ -103,11 +106,14 @@ fn text_type(whole: &str) -> &'static str {
         "emu3" => "emu3_text_model",
         "ernie4_5_vl_moe" => "ernie4_5_vl_moe_text",
         "exaone4_5" => "exaone4",
-        "audioflamingo3" | "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision" | "musicflamingo" | "ovis2" | "pp_chart2table"
-        | "qwen2_audio" | "vibevoice_asr" | "video_llama_3" => "qwen2",
-        "fun_asr_nano" | "lighton_ocr" | "moss_transcribe_diarize" | "qianfan_ocr" | "qwen3_asr" => {
-            "qwen3"
-        }
+        "audioflamingo3" | "fast_vlm" | "got_ocr2" | "internvl" | "llava_onevision"
+        | "musicflamingo" | "ovis2" | "pp_chart2table" | "qwen2_audio" | "vibevoice_asr"
+        | "video_llama_3" => "qwen2",
+        "fun_asr_nano"
+        | "lighton_ocr"
+        | "moss_transcribe_diarize"
+        | "qianfan_ocr"
+        | "qwen3_asr" => "qwen3",
         "fuyu" => "persimmon",
         "glm46v" | "glm4v" | "glmga" => "glm4v_text",
         "glm4v_moe" => "glm4v_moe_text",
@@ -147,7 +153,8 @@ mod tests {
         );
         // The tower: patches 3·14²·1024, a norm, 24·(4·1024² + 3·1024·4096 + 2·1024); the projector: a norm,
         // 4·1024·1024, 1024·5120 and 5120².
-        let tower: u128 = 602_112 + 1024 + 24 * 16_779_264 + 1024 + 4_194_304 + 5_242_880 + 26_214_400;
+        let tower: u128 =
+            602_112 + 1024 + 24 * 16_779_264 + 1024 + 4_194_304 + 5_242_880 + 26_214_400;
         assert_eq!(model.parameters().total, 23_572_403_200 + tower);
         // As published.
         assert_eq!(model.parameters().total, 24_011_361_280);

@@ -8,9 +8,7 @@
 //! The gate is one number for each element of a head. Every fourth layer from the last one back attends to everything,
 //! and the others slide.
 
-use super::parts::{
-    Heads, decoder, gated_mlp, layer_masks, projection, rms_norm, text_part, tied,
-};
+use super::parts::{Heads, decoder, gated_mlp, layer_masks, projection, rms_norm, text_part, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -60,7 +58,8 @@ mod tests {
         // q, gate and out 3·d·4096, k and v 2·d·256, 3·d·19,968, four norms; two tables and a norm.
         let layer = 3 * d * 4096 + 2 * d * 256 + 3 * d * 19_968 + 4 * d;
         assert_eq!(muse.parameters().total, 52 * layer + 2 * 202_048 * d + d);
-        let full: u64 = windows(&muse).iter().filter(|(window, _)| window.is_none()).map(|(_, n)| n).sum();
+        let full: u64 =
+            windows(&muse).iter().filter(|(window, _)| window.is_none()).map(|(_, n)| n).sum();
         assert_eq!(full, 13);
         assert!(muse.unread().is_empty(), "{:?}", muse.unread());
     }

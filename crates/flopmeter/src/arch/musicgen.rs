@@ -63,8 +63,17 @@ fn build_decoder(c: &Config, attends_to_text: bool) -> Result<Model> {
             layer_norm("self_attn_layer_norm", d, true),
         ];
         if attends_to_text {
-            let cross = ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj"];
-            let cross = cross.map(square).into_iter().chain([layer_norm("encoder_attn_layer_norm", d, true)]);
+            let cross = [
+                "encoder_attn.q_proj",
+                "encoder_attn.k_proj",
+                "encoder_attn.v_proj",
+                "encoder_attn.out_proj",
+            ];
+            let cross = cross.map(square).into_iter().chain([layer_norm(
+                "encoder_attn_layer_norm",
+                d,
+                true,
+            )]);
             ops.extend(cross.map(|op| Op::Idle(Box::new(op))));
         }
         ops.extend([
@@ -110,7 +119,8 @@ mod tests {
     fn the_whole_is_refused_and_so_are_a_million_codebooks() {
         let whole = small("musicgen", "MusicgenForConditionalGeneration");
         assert!(fact(&whole).contains("only its decoder on its own is counted"));
-        let many = small("musicgen", "MusicgenForCausalLM").replace("codebooks\": 4", "codebooks\": 1000000");
+        let many = small("musicgen", "MusicgenForCausalLM")
+            .replace("codebooks\": 4", "codebooks\": 1000000");
         assert!(fact(&many).contains("the most that is believed is 1024"));
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.layers(layers.len() as u64, |index| {
         let mut ops = vec![rms_norm("norm", d)];
         match usize::try_from(index).ok().and_then(|at| layers.get(at)) {
-            Some(Layer::Attention) => ops.extend(heads.iter().flat_map(|heads| attention(d, heads))),
+            Some(Layer::Attention) => {
+                ops.extend(heads.iter().flat_map(|heads| attention(d, heads)))
+            }
             Some(Layer::Mlp) => ops.extend(dense.iter().cloned()),
             Some(Layer::Experts) => ops.extend(experts.iter().cloned()),
             Some(Layer::Recurrent) | None => ops.extend(mamba.iter().cloned()),
@@ -196,9 +198,8 @@ fn mixture(c: &Config, d: u64) -> Result<Vec<Op>> {
     let shared = c.size("moe_shared_expert_intermediate_size")?;
     let bias = c.flag("mlp_bias", false)?;
     let latent = c.maybe("moe_latent_size")?;
-    let every = |module, from, to| {
-        Op::from(Linear::new(module, Component::MoeShared, from, to).bias(bias))
-    };
+    let every =
+        |module, from, to| Op::from(Linear::new(module, Component::MoeShared, from, to).bias(bias));
     let mut ops = vec![
         experts::router("mixer.gate", d, experts).into(),
         experts::correction("mixer.gate.e_score_correction_bias", experts),

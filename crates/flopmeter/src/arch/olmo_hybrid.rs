@@ -8,7 +8,9 @@
 //! `model` counts the delta rule token by token; `torch` counts it in padded chunks of 64, and a step not at
 //! all: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
-use super::parts::{Heads, decoder, gated_mlp, post_normed, pre_normed, rms_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, gated_mlp, post_normed, pre_normed, rms_norm, tied, with_norms,
+};
 use super::recurrent::{self, Delta, Layer, mixers};
 use crate::config::Config;
 use crate::error::Result;
@@ -25,9 +27,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let bias = c.flag("attention_bias", false)?;
     let layers = c.size("num_hidden_layers")?;
     // Every fourth layer attends, and where there are fewer the last one does.
-    let mixers = mixers(c, layers, |layer| {
-        layer % 4 != 3 && (layers >= 4 || layer + 1 != layers)
-    })?;
+    let mixers = mixers(c, layers, |layer| layer % 4 != 3 && (layers >= 4 || layer + 1 != layers))?;
     let delta = delta(c, d, heads.query)?;
     let net = net(d, &delta);
     decoder(c, d, tied(c, false)?, rms_norm("model.norm", d), |layer| {

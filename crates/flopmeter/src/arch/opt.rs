@@ -31,7 +31,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let affine = c.flag("layer_norm_elementwise_affine", true)?;
     let norm = |module| if affine { layer_norm(module, d, true) } else { vector(module, 0) };
     // Where the norms stand behind their halves (OPT-350M), the last layer ends with one already.
-    let last_norm = c.flag("do_layer_norm_before", true)? && !c.flag("_remove_final_layer_norm", false)?;
+    let last_norm =
+        c.flag("do_layer_norm_before", true)? && !c.flag("_remove_final_layer_norm", false)?;
 
     let mut model = Builder::new(c)?;
     let mut first = vec![

@@ -85,7 +85,8 @@ impl Encoder {
     /// Matrices of attention, and of the feed-forward half.
     fn matrices(&self) -> ([Linear; 4], [Linear; 2]) {
         let square = |module| projection(module, self.d, self.d);
-        let attention = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
+        let attention =
+            ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
         let up = mlp("fc1", self.d, self.f).bias(true);
         (attention.map(square), [up, mlp("fc2", self.f, self.d).bias(true)])
     }
@@ -144,6 +145,9 @@ mod tests {
 
     #[test]
     fn half_a_block_is_whole() {
-        assert_eq!(fact(&BASE.replace("512", "511")), "`block_size`: is 511, of which there is no half");
+        assert_eq!(
+            fact(&BASE.replace("512", "511")),
+            "`block_size`: is 511, of which there is no half"
+        );
     }
 }

@@ -6,7 +6,8 @@
 //! ```
 
 use super::parts::{
-    Heads, decoder, gated_mlp, head_norms, layer_masks, note_prediction_layers, pre_normed, rms_norm, tied, with_norms,
+    Heads, decoder, gated_mlp, head_norms, layer_masks, note_prediction_layers, pre_normed,
+    rms_norm, tied, with_norms,
 };
 use super::prediction::{MIMO, with_layers};
 use crate::config::Config;
@@ -15,7 +16,8 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["hunyuan_v1_dense", "hunyuan_vl_text", "mimo", "qwen2", "qwen3"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["hunyuan_v1_dense", "hunyuan_vl_text", "mimo", "qwen2", "qwen3"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {

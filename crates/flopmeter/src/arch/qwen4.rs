@@ -129,7 +129,8 @@ fn attending(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
             Err(c.contradiction(KEY, &fact))
         }
     };
-    let listed = c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<bool>>>());
+    let listed =
+        c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<bool>>>());
     let listed = listed.transpose()?;
     if let Some(listed) = &listed
         && listed.len() as u64 != layers
@@ -160,7 +161,9 @@ fn attention(c: &Config, d: u64) -> Result<Vec<Op>> {
     let bias = c.flag("attention_bias", false)?;
     let (index_heads, dim) = (c.size("indexer_n_heads")?, c.size("indexer_head_dim")?);
     if c.size("indexer_kv_heads")? != 1 {
-        return Err(c.contradiction("indexer_kv_heads", "is not 1, the only number that is counted"));
+        return Err(
+            c.contradiction("indexer_kv_heads", "is not 1, the only number that is counted")
+        );
     }
     let (budget, size) = (c.size("indexer_budget")?, c.size("indexer_compress_ratio")?);
     if !budget.is_multiple_of(size) {

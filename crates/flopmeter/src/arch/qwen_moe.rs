@@ -9,7 +9,9 @@
 //! Qwen2 has biases at q, k and v; Qwen3 has norms of each head's query and key instead.
 
 use super::experts::{self, IN_MLP};
-use super::parts::{Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms,
+};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::Result;
@@ -161,8 +163,13 @@ mod tests {
         // Qwen1.5-MoE-A2.7B. A layer: attention 4·2048² + 3·2048, router 2048·60, experts
         // 60·3·2048·1408, shared expert 3·2048·5632 and its gate 2048, norms 2·2048. 24 of them,
         // 2·151936·2048 and a norm.
-        let layer: u128 = 4 * 2048 * 2048 + 3 * 2048 + 2048 * 60 + 60 * 3 * 2048 * 1408
-            + 3 * 2048 * 5632 + 2048 + 2 * 2048;
+        let layer: u128 = 4 * 2048 * 2048
+            + 3 * 2048
+            + 2048 * 60
+            + 60 * 3 * 2048 * 1408
+            + 3 * 2048 * 5632
+            + 2048
+            + 2 * 2048;
         assert_eq!(24 * layer + 2 * 151_936 * 2048 + 2048, 14_315_784_192);
         let qwen = r#"{"model_type": "qwen2_moe", "hidden_size": 2048, "intermediate_size": 5632,
             "max_window_layers": 21, "num_attention_heads": 16, "num_hidden_layers": 24,

@@ -42,14 +42,20 @@ fn next(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let ffn = FeedForward::read(c)?;
     let shared = c.size("shared_expert_intermediate_size")?;
-    alternating(c, d, 2, |delta| fused(d, delta), |layer| {
-        let mut mlp = ffn.layer(layer, d);
-        if ffn.routes(layer) {
-            mlp.extend(experts::shared(SHARED, d, shared, false));
-            mlp.push(shared_gate(d));
-        }
-        mlp
-    })
+    alternating(
+        c,
+        d,
+        2,
+        |delta| fused(d, delta),
+        |layer| {
+            let mut mlp = ffn.layer(layer, d);
+            if ffn.routes(layer) {
+                mlp.extend(experts::shared(SHARED, d, shared, false));
+                mlp.push(shared_gate(d));
+            }
+            mlp
+        },
+    )
 }
 
 fn dense(c: &Config) -> Result<Model> {
@@ -63,12 +69,18 @@ fn sparse(c: &Config) -> Result<Model> {
     let f = c.size("moe_intermediate_size")?;
     let shared = c.size("shared_expert_intermediate_size")?;
     let experts = experts::read(c, "num_experts", "num_experts_per_tok")?;
-    alternating(c, d, 2, |delta| separate(d, delta), |_| {
-        let mut mlp = experts::mixture(IN_MLP, d, f, experts);
-        mlp.extend(experts::shared(SHARED, d, shared, false));
-        mlp.push(shared_gate(d));
-        mlp
-    })
+    alternating(
+        c,
+        d,
+        2,
+        |delta| separate(d, delta),
+        |_| {
+            let mut mlp = experts::mixture(IN_MLP, d, f, experts);
+            mlp.extend(experts::shared(SHARED, d, shared, false));
+            mlp.push(shared_gate(d));
+            mlp
+        },
+    )
 }
 
 /// Delta nets and attention by turns; `kv` is the class's number of KV heads.

@@ -37,9 +37,7 @@ fn whole(c: &Config, model_type: &str) -> Result<Model> {
 
 fn thinker(c: &Config) -> Result<Model> {
     match c.model_type() {
-        "qwen2_5_omni_thinker" => {
-            text_part(c, "qwen2_5_omni_text", |part| qwen2(part, 4, 28))
-        }
+        "qwen2_5_omni_thinker" => text_part(c, "qwen2_5_omni_text", |part| qwen2(part, 4, 28)),
         _ => text_part(c, "qwen3_omni_moe_text", |part| qwen3_moe(part, 4)),
     }
 }
@@ -69,7 +67,10 @@ mod tests {
         let tower = convolutions + 32 * layer + 2 * 1280 + 1280 * 3584 + 3584 + 2 * 3584;
         for config in [&thinker, &whole] {
             let parameters = model(config).parameters();
-            assert_eq!((parameters.active, parameters.total), (7_615_616_512, 7_615_616_512 + tower));
+            assert_eq!(
+                (parameters.active, parameters.total),
+                (7_615_616_512, 7_615_616_512 + tower)
+            );
         }
         let left_out = "only the text part is counted, without `talker_config`".to_owned();
         assert!(model(&whole).notes().contains(&left_out));

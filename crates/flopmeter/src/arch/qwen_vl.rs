@@ -20,7 +20,8 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
-pub(super) const MODEL_TYPES: &[&str] = &["cosmos3_omni", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe"];
+pub(super) const MODEL_TYPES: &[&str] =
+    &["cosmos3_omni", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe"];
 
 pub(super) fn build(c: &Config) -> Result<Model> {
     match c.model_type() {

@@ -10,8 +10,8 @@
 //! [`RecurrentKind::needed`](crate::op::RecurrentKind::needed); `torch` does not see it, and begins the
 //! convolution anew in every pass: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
-use super::parts::{Heads, decoder, mlp, rms_norm, tied, vector};
 use super::parts::projection as attention_projection;
+use super::parts::{Heads, decoder, mlp, rms_norm, tied, vector};
 use super::recurrent::projection;
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -146,7 +146,9 @@ mod tests {
             fact(&GEMMA.replace("[\"recurrent\", ", "[\"convolution\", ")),
             "`block_types`: has a layer of a kind that is not counted: \"convolution\""
         );
-        assert_eq!(fact(&GEMMA.replace("lru_width\": 2560", "lru_width\": 2561")),
-            "`lru_width`: is 2561, which 10 heads do not divide evenly");
+        assert_eq!(
+            fact(&GEMMA.replace("lru_width\": 2560", "lru_width\": 2561")),
+            "`lru_width`: is 2561, which 10 heads do not divide evenly"
+        );
     }
 }

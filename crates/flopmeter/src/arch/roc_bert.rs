@@ -27,10 +27,15 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let vocab = c.size("vocab_size")?;
 
     let mut model = Builder::new(c)?;
-    let (sounds, shapes) = (c.size_or("pronunciation_embed_dim", 768)?, c.size_or("shape_embed_dim", 512)?);
+    let (sounds, shapes) =
+        (c.size_or("pronunciation_embed_dim", 768)?, c.size_or("shape_embed_dim", 512)?);
     let mut first = vec![
         table("embeddings.word_embeddings", vocab, d),
-        table("embeddings.pronunciation_embed", c.size_or("pronunciation_vocab_size", 910)?, sounds),
+        table(
+            "embeddings.pronunciation_embed",
+            c.size_or("pronunciation_vocab_size", 910)?,
+            sounds,
+        ),
         table("embeddings.shape_embed", c.size_or("shape_vocab_size", 24_858)?, shapes),
         table("embeddings.position_embeddings", c.size_or("max_position_embeddings", 512)?, d),
         table("embeddings.token_type_embeddings", c.size_or("type_vocab_size", 2)?, d),
@@ -40,7 +45,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         for (key, more) in [("enable_pronunciation", sounds), ("enable_shape", shapes)] {
             width += if c.flag(key, true)? { more } else { 0 };
         }
-        let map = Linear::new("embeddings.map_inputs_layer", Component::EmbeddingProjections, width, d);
+        let map =
+            Linear::new("embeddings.map_inputs_layer", Component::EmbeddingProjections, width, d);
         first.push(map.bias(true).into());
     }
     first.push(layer_norm("embeddings.LayerNorm", d, true));

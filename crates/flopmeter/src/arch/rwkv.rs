@@ -22,9 +22,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let width = c.size_or("attention_hidden_size", d)?;
     let inner = c.size_or("intermediate_size", 4 * d)?;
-    let shift = |module, mixes| {
-        Recurrent::new(module, RecurrentKind::Shift { channels: d, mixes }).into()
-    };
+    let shift =
+        |module, mixes| Recurrent::new(module, RecurrentKind::Shift { channels: d, mixes }).into();
     let layer = vec![
         layer_norm("ln1", d, true),
         shift("attention.time_shift", 3),

@@ -4,7 +4,9 @@
 //! embed → L × [ norm → q, k, v → attend → out ] [ norm → gate, up → down ] → norm → head
 //! ```
 
-use super::parts::{Heads, decoder, gated_mlp, layer_interval, layer_masks, pre_normed, rms_norm, tied};
+use super::parts::{
+    Heads, decoder, gated_mlp, layer_interval, layer_masks, pre_normed, rms_norm, tied,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;

@@ -31,7 +31,8 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let d = c.size("d_model")?;
     let vocab = c.size("vocab_size")?;
     // Sines are computed.
-    for key in ["max_source_positions", "max_target_positions", "hidden_size", "num_hidden_layers"] {
+    for key in ["max_source_positions", "max_target_positions", "hidden_size", "num_hidden_layers"]
+    {
         c.raw(key);
     }
     let encoder = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
@@ -129,7 +130,8 @@ mod tests {
             flops.prefill[crate::Component::Encoder]
         };
         // A second is (16,000 − 400)/160 + 1 = 98 frames, of which the convolutions leave 49 and 25.
-        let linear: u128 = 49 * 5 * 80 * 1024 + 25 * 5 * 512 * 512 + 25 * 12 * (4 * 256 * 256 + 2 * 256 * 2048);
+        let linear: u128 =
+            49 * 5 * 80 * 1024 + 25 * 5 * 512 * 512 + 25 * 12 * (4 * 256 * 256 + 2 * 256 * 2048);
         assert_eq!(encoder(&small, 1.0), 2 * linear + 12 * 2 * 2 * 256 * 25 * 25);
     }
 

@@ -118,7 +118,12 @@ fn feed_forward(c: &Config) -> Result<FeedForward> {
 }
 
 /// A list of one entry a layer, without those of the layers that predict further tokens.
-fn own<'c>(c: &'c Config, key: &'static str, layers: u64, predicted: u64) -> Result<Option<Vec<&'c str>>> {
+fn own<'c>(
+    c: &'c Config,
+    key: &'static str,
+    layers: u64,
+    predicted: u64,
+) -> Result<Option<Vec<&'c str>>> {
     let mut listed = c.texts(key)?;
     if let (Some(kinds), Ok(own)) = (&mut listed, usize::try_from(layers))
         && kinds.len() as u64 == layers.saturating_add(predicted)
@@ -212,7 +217,8 @@ mod tests {
         assert_eq!(active, total - 42 * 280 * 3 * d * 1280);
         assert_eq!((active - 2 * 128_896 * d) / 1_000_000_000, 10);
         let slides = windows(&step);
-        let sliding: u64 = slides.iter().filter(|(window, _)| window.is_some()).map(|(_, n)| n).sum();
+        let sliding: u64 =
+            slides.iter().filter(|(window, _)| window.is_some()).map(|(_, n)| n).sum();
         assert_eq!(sliding, 33);
         assert!(step.unread().is_empty(), "{:?}", step.unread());
         // Three more that slide and are dense.

@@ -17,8 +17,8 @@ use super::parts::{Heads, head, mlp, projection, rms_norm, shared_table, table, 
 use super::task::{BEFORE, for_each_token};
 use crate::component::Component;
 use crate::config::Config;
-use crate::model::labels;
 use crate::error::Result;
+use crate::model::labels;
 use crate::model::{Builder, Model};
 use crate::op::{Experts, Op};
 use crate::passes::Mask;
@@ -73,7 +73,8 @@ fn token_labels(c: &Config, d: u64) -> Result<Option<Op>> {
 /// Whether the config's class is the encoder without a decoder.
 pub(super) fn encoder_alone(c: &Config) -> Result<bool> {
     let named = c.texts("architectures")?.unwrap_or_default();
-    let ends = |name: &&str| name.ends_with("EncoderModel") || name.ends_with("ForTokenClassification");
+    let ends =
+        |name: &&str| name.ends_with("EncoderModel") || name.ends_with("ForTokenClassification");
     Ok(named.iter().any(ends))
 }
 
@@ -147,13 +148,7 @@ impl Stack {
         })
     }
 
-    fn encoder(
-        &self,
-        c: &Config,
-        model: &mut Builder<'_>,
-        vocab: u64,
-        layers: u64,
-    ) -> Result<()> {
+    fn encoder(&self, c: &Config, model: &mut Builder<'_>, vocab: u64, layers: u64) -> Result<()> {
         let sparse = sparse_layers(c, layers, "num_sparse_encoder_layers")?;
         model.once("embedding", [table("shared", vocab, self.d)]);
         model.layers(layers, |layer| {
@@ -256,10 +251,7 @@ mod tests {
         assert!(encoder.encodes_only() && encoder.stacks().is_empty());
         let attention: u128 = 4 * 512 * 512 + 512;
         let mlp = 2 * 512 * 2048 + 512;
-        assert_eq!(
-            encoder.parameters().total,
-            32_128 * 512 + 6 * (attention + mlp) + 512 + 32 * 8
-        );
+        assert_eq!(encoder.parameters().total, 32_128 * 512 + 6 * (attention + mlp) + 512 + 32 * 8);
         let request = crate::Workload::request(10, 2);
         let error = encoder.bytes(&request).expect_err("it does not generate").to_string();
         assert!(error.starts_with("generate: is 2, and an encoder generates nothing"), "{error}");
@@ -269,7 +261,8 @@ mod tests {
     fn a_class_that_labels_tokens_is_the_encoder() {
         let told = r#"{"num_labels": 9, "architectures": ["T5ForTokenClassification"], "#;
         let labels = parameters(&T5_SMALL.replacen('{', told, 1));
-        let encoder = parameters(&T5_SMALL.replacen('{', r#"{"architectures": ["T5EncoderModel"], "#, 1));
+        let encoder =
+            parameters(&T5_SMALL.replacen('{', r#"{"architectures": ["T5EncoderModel"], "#, 1));
         assert_eq!(labels, encoder + 513 * 9);
         // The whole reads the text again where it labels all of it.
         let told = r#"{"num_labels": 9, "architectures": ["T5ForSequenceClassification"], "#;

@@ -35,18 +35,23 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let (reads, writes) = (Side::read(&encoder)?, Side::read(&decoder)?);
     let masks = masks(&encoder)?;
     let mut model = Builder::new(c)?;
-    model.stack(("encoder", "model.encoder.layers"), Component::Encoder, Reads::Prompt, |model| {
-        model.once("embedding", [table("embed_tokens", reads.vocab, reads.d)]);
-        model.layers(reads.layers, |layer| {
-            let mask = match masks(layer) {
-                Mask::Sliding { window } => Mask::Around { before: window, after: window },
-                _ => Mask::Full,
-            };
-            Ok([reads.self_attention(mask), reads.feed_forward()].concat())
-        })?;
-        model.once("norm", [rms_norm("norm", reads.d)]);
-        Ok(())
-    })?;
+    model.stack(
+        ("encoder", "model.encoder.layers"),
+        Component::Encoder,
+        Reads::Prompt,
+        |model| {
+            model.once("embedding", [table("embed_tokens", reads.vocab, reads.d)]);
+            model.layers(reads.layers, |layer| {
+                let mask = match masks(layer) {
+                    Mask::Sliding { window } => Mask::Around { before: window, after: window },
+                    _ => Mask::Full,
+                };
+                Ok([reads.self_attention(mask), reads.feed_forward()].concat())
+            })?;
+            model.once("norm", [rms_norm("norm", reads.d)]);
+            Ok(())
+        },
+    )?;
     let masks = self::masks(&decoder)?;
     model.once("embedding", [table("embed_tokens", writes.vocab, writes.d)]);
     model.layers(writes.layers, |layer| {
@@ -130,7 +135,9 @@ mod tests {
         let side = r#"{"model_type": "t5_gemma_module", "hidden_size": 2304, "intermediate_size": 9216,
             "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
             "vocab_size": 256000, "sliding_window": 4096}"#;
-        format!(r#"{{"model_type": "t5gemma", "encoder": {side}, "decoder": {side}, "vocab_size": 256000}}"#)
+        format!(
+            r#"{{"model_type": "t5gemma", "encoder": {side}, "decoder": {side}, "vocab_size": 256000}}"#
+        )
     }
 
     #[test]

@@ -9,13 +9,13 @@
 //! largest gate their feed-forward layers. Positions of DINOv2 are stretched to the image that the processor cuts.
 
 use super::parts::{layer_norm, table, vector};
-use crate::model::labels;
 use super::tower::{Tower, alone};
 use super::vision::{attend, heads, linear};
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::image::{Cut, Processor, Seen};
 use crate::model::Model;
+use crate::model::labels;
 use crate::op::Op;
 
 pub(super) const MODEL_TYPES: &[&str] = &["deit", "dinov2", "dinov2_with_registers", "vit"];
@@ -82,7 +82,8 @@ fn tower(tower: &mut Tower<'_>) -> Result<Processor> {
 }
 
 fn feed_forward(c: &Config, d: u64, dino: bool) -> Result<Vec<Op>> {
-    let f = if dino { d * c.size_or("mlp_ratio", 4)? } else { c.size_or("intermediate_size", 3072)? };
+    let f =
+        if dino { d * c.size_or("mlp_ratio", 4)? } else { c.size_or("intermediate_size", 3072)? };
     if dino && c.flag("use_swiglu_ffn", false)? {
         let inner = (2 * f / 3).next_multiple_of(8);
         return Ok(vec![
@@ -121,10 +122,9 @@ fn last(c: &Config, d: u64, dino: bool) -> Result<Option<Vec<Op>>> {
     let pooled = c.maybe("pooler_output_size")?.unwrap_or(d);
     let classifies = |module, from| Ok(linear(module, from, labels(c)?, true));
     Ok(match named.first() {
-        Some(class) if class.ends_with("ForImageClassificationWithTeacher") => Some(vec![
-            classifies("cls_classifier", d)?,
-            classifies("distillation_classifier", d)?,
-        ]),
+        Some(class) if class.ends_with("ForImageClassificationWithTeacher") => {
+            Some(vec![classifies("cls_classifier", d)?, classifies("distillation_classifier", d)?])
+        }
         Some(class) if class.ends_with("ForImageClassification") => {
             // The class beside the average of the patches.
             Some(vec![classifies("classifier", if dino { 2 * d } else { d })?])
@@ -169,14 +169,16 @@ mod tests {
         assert_eq!(vit.parameters().total, total);
         // As timm has it for vit_base_patch16_224.
         assert_eq!(total, 86_567_656);
-        let image = Workload::request(0, 1).with_images(vec![Image::new(500, 375).unwrap()]).unwrap();
+        let image =
+            Workload::request(0, 1).with_images(vec![Image::new(500, 375).unwrap()]).unwrap();
         let flops = vit.flops(&image, &Convention::MODEL).expect("a count").total;
         // 196 patches of 768², 197 rows of 12·768² and as many pairs of 2·768 in each layer, a classifier: "17.6" G
         // multiply-adds in table 5 of Swin's paper (arXiv:2103.14030).
         let rows = 197 * 12 * 12 * 768 * 768 + 12 * 197 * 197 * 2 * 768;
         assert_eq!(flops, 2 * (196 * 768 * 768 + rows + 768 * 1000));
         assert_eq!((flops / 2 + 50_000_000) / 100_000_000, 176);
-        let generates = Workload::request(0, 2).with_images(vec![Image::new(500, 375).unwrap()]).unwrap();
+        let generates =
+            Workload::request(0, 2).with_images(vec![Image::new(500, 375).unwrap()]).unwrap();
         let error = vit.flops(&generates, &Convention::MODEL).expect_err("it generates nothing");
         assert!(error.to_string().starts_with("generate: is 2"), "{error}");
     }

@@ -97,10 +97,9 @@ fn chunk(c: &Config) -> Result<u64> {
     // Prompts that are longer than this are cut, and each piece has a rest of its own.
     let piece = c.size_or("max_inference_chunksize", 16384)?;
     if chunk == 1 || !piece.is_multiple_of(chunk) {
-        let fact = format!("is {chunk}, which is 1 or does not divide the pieces of {piece} evenly");
-        return Err(c
-            .contradiction("chunk_size", &fact)
-            .hint("check `max_inference_chunksize`"));
+        let fact =
+            format!("is {chunk}, which is 1 or does not divide the pieces of {piece} evenly");
+        return Err(c.contradiction("chunk_size", &fact).hint("check `max_inference_chunksize`"));
     }
     let is = |key, wanted: &str| -> Result<Option<String>> {
         Ok(c.text(key)?.filter(|text| *text != wanted).map(shown))
@@ -133,8 +132,8 @@ mod tests {
     fn factors_make_the_widths_of_the_published_tensors() {
         // q, k 4096·2048, v, output gate and output 4096·4096, two gates of 8 with biases, norms
         // 3·4096, gate, up, down 3·4096·10944.
-        let block: u128 = 2 * 4096 * 2048 + 3 * 4096 * 4096 + 2 * (4096 * 8 + 8) + 3 * 4096
-            + 3 * 4096 * 10_944;
+        let block: u128 =
+            2 * 4096 * 2048 + 3 * 4096 * 4096 + 2 * (4096 * 8 + 8) + 3 * 4096 + 3 * 4096 * 10_944;
         let total = 32 * block + 2 * 50_304 * 4096 + 4096;
         assert_eq!(total / 10_000_000, 686);
         assert_eq!(parameters(XLSTM), total);

@@ -225,7 +225,9 @@ impl Shared {
         }
         if let Some(rank) = feed_forward {
             ops.push(mlp("shared_transf.feed_forward.gate_up_proj_adapter.0", d, rank).into());
-            ops.push(mlp("shared_transf.feed_forward.gate_up_proj_adapter.1", rank, 2 * inner).into());
+            ops.push(
+                mlp("shared_transf.feed_forward.gate_up_proj_adapter.1", rank, 2 * inner).into(),
+            );
         }
         ops.push(ffn("shared_transf.feed_forward.down_proj", inner, d));
         ops.push(mlp("linear", d, d).into());
@@ -251,7 +253,11 @@ mod tests {
     fn shared_weights_are_counted_once() {
         // A hybrid layer that is not the first costs a linear layer and nothing more.
         let list = |kinds: &str| {
-            ZAMBA.replace("\"hidden_size\"", &format!("\"layers_block_type\": [{kinds}], \"hidden_size\""))
+            ZAMBA
+                .replace(
+                    "\"hidden_size\"",
+                    &format!("\"layers_block_type\": [{kinds}], \"hidden_size\""),
+                )
                 .replace("layers\": 9", "layers\": 3")
         };
         let one = parameters(&list(r#""mamba", "hybrid", "mamba""#));

@@ -36,7 +36,9 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let experts = experts(c, d)?;
     let (vocab, rank) = (c.size("vocab_size")?, c.size_or("router_hidden_size", 256)?);
     let head = head(d, vocab, tied(c, true)?).bias(c.flag("lm_head_bias", false)?);
-    c.note("one expert is counted for every token; a token that skips its expert needs none".into());
+    c.note(
+        "one expert is counted for every token; a token that skips its expert needs none".into(),
+    );
     decoder_of(c, vocab, d, head, layer_norm("model.norm", 3 * d, false), |layer| {
         let mut ops = vec![rms_norm("input_layernorm", d)];
         ops.extend(mixed.clone());
@@ -177,10 +179,14 @@ mod tests {
             fact(&ZAYA.replace("per_tok\": 1", "per_tok\": 2")),
             "`num_experts_per_tok`: is 2; only 1 is counted"
         );
-        let listed = |kind: &str| {
-            let kinds = vec![format!("\"{kind}\""); 40].join(", ");
-            fact(&ZAYA.replace("\"cca_time0\"", &format!("\"layer_types\": [{kinds}], \"cca_time0\"")))
-        };
+        let listed =
+            |kind: &str| {
+                let kinds = vec![format!("\"{kind}\""); 40].join(", ");
+                fact(&ZAYA.replace(
+                    "\"cca_time0\"",
+                    &format!("\"layer_types\": [{kinds}], \"cca_time0\""),
+                ))
+            };
         assert_eq!(
             listed("hybrid_sliding"),
             "`layer_types`: has sliding layers, but no window is set"

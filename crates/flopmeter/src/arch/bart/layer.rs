@@ -13,12 +13,8 @@ type Names = [&'static str; 4];
 const SELF: Names =
     ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
 
-const CROSS: Names = [
-    "encoder_attn.q_proj",
-    "encoder_attn.k_proj",
-    "encoder_attn.v_proj",
-    "encoder_attn.out_proj",
-];
+const CROSS: Names =
+    ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj"];
 
 /// The sizes of a layer of either side.
 #[derive(Clone, Copy)]
