@@ -8,8 +8,8 @@
 //! `num_hidden_layers` runs are made of `num_hidden_groups` groups, each of `inner_group_num` layers. Weights of a group
 //! are stored once and read once a pass; each of its runs multiplies with them again.
 
-use super::bert::{Names, decoder_head, layer_called, transform};
-use super::parts::{Heads, layer_norm, table, tied};
+use super::bert::{Names, decoder_head, embeddings, layer_called, transform};
+use super::parts::{Heads, tied};
 use super::task::{Task, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
@@ -34,21 +34,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
         return Err(c.contradiction("num_hidden_groups", &fact));
     }
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 512)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 512, e)?;
 
     let mut model = Builder::new(c)?;
     let project = Linear::new("embedding_hidden_mapping_in", Component::EmbeddingProjections, e, d);
-    model.once(
-        "embedding",
-        [
-            table("embeddings.word_embeddings", vocab, e),
-            table("embeddings.position_embeddings", positions, e),
-            table("embeddings.token_type_embeddings", segments, e),
-            layer_norm("embeddings.LayerNorm", e, true),
-            project.bias(true).into(),
-        ],
-    );
+    model.once("embedding", embeddings.into_iter().chain([project.bias(true).into()]));
     let first_of_group =
         |layer: u64| layer == 0 || (layer - 1) * groups / layers < layer * groups / layers;
     model.layers(layers.saturating_mul(inner), |at| {

@@ -110,6 +110,19 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.finish()
 }
 
+/// What BERT embeds, `e` wide: words, positions, of which a class has that many where its config says nothing, and
+/// segments; and the norm of their sum.
+pub(super) fn embeddings(c: &Config, vocab: u64, positions: u64, e: u64) -> Result<[Op; 4]> {
+    let positions = c.size_or("max_position_embeddings", positions)?;
+    let segments = c.size_or("type_vocab_size", 2)?;
+    Ok([
+        table("embeddings.word_embeddings", vocab, e),
+        table("embeddings.position_embeddings", positions, e),
+        table("embeddings.token_type_embeddings", segments, e),
+        layer_norm("embeddings.LayerNorm", e, true),
+    ])
+}
+
 /// Tables of where a word stands on a page: its left and right edge, its upper and lower one, its height and width.
 fn places(c: &Config, d: u64) -> Result<[Op; 4]> {
     let rows = c.size_or("max_2d_position_embeddings", 1024)?;

@@ -7,8 +7,8 @@
 //! Which blocks are drawn changes no count. A short text is attended to whole. So is everything that the reference
 //! implementation reads after a short text, until it is told otherwise; `torch` counts it as told.
 
-use super::bert::{decoder_head, transform};
-use super::parts::{Heads, layer_norm, mlp, projection, table, tied};
+use super::bert::{decoder_head, embeddings, transform};
+use super::parts::{Heads, layer_norm, mlp, projection, tied};
 use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -28,20 +28,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let heads = Heads::equal(c, d, &["num_attention_heads"])?;
     let f = c.size("intermediate_size")?;
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 4096)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 4096, d)?;
     let bias = c.flag("use_bias", true)?;
     let pieces = pieces(c)?;
     let mut model = Builder::new(c)?;
-    model.once(
-        "embedding",
-        [
-            table("embeddings.word_embeddings", vocab, d),
-            table("embeddings.position_embeddings", positions, d),
-            table("embeddings.token_type_embeddings", segments, d),
-            layer_norm("embeddings.LayerNorm", d, true),
-        ],
-    );
+    model.once("embedding", embeddings);
     let filled = |linear: Linear| -> Op {
         match pieces {
             Some((block, pieces)) => linear.filled_beyond(block, pieces.longest_whole()).into(),

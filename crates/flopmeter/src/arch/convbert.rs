@@ -8,7 +8,8 @@
 //!
 //! Everything of the convolution is `recurrent`. Feed-forward layers may run in groups of their inputs.
 
-use super::parts::{Heads, head, layer_norm, mlp, projection, table, tied, vector};
+use super::bert::embeddings;
+use super::parts::{Heads, head, layer_norm, mlp, projection, tied, vector};
 use super::recurrent::width;
 use super::task::{Task, classify, everywhere, for_each_token};
 use crate::component::Component;
@@ -30,17 +31,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let e = c.size_or("embedding_size", 768)?;
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 512)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 512, e)?;
     let layer = layer(c, d)?;
 
     let mut model = Builder::new(c)?;
-    let mut first = vec![
-        table("embeddings.word_embeddings", vocab, e),
-        table("embeddings.position_embeddings", positions, e),
-        table("embeddings.token_type_embeddings", segments, e),
-        layer_norm("embeddings.LayerNorm", e, true),
-    ];
+    let mut first = embeddings.to_vec();
     if e != d {
         let project = Linear::new("embeddings_project", Component::EmbeddingProjections, e, d);
         first.push(project.bias(true).into());

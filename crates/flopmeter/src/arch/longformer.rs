@@ -11,7 +11,7 @@
 //! counts a sequence that is filled up to whole windows, and the pieces that it is multiplied in.
 
 use super::bart::layer::Layer as BartLayer;
-use super::bert::{decoder_head, transform};
+use super::bert::{decoder_head, embeddings, transform};
 use super::parts::{Heads, head, layer_norm, mlp, projection, shared_table, table, tied};
 use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
@@ -31,8 +31,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
 fn longformer(c: &Config) -> Result<Model> {
     let d = c.size("hidden_size")?;
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 512)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 512, d)?;
     let layers = c.size("num_hidden_layers")?;
     let task = Task::of(c)?;
     if c.texts("architectures")?
@@ -58,15 +57,7 @@ fn longformer(c: &Config) -> Result<Model> {
     ];
     let layer = Layer::read(c, d, layers, &["num_attention_heads"], "intermediate_size", global)?;
     let mut model = Builder::new(c)?;
-    model.once(
-        "embedding",
-        [
-            table("embeddings.word_embeddings", vocab, d),
-            table("embeddings.position_embeddings", positions, d),
-            table("embeddings.token_type_embeddings", segments, d),
-            layer_norm("embeddings.LayerNorm", d, true),
-        ],
-    );
+    model.once("embedding", embeddings);
     model.layers(layers, |at| Ok(layer.ops(names, at)))?;
     let last: Vec<Op> = match task {
         Task::Embed => vec![for_sequence("pooler.dense", d, d).into()],

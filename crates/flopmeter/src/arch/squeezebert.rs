@@ -7,8 +7,8 @@
 //!
 //! A product in g groups has each output see one g-th of the inputs.
 
-use super::bert::{decoder_head, transform};
-use super::parts::{Heads, layer_norm, mlp, projection, table, tied};
+use super::bert::{decoder_head, embeddings, transform};
+use super::parts::{Heads, layer_norm, mlp, projection, tied};
 use super::task::{Task, everywhere, for_each_token, for_sequence};
 use crate::config::Config;
 use crate::error::Result;
@@ -29,8 +29,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let f = c.size("intermediate_size")?;
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 512)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 512, d)?;
     // Inputs that one output sees.
     let share = |key: &'static str, default: u64, from: u64, to: u64| -> Result<u64> {
         let groups = c.size_or(key, default)?;
@@ -46,15 +45,7 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let (up, down) = (share("intermediate_groups", 4, d, f)?, share("output_groups", 4, f, d)?);
 
     let mut model = Builder::new(c)?;
-    model.once(
-        "embedding",
-        [
-            table("embeddings.word_embeddings", vocab, d),
-            table("embeddings.position_embeddings", positions, d),
-            table("embeddings.token_type_embeddings", segments, d),
-            layer_norm("embeddings.LayerNorm", d, true),
-        ],
-    );
+    model.once("embedding", embeddings);
     model.layers(layers, |_| {
         Ok(vec![
             projection("attention.query", q, d).bias(true).into(),

@@ -7,8 +7,8 @@
 //!
 //! A request is taken to be in one language: its small layers run, the others' are stored and take part in nothing.
 
-use super::bert::{decoder_alone, decoder_head, layer, transform};
-use super::parts::{Heads, layer_norm, mlp, table, tied};
+use super::bert::{decoder_alone, decoder_head, embeddings, layer, transform};
+use super::parts::{Heads, layer_norm, mlp, tied};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Builder, Model};
@@ -24,20 +24,11 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let f = c.size("intermediate_size")?;
     let layers = c.size("num_hidden_layers")?;
     let vocab = c.size("vocab_size")?;
-    let positions = c.size_or("max_position_embeddings", 512)?;
-    let segments = c.size_or("type_vocab_size", 2)?;
+    let embeddings = embeddings(c, vocab, 512, d)?;
     let adapters = Adapters::read(c, d)?;
 
     let mut model = Builder::new(c)?;
-    model.once(
-        "embedding",
-        [
-            table("embeddings.word_embeddings", vocab, d),
-            table("embeddings.position_embeddings", positions, d),
-            table("embeddings.token_type_embeddings", segments, d),
-            layer_norm("embeddings.LayerNorm", d, true),
-        ],
-    );
+    model.once("embedding", embeddings);
     model.layers(layers, |_| {
         let mut ops = layer(heads, d, f, Mask::Causal);
         ops.extend(adapters.ops(d));
