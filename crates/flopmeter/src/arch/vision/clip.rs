@@ -1,6 +1,6 @@
 //! CLIP's and SigLIP's towers: equal squares, every layer attending to the whole of one.
 
-use super::{Tower, attend, linear};
+use super::{Layers, Tower, attend, linear};
 use crate::arch::parts::{Heads, layer_norm, rms_norm, table, vector};
 use crate::component::Component;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -65,22 +65,18 @@ pub(super) fn squares_of(
     needed: impl FnOnce(u64) -> Result<u64>,
 ) -> Result<Squares> {
     let c = &tower.config;
-    let d = c.size_or("hidden_size", width)?;
-    let f = c.size_or("intermediate_size", 3072)?;
-    let layers = c.size_or("num_hidden_layers", 12)?;
-    let query = c.size_or("num_attention_heads", heads)?;
-    let heads = super::heads(c, d, query)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [width, 3072, 12, heads])?;
+    let Layers { d, f, count, heads, .. } = layers;
     c.raw("projection_dim");
     let (side, patch) = tower.patches(224, patch)?;
     let pooled = pools && tower.config.flag("vision_use_head", true)?;
     let class = u64::from(!siglip);
-    let needed = needed(layers)?.min(layers);
+    let needed = needed(count)?.min(count);
     tower.once(
         "patches",
         Seen::patches(0),
         [
-            linear("patch_embedding", channels * patch * patch, d, siglip),
+            linear("patch_embedding", layers.values(patch), d, siglip),
             vector("class_embedding", class * d),
         ],
     )?;
@@ -95,12 +91,12 @@ pub(super) fn squares_of(
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
         Ok(())
     })?;
-    if needed < layers {
+    if needed < count {
         tower.stack(
             "layers that give nothing",
             path,
             Seen::patches(class).for_nothing(),
-            |builder| builder.layers(layers - needed, layer),
+            |builder| builder.layers(count - needed, layer),
         )?;
     }
     if pooled {

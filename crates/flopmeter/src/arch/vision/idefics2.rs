@@ -6,7 +6,7 @@
 //! ```
 
 use super::clip::layer;
-use super::{Tower, linear};
+use super::{Layers, Tower, linear};
 use crate::arch::parts::{layer_norm, rms_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Bounded, Processor, Seen};
@@ -17,20 +17,17 @@ pub(super) fn idefics2(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
     // Published files have a name of their own here.
     c.raw("model_type");
-    let d = c.size_or("hidden_size", 768)?;
-    let f = c.size_or("intermediate_size", 3072)?;
-    let layers = c.size_or("num_hidden_layers", 12)?;
-    let heads = super::heads(c, d, c.size_or("num_attention_heads", 12)?)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [768, 3072, 12, 12])?;
+    let Layers { d, f, count, heads, .. } = layers;
     let (side, patch) = tower.patches(224, 32)?;
-    let embedding = linear("patch_embedding", channels * patch * patch, d, true);
+    let embedding = linear("patch_embedding", layers.values(patch), d, true);
     tower.once(
         "patches",
         Seen::largest(0),
         [embedding, table("position_embedding", side * side, d)],
     )?;
     tower.stack("tower", "vision_model.encoder.layers", Seen::largest(0), |builder| {
-        builder.layers(layers, |_| Ok(layer(d, f, heads)))?;
+        builder.layers(count, |_| Ok(layer(d, f, heads)))?;
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
         Ok(())
     })?;

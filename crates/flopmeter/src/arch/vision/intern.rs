@@ -1,6 +1,6 @@
 //! InternVL's tower: tiles with a class each, squares of patches side by side in one vector.
 
-use super::{Tower, attend, linear, most_tiles};
+use super::{Layers, Tower, attend, linear, most_tiles};
 use crate::arch::parts::{layer_norm, rms_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Processor, Seen, Tiled};
@@ -16,12 +16,8 @@ pub(super) fn qianfan_ocr(tower: &mut Tower<'_>) -> Result<Processor> {
 
 fn tiles_of(tower: &mut Tower<'_>, biased: bool) -> Result<Processor> {
     let c = &tower.config;
-    let d = c.size_or("hidden_size", 1024)?;
-    let f = c.size_or("intermediate_size", 4096)?;
-    let layers = c.size_or("num_hidden_layers", 24)?;
-    let query = c.size_or("num_attention_heads", 16)?;
-    let heads = super::heads(c, d, query)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [1024, 4096, 24, 16])?;
+    let Layers { d, f, count, heads, .. } = layers;
     let bias = c.flag("attention_bias", biased)?;
     let normed = c.flag("use_qk_norm", false)?;
     let masked = u64::from(c.flag("use_mask_token", false)?);
@@ -34,7 +30,7 @@ fn tiles_of(tower: &mut Tower<'_>, biased: bool) -> Result<Processor> {
         "patches",
         Seen::patches(0),
         [
-            linear("patch_embeddings.projection", channels * patch * patch, d, true),
+            linear("patch_embeddings.projection", layers.values(patch), d, true),
             vector("embeddings.cls_token", d),
             vector("embeddings.mask_token", masked * d),
         ],
@@ -44,7 +40,7 @@ fn tiles_of(tower: &mut Tower<'_>, biased: bool) -> Result<Processor> {
             builder
                 .once("positions", [table("embeddings.position_embeddings", side * side + 1, d)]);
         }
-        builder.layers(layers, |_| {
+        builder.layers(count, |_| {
             let mut ops = vec![
                 norm("layernorm_before"),
                 linear("attention.q_proj", d, d, bias),

@@ -1,7 +1,7 @@
 //! LFM2-VL's tower: SigLIP 2's over images of any shape, squares of patches side by side in one vector.
 
 use super::clip::{layer, pool};
-use super::{Tower, linear, most_tiles, unstated};
+use super::{Layers, Tower, linear, most_tiles, unstated};
 use crate::arch::parts::{layer_norm, table};
 use crate::error::Result;
 use crate::image::{Processor, Seen, Tiles, Viewed};
@@ -40,11 +40,8 @@ fn patches(tower: &mut Tower<'_>, patch: u64, most: u64) -> Result<u64> {
     let c = &tower.config;
     // Published files have the names of several classes here.
     c.raw("model_type");
-    let d = c.size_or("hidden_size", 768)?;
-    let f = c.size_or("intermediate_size", 3072)?;
-    let layers = c.size_or("num_hidden_layers", 12)?;
-    let heads = super::heads(c, d, c.size_or("num_attention_heads", 12)?)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [768, 3072, 12, 12])?;
+    let Layers { d, f, count, heads, .. } = layers;
     let positions = c.size_or("num_patches", 256)?;
     let pooled = c.flag("vision_use_head", true)?;
     let stated = c.size_or("patch_size", 16)?;
@@ -57,13 +54,13 @@ fn patches(tower: &mut Tower<'_>, patch: u64, most: u64) -> Result<u64> {
         return Err(c.contradiction("patch_size", &fact));
     }
     let seen = Seen::up_to(most);
-    let embedding = linear("patch_embedding", channels * patch * patch, d, true);
+    let embedding = linear("patch_embedding", layers.values(patch), d, true);
     tower.once("patches", seen, [embedding, table("position_embedding", positions, d)])?;
     let between: Op = Attention::new("position_embedding", 1, 1, d, 0, Mask::Full).into();
     tower.once("positions", Seen::between(most, positions), [between])?;
     let path = "vision_tower.vision_model.encoder.layers";
     tower.stack("tower", path, seen, |builder| {
-        builder.layers(layers, |_| Ok(layer(d, f, heads)))?;
+        builder.layers(count, |_| Ok(layer(d, f, heads)))?;
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
         Ok(())
     })?;

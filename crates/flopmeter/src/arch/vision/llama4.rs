@@ -1,18 +1,14 @@
 //! Llama 4's tower: tiles with a class each, four patches shuffled into one vector.
 
-use super::{Tower, attend, linear, most_tiles};
+use super::{Layers, Tower, attend, linear, most_tiles};
 use crate::arch::parts::{layer_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Canvas, Canvases, Processor, Seen};
 
 pub(super) fn llama4(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
-    let d = c.size_or("hidden_size", 768)?;
-    let f = c.size_or("intermediate_size", 5632)?;
-    let layers = c.size_or("num_hidden_layers", 34)?;
-    let query = c.size_or("num_attention_heads", 16)?;
-    let heads = super::heads(c, d, query)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [768, 5632, 34, 16])?;
+    let Layers { d, f, count, heads, .. } = layers;
     let given = c.size_or("vision_output_dim", 7680)?;
     let inside = c.size_or("projector_input_dim", 4096)?;
     let adapted = c.size_or("projector_output_dim", 4096)?;
@@ -25,7 +21,7 @@ pub(super) fn llama4(tower: &mut Tower<'_>) -> Result<Processor> {
         "patches",
         Seen::patches(0),
         [
-            linear("patch_embedding.linear", channels * patch * patch, d, false),
+            linear("patch_embedding.linear", layers.values(patch), d, false),
             vector("class_embedding", d),
         ],
     )?;
@@ -37,7 +33,7 @@ pub(super) fn llama4(tower: &mut Tower<'_>) -> Result<Processor> {
                 layer_norm("layernorm_pre", d, true),
             ],
         );
-        builder.layers(layers, |_| {
+        builder.layers(count, |_| {
             Ok(vec![
                 layer_norm("input_layernorm", d, true),
                 linear("self_attn.q_proj", d, d, true),

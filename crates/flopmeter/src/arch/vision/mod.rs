@@ -130,6 +130,36 @@ pub(super) fn tower(c: &Config, text_width: u64) -> Result<Found<'_, Processor>>
     tower::found(c, "vision_config", Component::Vision, text_width, build)
 }
 
+/// What most towers' configs say of their layers.
+#[derive(Debug, Clone, Copy)]
+struct Layers {
+    /// Width of a patch's vector.
+    d: u64,
+    /// Width inside a layer.
+    f: u64,
+    count: u64,
+    heads: Heads,
+    /// Values of a pixel.
+    channels: u64,
+}
+
+impl Layers {
+    /// From the config, or as a class has them: width, width inside, layers and heads.
+    fn read(c: &Config, [d, f, count, heads]: [u64; 4]) -> Result<Self> {
+        let d = c.size_or("hidden_size", d)?;
+        let f = c.size_or("intermediate_size", f)?;
+        let count = c.size_or("num_hidden_layers", count)?;
+        let heads = self::heads(c, d, c.size_or("num_attention_heads", heads)?)?;
+        let channels = c.maybe("num_channels")?.unwrap_or(3);
+        Ok(Self { d, f, count, heads, channels })
+    }
+
+    /// Values of a square patch, so many pixels a side.
+    fn values(&self, patch: u64) -> u64 {
+        self.channels * patch * patch
+    }
+}
+
 /// Heads that cut the tower's width into equal shares.
 pub(super) fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
     if !width.is_multiple_of(count) {

@@ -2,32 +2,13 @@
 
 use super::clip::layer;
 use super::qwen::pixels;
-use super::{Tower, linear};
-use crate::arch::parts::{Heads, layer_norm, table};
+use super::{Layers, Tower, linear};
+use crate::arch::parts::{layer_norm, table};
 use crate::error::Result;
 use crate::image::{Enlarged, Processor, Resized, Seen};
 use crate::op::Op;
 
-struct Layers {
-    d: u64,
-    f: u64,
-    count: u64,
-    heads: Heads,
-    channels: u64,
-}
-
 impl Layers {
-    /// From the config, or a class of that width, inside, number of layers and heads.
-    fn read(tower: &Tower<'_>, [d, f, count, heads]: [u64; 4]) -> Result<Self> {
-        let c = &tower.config;
-        let d = c.size_or("hidden_size", d)?;
-        let f = c.size_or("intermediate_size", f)?;
-        let count = c.size_or("num_hidden_layers", count)?;
-        let query = c.size_or("num_attention_heads", heads)?;
-        let channels = c.maybe("num_channels")?.unwrap_or(3);
-        Ok(Self { d, f, count, heads: super::heads(c, d, query)?, channels })
-    }
-
     /// The layers, after `first` and before `last`.
     fn run(
         &self,
@@ -52,7 +33,7 @@ impl Layers {
 
 /// PaddleOCR-VL: positions from a table, squares of patches side by side in one vector.
 pub(super) fn paddleocr_vl(tower: &mut Tower<'_>) -> Result<Processor> {
-    let layers = Layers::read(tower, [1152, 4304, 27, 16])?;
+    let layers = Layers::read(&tower.config, [1152, 4304, 27, 16])?;
     let c = &tower.config;
     let merge = c.size_or("spatial_merge_size", 2)?;
     // The class reads an image, which is one frame.
@@ -61,7 +42,7 @@ pub(super) fn paddleocr_vl(tower: &mut Tower<'_>) -> Result<Processor> {
     }
     let (side, patch) = tower.patches(384, 14)?;
     let d = layers.d;
-    let patches = linear("patch_embedding", layers.channels * patch * patch, d, true);
+    let patches = linear("patch_embedding", layers.values(patch), d, true);
     tower.once("patches", Seen::patches(0), [patches])?;
     let positions = table("position_embedding", side * side, d);
     let norms = vec![layer_norm("post_layernorm", d, true), layer_norm("pre_norm", d, true)];
@@ -84,10 +65,10 @@ pub(super) fn paddleocr_vl(tower: &mut Tower<'_>) -> Result<Processor> {
 
 /// VideoLLaMA 3: squares of patches are averaged, if the processor says so.
 pub(super) fn video_llama_3(tower: &mut Tower<'_>) -> Result<Processor> {
-    let layers = Layers::read(tower, [768, 3072, 12, 12])?;
+    let layers = Layers::read(&tower.config, [768, 3072, 12, 12])?;
     let patch = tower.config.size_or("patch_size", 16)?;
     let d = layers.d;
-    let patches = linear("patch_embedding", layers.channels * patch * patch, d, true);
+    let patches = linear("patch_embedding", layers.values(patch), d, true);
     tower.once("patches", Seen::patches(0), [patches])?;
     let norm = vec![layer_norm("post_layernorm", d, true)];
     layers.run(tower, "vision_model.encoder.layers", vec![], norm)?;
@@ -107,7 +88,7 @@ pub(super) fn video_llama_3(tower: &mut Tower<'_>) -> Result<Processor> {
 
 /// MiniMax-M3: patches are projected to the text part's width, squares of them to it again.
 pub(super) fn minimax_m3(tower: &mut Tower<'_>) -> Result<Processor> {
-    let layers = Layers::read(tower, [1280, 5120, 32, 16])?;
+    let layers = Layers::read(&tower.config, [1280, 5120, 32, 16])?;
     let c = &tower.config;
     let patch = c.size_or("patch_size", 14)?;
     let frames = c.size_or("temporal_patch_size", 2)?;
@@ -116,7 +97,7 @@ pub(super) fn minimax_m3(tower: &mut Tower<'_>) -> Result<Processor> {
     c.raw("image_size");
     let (d, to) = (layers.d, tower.text_width);
     let inside = tower.whole.size_or("projector_hidden_size", 6144)?;
-    let patches = linear("embeddings.proj", layers.channels * frames * patch * patch, d, false);
+    let patches = linear("embeddings.proj", frames * layers.values(patch), d, false);
     tower.once("patches", Seen::patches(0), [patches])?;
     let norm = vec![layer_norm("pre_layrnorm", d, true)];
     layers.run(tower, "vision_tower.layers", norm, vec![])?;

@@ -1,7 +1,7 @@
 //! Ovis2's tower: tiles, squares of their patches side by side, and for each the probability of words that an image is
 //! told in, which weigh the rows of a table.
 
-use super::{Tower, attend, linear};
+use super::{Layers, Tower, attend, linear};
 use crate::arch::parts::{layer_norm, rms_norm, table};
 use crate::error::Result;
 use crate::image::{Covered, Processor, Seen};
@@ -11,12 +11,8 @@ const MOST_TILES: u64 = 64;
 
 pub(super) fn ovis2(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
-    let d = c.size_or("hidden_size", 1024)?;
-    let f = c.size_or("intermediate_size", 2816)?;
-    let layers = c.size_or("num_hidden_layers", 24)?;
-    let query = c.size_or("num_attention_heads", 8)?;
-    let heads = super::heads(c, d, query)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
+    let layers = Layers::read(c, [1024, 2816, 24, 8])?;
+    let Layers { d, f, count, heads, .. } = layers;
     let bias = c.flag("qkv_bias", false)?;
     let mlp_bias = c.flag("mlp_bias", false)?;
     let words = c.size_or("vocab_size", 16_384)?;
@@ -36,14 +32,14 @@ pub(super) fn ovis2(tower: &mut Tower<'_>) -> Result<Processor> {
         "patches",
         Seen::patches(0),
         [
-            linear("embeddings.patch_embedding", channels * patch * patch, d, true),
+            linear("embeddings.patch_embedding", layers.values(patch), d, true),
             rms_norm("embeddings.rms_norm", d),
             table("embeddings.position_embedding", side * side, d),
         ],
     )?;
     let path = "vision_tower.transformer.encoder.layers";
     tower.stack("tower", path, Seen::patches(0), |builder| {
-        builder.layers(layers, |_| {
+        builder.layers(count, |_| {
             Ok(vec![
                 rms_norm("rms_norm1", d),
                 linear("attention.q_proj", d, d, bias),

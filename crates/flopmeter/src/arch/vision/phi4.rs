@@ -3,7 +3,7 @@
 
 use super::clip::{layer, pool};
 use super::llava::chosen;
-use super::{Tower, linear, most_tiles, unstated};
+use super::{Layers, Tower, linear, most_tiles, unstated};
 use crate::arch::parts::{layer_norm, table, vector};
 use crate::error::Result;
 use crate::image::{Crops, Processor, Seen};
@@ -14,22 +14,19 @@ const SIDE: u64 = 32;
 pub(super) fn phi4_multimodal(tower: &mut Tower<'_>) -> Result<Processor> {
     let c = &tower.config;
     c.raw("model_type");
-    let d = c.size_or("hidden_size", 1152)?;
-    let f = c.size_or("intermediate_size", 4304)?;
-    let layers = c.size_or("num_hidden_layers", 27)?;
-    let heads = super::heads(c, d, c.size_or("num_attention_heads", 16)?)?;
-    let channels = c.maybe("num_channels")?.unwrap_or(3);
-    let needed = chosen(c, "feature_layer", &[-2], layers)?.needed;
+    let layers = Layers::read(c, [1152, 4304, 27, 16])?;
+    let Layers { d, f, count, heads, .. } = layers;
+    let needed = chosen(c, "feature_layer", &[-2], count)?.needed;
     let (side, patch) = tower.patches(448, 14)?;
     let crops = crops(tower, side, patch)?;
     let seen = Seen::up_to(side * side).stacked();
-    let embedding = linear("patch_embedding", channels * patch * patch, d, true);
+    let embedding = linear("patch_embedding", layers.values(patch), d, true);
     tower.once("patches", seen, [embedding, table("position_embedding", side * side, d)])?;
     const PATH: &str = "embed_tokens_extend.image_embed.img_processor.encoder.layers";
     tower
         .stack("tower", PATH, seen, |builder| builder.layers(needed, |_| Ok(layer(d, f, heads))))?;
     tower.stack("layers that give nothing", PATH, seen.for_nothing(), |builder| {
-        builder.layers(layers - needed, |_| Ok(layer(d, f, heads)))?;
+        builder.layers(count - needed, |_| Ok(layer(d, f, heads)))?;
         builder.once("norm after", [layer_norm("post_layernorm", d, true)]);
         Ok(())
     })?;
