@@ -1,49 +1,19 @@
 //! What is asked of a model: sequences, never averages of them.
 
+mod run;
+mod sequence;
+
+pub use run::Phase;
+pub(crate) use run::Run;
+pub use sequence::Sequence;
+
 use crate::audio::{Clip, Heard};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exact::Whole;
 use crate::few::Few;
 use crate::image::{Ahead, Cut, Image};
-use crate::passes::{Mask, Passes};
 
 /// The most images of a prompt, and the most clips.
 const MOST_IMAGES: usize = 4096;
-
-/// One request, or several that are exactly alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sequence {
-    /// Tokens of the prompt, cached ones included.
-    pub prompt: u64,
-    /// Tokens of the prompt whose keys and values are in the cache already.
-    pub cached: u64,
-    /// Tokens that are generated.
-    pub generate: u64,
-    /// How many such requests there are.
-    pub count: u64,
-}
-
-impl Sequence {
-    /// A request of `prompt` tokens that generates `generate`.
-    pub const fn new(prompt: u64, generate: u64) -> Self {
-        Self { prompt, cached: 0, generate, count: 1 }
-    }
-
-    /// Passes after the one over the prompt: the last token is never fed back.
-    pub(crate) const fn steps(&self) -> u64 {
-        self.generate.saturating_sub(1)
-    }
-
-    /// Whether the pass over the prompt samples: one that is cached to its end runs none.
-    pub(crate) const fn samples_first(&self) -> bool {
-        self.generate > 0 && self.prompt > self.cached
-    }
-
-    /// One past its last position; `None` if that has no number of 64 bits: a count would be wrong.
-    pub(crate) fn end(&self) -> Option<u64> {
-        self.prompt.checked_add(self.generate)
-    }
-}
 
 /// A batch of requests that run together.
 ///
@@ -91,86 +61,6 @@ struct Perceived {
     /// Pairs of a token of an image and one after it that it sees, in each prompt: in all layers, and in those with a
     /// window besides.
     ahead: [u64; 2],
-}
-
-/// The passes of one sequence in a phase, and what they work on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Run {
-    pub passes: Passes,
-    /// Tokens that are sampled.
-    pub sampled: u64,
-    /// Positions of the source, 0 where there is none.
-    pub source: u64,
-    /// Pairs of a token and one after it that it sees, in a pass over the prompt: in all layers, and in those with a
-    /// window besides.
-    pub ahead: [u128; 2],
-}
-
-impl Run {
-    /// One pass over `rows` positions, of which nothing is sampled.
-    pub const fn once(rows: u64) -> Self {
-        Self {
-            passes: Passes::Prefill { past: 0, new: rows },
-            sampled: 0,
-            source: 0,
-            ahead: [0, 0],
-        }
-    }
-
-    /// Pairs of a token and a position that it sees.
-    pub fn pairs(&self, mask: Mask) -> Option<u128> {
-        Self::pairs_of(std::array::from_ref(self), mask).map(|[pairs]| pairs)
-    }
-
-    /// Those of each of some runs.
-    #[inline]
-    pub fn pairs_of<N: Whole, const RUNS: usize>(
-        runs: &[Self; RUNS],
-        mask: Mask,
-    ) -> Option<[N; RUNS]> {
-        let mut pairs: [N; RUNS] = Passes::pairs_of(runs.each_ref().map(|run| run.passes), mask)?;
-        for (pairs, run) in pairs.iter_mut().zip(runs) {
-            if run.ahead != [0, 0] {
-                let ahead = run.pairs_ahead(mask).checked_mul(run.passes.count().into())?;
-                *pairs = pairs.plus(N::of(ahead)?)?;
-            }
-        }
-        Some(pairs)
-    }
-
-    /// Those of a token and one after it, in a pass.
-    pub fn pairs_ahead(&self, mask: Mask) -> u128 {
-        let [always, in_windows] = self.ahead;
-        let windowed = matches!(mask, Mask::Sliding { .. });
-        always.saturating_add(if windowed { in_windows } else { 0 })
-    }
-
-    /// Positions of the source whose keys and values the passes compute.
-    pub fn source_rows(&self) -> u128 {
-        u128::from(self.source) * u128::from(self.passes.sources())
-    }
-}
-
-/// Which part of a request's work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// The pass over the prompt, which gives the first token.
-    Prefill,
-    /// The passes that give the others.
-    Decode,
-}
-
-impl Phase {
-    /// Both, in order.
-    pub const ALL: [Self; 2] = [Self::Prefill, Self::Decode];
-
-    /// The key in every output.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-        }
-    }
 }
 
 impl Workload {
@@ -509,44 +399,5 @@ impl Workload {
         let plain = self.kv_cache && !self.scored && !self.whole_prompts;
         let text = self.perceived.is_none() && self.sources.is_empty();
         (plain && text && sequence.count == 1).then_some(sequence)
-    }
-
-    /// The passes of one sequence in a phase.
-    pub fn passes(&self, sequence: &Sequence, phase: Phase) -> Passes {
-        let Sequence { prompt, cached, .. } = *sequence;
-        match phase {
-            Phase::Prefill => Passes::Prefill { past: cached, new: prompt - cached },
-            Phase::Decode if self.kv_cache => {
-                Passes::Decode { past: prompt, count: sequence.steps() }
-            }
-            Phase::Decode => {
-                Passes::Recompute { first: prompt.saturating_add(1), count: sequence.steps() }
-            }
-        }
-    }
-
-    /// The passes of one sequence in a phase, with what they work on.
-    pub(crate) fn run(&self, sequence: &Sequence, source: u64, phase: Phase) -> Run {
-        let passes = self.passes(sequence, phase);
-        let ahead = match passes {
-            // Passes of one token, which is no image's and not the prompt's.
-            Passes::Decode { .. } => [0, 0],
-            _ if self.whole_prompts => {
-                let prompt = u128::from(sequence.prompt);
-                [prompt * prompt.saturating_sub(1) / 2, 0]
-            }
-            _ => self.perceived.as_deref().map_or([0, 0], |it| it.ahead.map(u128::from)),
-        };
-        Run { passes, sampled: self.sampled(sequence, phase), source, ahead }
-    }
-
-    /// Tokens that a phase of one sequence samples, one for each pass that generates.
-    pub fn sampled(&self, sequence: &Sequence, phase: Phase) -> u64 {
-        match phase {
-            Phase::Prefill if self.scored => sequence.prompt - sequence.cached,
-            // Scoring a prompt samples nothing.
-            Phase::Prefill => sequence.samples_first().into(),
-            Phase::Decode => sequence.steps(),
-        }
     }
 }
