@@ -11,6 +11,7 @@
 
 mod class;
 mod heads;
+mod ops;
 mod roles;
 
 use super::parts::{note_other_parts, note_prediction_layers};
@@ -18,10 +19,11 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::model::{Builder, MOST_LAYERS, Model};
-use crate::op::{Attention, Experts, Latent, Linear, Op, Table, Vector};
+use crate::op::{Attention, Experts, Latent, Linear, Op};
 use crate::passes::Mask;
 use crate::weights::{Part, Weights};
 use heads::{Heads, TOTAL, active, count_of, heads, masks};
+use ops::{expert, linear, table, vector};
 use roles::{Role, Roles};
 use std::collections::BTreeMap;
 
@@ -175,14 +177,7 @@ impl Shapes {
             role => role,
         };
         match role {
-            Role::Table => before.push(Op::Table(Table {
-                module: part.known_as("table"),
-                rows: part.rows(),
-                width: part.columns(),
-                looked_up: 1,
-                shared: false,
-                storage: part.storage,
-            })),
+            Role::Table => before.push(table(part)),
             Role::Head => {
                 let head = linear(part, part.known_as("head"), Component::Head)?;
                 // What stands before a head is its own.
@@ -232,7 +227,7 @@ impl Shapes {
                 continue;
             }
             ops.push(match self.roles.inside(part, mixture) {
-                Role::Expert => self.expert(part)?,
+                Role::Expert => expert(part, self.roles.copies(part), self.experts)?,
                 Role::Matrix(component) => {
                     // What stands in a recurrent layer goes by many names.
                     let mixes = component == Component::AttentionProjections && !attends
@@ -240,14 +235,7 @@ impl Shapes {
                     let component = if recurs && mixes { Component::Recurrent } else { component };
                     linear(part, part.known_as("matrix"), component)?.into()
                 }
-                Role::Table | Role::Head => Op::Table(Table {
-                    module: part.known_as("table"),
-                    rows: part.rows(),
-                    width: part.columns(),
-                    looked_up: 1,
-                    shared: false,
-                    storage: part.storage,
-                }),
+                Role::Table | Role::Head => table(part),
                 Role::Vector | Role::Recurrence => vector(part, false),
                 Role::Buffer => vector(part, true),
                 Role::Idle if part.is_vector() => Op::Idle(Box::new(vector(part, false))),
@@ -258,27 +246,6 @@ impl Shapes {
             });
         }
         Ok(ops)
-    }
-
-    /// A matrix of every expert.
-    fn expert(&self, part: &Part<'_>) -> Result<Op> {
-        let copies = self.roles.copies(part);
-        let experts = match self.experts {
-            Some(experts) if experts.total == copies => experts,
-            // Experts that every token runs through, or that another layer has more of.
-            Some(experts) => Experts::routed(experts.active.min(copies), copies),
-            None => Experts::routed(copies, copies),
-        };
-        if !part.alike {
-            return Err(at_part(part, "is not of one shape for all experts"));
-        }
-        let from = part.columns();
-        let to = u64::try_from(part.elements_of_copy(copies) / u128::from(from.max(1)))
-            .map_err(|_| at_part(part, "has more rows than are believed"))?;
-        let op = Linear::new(part.known_as("expert"), Component::MoeExperts, from, to);
-        let bias = u64::try_from(part.bias / u128::from(copies)).unwrap_or(0);
-        Ok(Linear { bias, bias_bits: part.bias_bits, storage: part.storage, ..op.experts(experts) }
-            .into())
     }
 
     /// Says what was done, and what is missing.
@@ -313,23 +280,6 @@ impl Shapes {
     }
 }
 
-fn linear(part: &Part<'_>, module: &'static str, component: Component) -> Result<Linear> {
-    let (mut to, mut from) = (part.rows(), part.columns());
-    let bias =
-        u64::try_from(part.bias).map_err(|_| at_part(part, "has a bias that is too long"))?;
-    // GPT-2 keeps its matrices the other way round.
-    if bias == from && bias != to {
-        (to, from) = (from, to);
-    }
-    let linear = Linear::new(module, component, from, to);
-    Ok(Linear { bias, bias_bits: part.bias_bits, storage: part.storage, ..linear })
-}
-
-fn vector(part: &Part<'_>, buffer: bool) -> Op {
-    let elements = u64::try_from(part.elements() + part.bias).unwrap_or(u64::MAX);
-    Op::Vector(Vector { module: part.known_as("vector"), elements, storage: part.storage, buffer })
-}
-
 fn at_type(c: &Config, fact: &str) -> Error {
     let place = format!("`model_type` \"{}\"", shown(c.model_type()));
     Error::new(ErrorKind::Architecture, place, fact)
@@ -337,8 +287,4 @@ fn at_type(c: &Config, fact: &str) -> Error {
 
 fn at_layer(layer: u64, fact: &str) -> Error {
     Error::new(ErrorKind::Weights, format!("layer {layer}"), fact)
-}
-
-fn at_part(part: &Part<'_>, fact: &str) -> Error {
-    Error::new(ErrorKind::Weights, format!("tensor `{}`", shown(part.module)), fact)
 }
