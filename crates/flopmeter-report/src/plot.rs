@@ -6,6 +6,7 @@ mod batch;
 mod context;
 mod figure;
 mod file;
+mod pen;
 mod roofline;
 mod scale;
 mod strokes;

@@ -1,7 +1,8 @@
 //! Files: SVG, whose text is the reader's font's, and PNG, whose text is strokes.
 
 use super::Chart;
-use super::figure::{FINE, Figure};
+use super::figure::Figure;
+use super::pen::FINE;
 use super::strokes::Stroked;
 use super::theme::Theme;
 use flopmeter::{Error, ErrorKind, Result};
