@@ -98,7 +98,7 @@ impl Audit {
     /// What to know before trusting it.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.0.notes.clone()
+        shown::notes(&self.0.notes)
     }
 
     /// The same facts as the command's JSON.
@@ -111,11 +111,11 @@ impl Audit {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&render::audit(&self.0, false))
+        shown::html(render::audit(&self.0, false))
     }
 
     fn __str__(&self) -> String {
-        shown::text(&render::audit(&self.0, false))
+        shown::text(render::audit(&self.0, false))
     }
 
     fn __repr__(&self) -> String {

@@ -106,7 +106,7 @@ impl Comparison {
     /// What to know before trusting it.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.0.notes.clone()
+        shown::notes(&self.0.notes)
     }
 
     /// The same facts as the command's JSON.
@@ -115,11 +115,11 @@ impl Comparison {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&render::comparison(&self.0))
+        shown::html(render::comparison(&self.0))
     }
 
     fn __str__(&self) -> String {
-        shown::text(&render::comparison(&self.0))
+        shown::text(render::comparison(&self.0))
     }
 
     fn __repr__(&self) -> String {

@@ -133,11 +133,11 @@ impl Flops {
     }
 
     fn _repr_html_(&self) -> Result<String> {
-        Ok(shown::html(&render::summary(&self.request.report(None)?)))
+        Ok(shown::html(render::summary(&self.request.report(None)?)))
     }
 
     fn __str__(&self) -> Result<String> {
-        Ok(shown::text(&render::summary(&self.request.report(None)?)))
+        Ok(shown::text(render::summary(&self.request.report(None)?)))
     }
 
     fn __repr__(&self) -> String {

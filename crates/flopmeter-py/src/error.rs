@@ -1,5 +1,6 @@
 //! Errors of the core as Python's exceptions.
 
+use crate::words::in_python;
 use flopmeter::{Error, ErrorKind};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -89,35 +90,6 @@ impl From<Failure> for PyErr {
             }
         }
     }
-}
-
-/// What Python has for what the command has, as errors of both name it: the longer before what it begins with.
-const IN_PYTHON: &[(&str, &str)] = &[
-    (
-        "`--peak bf16=989.5e12 --bandwidth 3.35e12`",
-        r#"`Device.custom({"bf16": 989.5e12}, 3.35e12)`"#,
-    ),
-    ("`--peak bf16=989.5e12`", r#"`Device.custom({"bf16": 989.5e12})`"#),
-    ("`--bandwidth 3.35e12`", r#"`Device.custom({"bf16": 989.5e12}, 3.35e12)`"#),
-    ("`flopmeter conventions`", "`flopmeter.conventions()`"),
-    ("`flopmeter devices`", "`flopmeter.devices()`"),
-    ("`flopmeter train`", "`Model.train_step`"),
-    ("--accumulate", "`accumulate`"),
-    ("--adapter", "`adapter`"),
-    ("--bandwidth", "`bandwidth`"),
-    ("--devices", "`devices`"),
-    ("--device", "`device`"),
-    ("--draft", "`draft`"),
-    ("--dtype", "`dtype`"),
-    ("--ep", "`ep`"),
-    ("--etp", "`etp`"),
-    ("--merged", "`merged`"),
-    ("--mtp", "`mtp`"),
-    ("--peak", "`peak`"),
-];
-
-fn in_python(text: &str) -> String {
-    IN_PYTHON.iter().fold(text.to_owned(), |text, (command, python)| text.replace(command, python))
 }
 
 /// Its text is the core's; place, fact, hints and candidates stand by themselves as well.

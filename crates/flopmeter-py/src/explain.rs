@@ -39,11 +39,11 @@ impl Explanation {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&explain::document(&self.0))
+        shown::html(explain::document(&self.0))
     }
 
     fn __str__(&self) -> String {
-        shown::text(&explain::document(&self.0))
+        shown::text(explain::document(&self.0))
     }
 
     fn __repr__(&self) -> String {

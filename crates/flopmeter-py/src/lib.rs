@@ -23,6 +23,7 @@ mod step;
 mod sweep;
 mod training;
 mod utilization;
+mod words;
 
 use pyo3::prelude::*;
 

@@ -8,6 +8,7 @@ use crate::keywords::Keywords;
 use crate::parameters::Parameters;
 use crate::plan;
 use crate::request::{self, Maybe, Said};
+use crate::shown;
 use crate::step;
 use crate::training::StepFlops;
 use flopmeter::{Component, Config};
@@ -136,7 +137,7 @@ impl Model {
     /// What to know before trusting its counts.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.source.notes.iter().chain(self.source.model.notes()).cloned().collect()
+        shown::notes(self.source.notes.iter().chain(self.source.model.notes()))
     }
 
     /// FLOPs of `batch` requests of `prompt` tokens, `cached` of them in the cache already, that generate `generate`.

@@ -148,11 +148,11 @@ impl Rank {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&self.document())
+        shown::html(self.document())
     }
 
     fn __str__(&self) -> String {
-        shown::text(&self.document())
+        shown::text(self.document())
     }
 
     fn __repr__(&self) -> String {
@@ -239,11 +239,11 @@ impl StepRank {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&self.document())
+        shown::html(self.document())
     }
 
     fn __str__(&self) -> String {
-        shown::text(&self.document())
+        shown::text(self.document())
     }
 
     fn __repr__(&self) -> String {

@@ -160,7 +160,7 @@ impl Sweep {
     /// What to know before trusting it, and which combinations have no row.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        shown::notes(&self.notes)
     }
 
     /// The columns as lists, by their names.
@@ -207,11 +207,11 @@ impl Sweep {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&self.document())
+        shown::html(self.document())
     }
 
     fn __str__(&self) -> String {
-        shown::text(&self.document())
+        shown::text(self.document())
     }
 
     fn __repr__(&self) -> String {

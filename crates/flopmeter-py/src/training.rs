@@ -127,11 +127,11 @@ impl StepFlops {
     }
 
     fn _repr_html_(&self) -> Result<String> {
-        Ok(shown::html(&render::training(&self.trained.report(&self.convention, None)?)))
+        Ok(shown::html(render::training(&self.trained.report(&self.convention, None)?)))
     }
 
     fn __str__(&self) -> Result<String> {
-        Ok(shown::text(&render::training(&self.trained.report(&self.convention, None)?)))
+        Ok(shown::text(render::training(&self.trained.report(&self.convention, None)?)))
     }
 
     fn __repr__(&self) -> String {
@@ -206,7 +206,7 @@ impl StepUtilization {
     /// What to know before trusting it.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.0.notes.clone()
+        shown::notes(&self.0.notes)
     }
 
     /// The same facts as the command's JSON.
@@ -215,11 +215,11 @@ impl StepUtilization {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&render::training(&self.0))
+        shown::html(render::training(&self.0))
     }
 
     fn __str__(&self) -> String {
-        shown::text(&render::training(&self.0))
+        shown::text(render::training(&self.0))
     }
 
     fn __repr__(&self) -> String {

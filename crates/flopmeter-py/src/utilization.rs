@@ -83,7 +83,7 @@ impl Utilization {
     /// What to know before trusting it.
     #[getter]
     fn notes(&self) -> Vec<String> {
-        self.report.notes.clone()
+        shown::notes(&self.report.notes)
     }
 
     /// How the model is cut, if it is.
@@ -127,11 +127,11 @@ impl Utilization {
     }
 
     fn _repr_html_(&self) -> String {
-        shown::html(&render::summary(&self.report))
+        shown::html(render::summary(&self.report))
     }
 
     fn __str__(&self) -> String {
-        shown::text(&render::summary(&self.report))
+        shown::text(render::summary(&self.report))
     }
 
     fn __repr__(&self) -> String {

@@ -70,9 +70,9 @@ def test_the_texts_speak_python(llama: Model) -> None:
 
 def test_python_has_a_word_for_each_that_a_shared_text_says() -> None:
     crates = Path(__file__).parents[3]
-    known = re.findall(r'\(\s*"`?(--[a-z-]+|flopmeter [a-z]+)', (crates / "flopmeter-py/src/error.rs").read_text(encoding="utf-8"))
+    known = re.findall(r'\(\s*"`?(--[a-z-]+|flopmeter [a-z]+)', (crates / "flopmeter-py/src/words.rs").read_text(encoding="utf-8"))
     # Those of another program, and what Python never asks for.
-    others = {"--revision", "--include", "--all", "--explain", "--kv-dtype"}
+    others = {"--revision", "--include", "--all", "--explain"}
     for crate in ("flopmeter", "flopmeter-report", "flopmeter-source"):
         for path in (crates / crate / "src").rglob("*.rs"):
             lines = path.read_text(encoding="utf-8").partition("#[cfg(test)]")[0].splitlines()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import flopmeter
-from flopmeter import Model
+from flopmeter import Device, Model
 
 H100 = "NVIDIA H100 80GB HBM3"
 
@@ -47,6 +50,59 @@ def test_every_result_is_shown(measured: flopmeter.Utilization) -> None:
         assert isinstance(result.to_dict(), dict)
     assert "18,551,238,819,840" in str(results[0])
     assert "13,492,863,098,683,392" in str(step)  # As the README's session has it.
+
+
+def said(result: Any) -> list[str]:
+    """Every note of a result, wherever it has them."""
+
+    def of(fact: Any) -> list[str]:
+        if isinstance(fact, dict):
+            return [*fact.get("notes", []), *(note for value in fact.values() for note in of(value))]
+        return [note for value in fact for note in of(value)] if isinstance(fact, list) else []
+
+    shown = [text for text in str(result).splitlines() if text.startswith("note")]
+    return [*getattr(result, "notes", []), *of(result.to_dict()), *shown, result._repr_html_()]
+
+
+def test_notes_speak_python() -> None:
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 96,
+        "vocab_size": 100,
+    }
+    silent = Model.from_config(config)
+    ollama = Model("llama3.1:8b")
+    slow = Device.custom({"bf16": 1e12})
+    assert any("(see `dtype`)" in note for note in silent.notes)
+    assert any("(see `dtype`)" in note for note in ollama.notes)
+    results: list[Any] = [
+        silent.flops(8),
+        silent.flops(8).utilization(slow, 1.0),
+        silent.flops(8).explain(),
+        silent.train_step(8),
+        silent.train_step(8).utilization(slow, 1.0),
+        ollama.flops(8, tp=2),
+        flopmeter.compare("model", "torch", silent, prompt=8),
+        flopmeter.audit([{"model": "llama3.1:8b", "sequence": 8, "batch": row, "mfu": 0.5} for row in range(1, 40)]),
+    ]
+    assert any("(see `bandwidth`)" in note for note in said(results[1]))
+    assert any("is in `rows`" in note for note in said(results[-1]))
+    for result in results:
+        notes = said(result)
+        assert len(notes) > 1
+        assert not [note for note in notes if re.search(r"--[a-z]", note)]
+
+
+def test_no_model_has_a_note_that_names_an_option() -> None:
+    rows = (Path(__file__).parents[4] / "crates/flopmeter/data/models.jsonl").read_text(encoding="utf-8").splitlines()
+    names = [name for row in map(json.loads, rows) for name in (row["id"], *row.get("ollama", []))]
+    assert len(names) > 605
+    noted = {note for name in names for note in Model(name).notes}
+    assert any("`dtype`" in note for note in noted)
+    assert not [note for note in noted if re.search(r"--[a-z]", note)]
 
 
 def test_an_explanation_has_the_arithmetic() -> None:
