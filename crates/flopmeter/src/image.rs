@@ -117,6 +117,12 @@ fn wrong(image: &str, fact: &str) -> Error {
         .hint("width and height in pixels, each from 1 to 16777216, such as `1280x720`")
 }
 
+/// The error of an image that a model's processor refuses.
+fn refused(image: Image, fact: &str) -> Error {
+    Error::new(ErrorKind::Workload, "image", format!("`{image}` {fact}"))
+        .hint("the model's processor refuses it")
+}
+
 /// What a processor makes of one image: equal tiles for the tower, positions for the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cut {
@@ -157,6 +163,11 @@ impl Cut {
         let tokens = features;
         let others = ALIKE;
         Self { tiles: 1, rows, columns, others, features, tokens, ahead: Ahead::Never }
+    }
+
+    /// So many tiles of `side` × `side` patches.
+    pub(crate) const fn tiles(tiles: u64, side: u64, features: u64, tokens: u64) -> Self {
+        Self { tiles, tokens, ..Self::whole(side, side, features) }
     }
 
     /// Pairs of one of its vectors and a later one.

@@ -1,6 +1,6 @@
 //! LLaVA-NeXT's resolutions: the image fitted into the best of several, padding taken out of its patches again.
 
-use super::{ALIKE, Ahead, Cut, Image, whole};
+use super::{Cut, Image, whole};
 
 /// Canvases that an image is fitted into, in tiles of `side` pixels, and a view of the whole before them.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,15 +50,7 @@ impl Anyres {
                 base + rows * (columns + 1)
             }
         };
-        Cut {
-            tiles: tiles + 1,
-            rows: self.patches,
-            columns: self.patches,
-            others: ALIKE,
-            features,
-            tokens: features,
-            ahead: Ahead::Never,
-        }
+        Cut::tiles(tiles + 1, self.patches, features, features)
     }
 
     /// Height and width of the canvas that keeps most of the image's pixels and, of several, wastes fewest of its own.

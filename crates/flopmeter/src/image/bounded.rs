@@ -1,8 +1,8 @@
 //! Idefics2's resizing: neither side longer than one number of pixels nor shorter than another, in proportion or not; and
 //! perhaps the four quarters of the image, each resized alike, beside it.
 
-use super::{ALIKE, Ahead, Cut, Image, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{ALIKE, Ahead, Cut, Image, refused, whole};
+use crate::error::Result;
 
 /// Sides of `shortest` to `longest` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +23,7 @@ impl Bounded {
     pub(super) fn cut(&self, image: Image) -> Result<Cut> {
         let (width, height) = (image.width(), image.height());
         if self.quarters && height < 2 {
-            let fact = format!("`{image}` is one pixel high, of which there are no halves");
-            return Err(Error::new(ErrorKind::Workload, "image", fact)
-                .hint("the model's processor refuses it"));
+            return Err(refused(image, "is one pixel high, of which there are no halves"));
         }
         let [rows, columns] = self.patches([height, width]);
         let mut others = ALIKE;

@@ -1,7 +1,7 @@
 //! Gemma 4's resizing: as large as its number of patches allows, sides in proportion and of whole squares.
 
-use super::{Ahead, Cut, Image, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Ahead, Cut, Image, refused, whole};
+use crate::error::Result;
 
 /// Sides of whole squares of `pool` × `pool` patches, at most `features` of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,15 @@ impl Budget {
         // What is too thin is one square across, and whole ones along.
         let along = |long: f64, short: f64| (long / short).floor().min(self.features as f64);
         let (down, across) = match (squares(height), squares(width)) {
-            (0.0, 0.0) => return Err(refused(image, "has nothing left of either side")),
+            (0.0, 0.0) => {
+                return Err(refused(image, "has nothing left of either side when it is resized"));
+            }
             (0.0, _) => (1.0, along(width, height)),
             (_, 0.0) => (along(height, width), 1.0),
             both => both,
         };
         if down * side * across * side > pixels {
-            return Err(refused(image, "has more patches than there may be"));
+            return Err(refused(image, "has more patches than there may be when it is resized"));
         }
         let features = whole(down * across);
         Ok(Cut {
@@ -44,9 +46,4 @@ impl Budget {
             ..Cut::whole(whole(down) * self.pool, whole(across) * self.pool, features)
         })
     }
-}
-
-fn refused(image: Image, fact: &str) -> Error {
-    Error::new(ErrorKind::Workload, "image", format!("`{image}` {fact} when it is resized"))
-        .hint("the model's processor refuses it")
 }

@@ -1,6 +1,6 @@
 //! Tiles of the canvas that an image fits best: Llama 3.2 Vision's, Llama 4's and Command A Vision's.
 
-use super::{ALIKE, Ahead, Cut, Image};
+use super::{Cut, Image};
 
 /// Canvases of up to `most` tiles of `side` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +36,7 @@ impl Canvas {
     pub(super) fn cut(&self, image: Image) -> Cut {
         let (columns, rows) = self.arrangement(image);
         let tiles = columns * rows;
-        let cut = |tiles, features, tokens| Cut {
-            tiles,
-            rows: self.patches,
-            columns: self.patches,
-            others: ALIKE,
-            features,
-            tokens,
-            ahead: Ahead::Never,
-        };
+        let cut = |tiles, features, tokens| Cut::tiles(tiles, self.patches, features, tokens);
         match self.kind {
             // Vectors of the patches and of the class, attended to and not part of the prompt.
             Canvases::Attended => cut(tiles, tiles * (self.patches * self.patches + 1), 1),

@@ -1,6 +1,6 @@
 //! Ovis2's tiles: the fewest whose shrinking leaves enough of the image, and a view of the whole before them.
 
-use super::{ALIKE, Ahead, Cut, Image, Tiled};
+use super::{Cut, Image, Tiled};
 
 /// How much of an image tiles have to show.
 const ENOUGH: f64 = 0.9;
@@ -28,16 +28,8 @@ impl Covered {
         };
         let (tiles, between) = if tiles > 1 { (tiles + 1, tiles - 1) } else { (1, 0) };
         let features = tiles * self.features;
-        Cut {
-            tiles,
-            rows: self.patches,
-            columns: self.patches,
-            others: ALIKE,
-            features,
-            // Start, end, and one after the whole.
-            tokens: features + between + 3,
-            ahead: Ahead::Never,
-        }
+        // Start, end, and one after the whole.
+        Cut::tiles(tiles, self.patches, features, features + between + 3)
     }
 
     /// The number of tiles: of arrangements that show enough the smallest, or else the one that shows most.

@@ -1,8 +1,8 @@
 //! Phi-4-multimodal's crops: as many squares as hold the image, enlarged in proportion to touch two of their edges, what
 //! is left masked; and a view of the whole stretched over one.
 
-use super::{ALIKE, Ahead, Cut, Image, Tiled, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{ALIKE, Ahead, Cut, Image, Tiled, refused, whole};
+use crate::error::Result;
 
 /// Squares of `side` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,8 @@ impl Crops {
             [sides[0], (width * by_height).trunc()]
         };
         if size.iter().any(|side| *side < THINNEST) {
-            let fact =
-                format!("`{image}` is too thin: a side of {} pixels is left", size[0].min(size[1]));
-            return Err(Error::new(ErrorKind::Workload, "image", fact)
-                .hint("the model's processor refuses it"));
+            let fact = format!("is too thin: a side of {} pixels is left", size[0].min(size[1]));
+            return Err(refused(image, &fact));
         }
         // Whole patches of padding are masked.
         let of_crop = self.side / self.patch;

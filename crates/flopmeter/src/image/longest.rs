@@ -1,7 +1,7 @@
 //! Pixtral's resizing: shrunk until the longer side fits, then rounded up to whole patches.
 
-use super::{Cut, Image, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Cut, Image, refused, whole};
+use crate::error::Result;
 
 /// Sides of at most `edge` pixels, in squares of `merge` × `merge` patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,11 @@ impl Longest {
         if down == 0 || across == 0 {
             let fact = if ratio > 1.0 {
                 let edge = self.edge;
-                format!(
-                    "`{image}` has nothing left of its shorter side when its longer one is {edge}"
-                )
+                format!("has nothing left of its shorter side when its longer one is {edge}")
             } else {
-                format!("`{image}` is smaller than a square of patches")
+                "is smaller than a square of patches".into()
             };
-            return Err(Error::new(ErrorKind::Workload, "image", fact)
-                .hint("the model's processor refuses it"));
+            return Err(refused(image, &fact));
         }
         let features = down * across;
         let ends = if self.ends { down } else { 0 };

@@ -1,6 +1,6 @@
 //! InternVL's tiles: the arrangement whose ratio of sides is nearest, and a small view of the whole beside it.
 
-use super::{ALIKE, Ahead, Cut, Image};
+use super::{Cut, Image};
 
 /// Tiles of `side` pixels, `least` to `most` of them, and one of the whole image where there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +28,12 @@ impl Tiled {
         // The whole, too, where it is not the only tile.
         let tiles = if tiles > 1 { tiles + 1 } else { tiles };
         let features = tiles * self.features;
-        Cut {
-            tiles,
-            rows: self.patches,
-            columns: self.patches,
-            others: ALIKE,
-            features,
-            tokens: features + tiles * self.around_tile + self.around,
-            ahead: Ahead::Never,
-        }
+        let tokens = features + tiles * self.around_tile + self.around;
+        Cut::tiles(tiles, self.patches, features, tokens)
     }
 
-    /// Columns and rows of tiles of `side` pixels, within two numbers of them. Arrangements are tried by their number of tiles; of equally near ones a larger is
-    /// taken while the image covers more than half of it.
+    /// Columns and rows of tiles of `side` pixels, within two numbers of them. Arrangements are tried by their number of
+    /// tiles; of equally near ones a larger is taken while the image covers more than half of it.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn nearest(side: u64, (least, most): (u64, u64), image: Image) -> [u64; 2] {
         let (width, height) = image.sides();

@@ -1,7 +1,8 @@
-//! Qwen2-VL's, GLM-4V's and PaddleOCR's resizing: whole patches, between a least and a greatest number of pixels, sides in proportion.
+//! Qwen2-VL's, GLM-4V's and PaddleOCR's resizing: whole patches, between a least and a greatest number of pixels, sides in
+//! proportion.
 
-use super::{Cut, Image, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Cut, Image, refused, whole};
+use crate::error::Result;
 
 /// The greatest ratio of sides that the reference implementation takes.
 const GREATEST_RATIO: u64 = 200;
@@ -41,12 +42,8 @@ impl Resized {
     pub(super) fn cut(&self, image: Image) -> Result<Cut> {
         let (width, height) = self.enlarged(image);
         if width.max(height) > GREATEST_RATIO as f64 * width.min(height) {
-            return Err(Error::new(
-                ErrorKind::Workload,
-                "image",
-                format!("`{image}` is more than {GREATEST_RATIO} times as long as it is wide"),
-            )
-            .hint("the model's processor refuses it"));
+            let fact = format!("is more than {GREATEST_RATIO} times as long as it is wide");
+            return Err(refused(image, &fact));
         }
         let (rows, columns) = self.squares(width, height);
         let cut = Cut::whole(rows * self.merge, columns * self.merge, rows * columns);

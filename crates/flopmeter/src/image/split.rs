@@ -1,6 +1,6 @@
 //! Idefics3's splitting: the longer side to a number of pixels, both up to whole tiles, and a view of the whole.
 
-use super::{ALIKE, Ahead, Cut, Image, whole};
+use super::{Cut, Image, whole};
 
 /// The most pixels of a side that the class keeps.
 const LARGEST: u64 = 4096;
@@ -23,16 +23,8 @@ impl Split {
         let (columns, rows) = self.longest.map_or((1, 1), |longest| self.tiles(image, longest));
         let (tiles, ends) = if rows * columns > 1 { (rows * columns + 1, rows) } else { (1, 0) };
         let features = tiles * self.features;
-        Cut {
-            tiles,
-            rows: self.patches,
-            columns: self.patches,
-            others: ALIKE,
-            features,
-            // Two before each tile and one at the end; between rows the end of a line, after the last an empty line.
-            tokens: features + 2 * tiles + ends + 1,
-            ahead: Ahead::Never,
-        }
+        // Two before each tile and one at the end; between rows the end of a line, after the last an empty line.
+        Cut::tiles(tiles, self.patches, features, features + 2 * tiles + ends + 1)
     }
 
     /// Columns and rows of tiles.

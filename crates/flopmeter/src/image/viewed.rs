@@ -1,7 +1,7 @@
 //! LFM2-VL's tiles: those of the arrangement whose ratio of sides is nearest, and a view of the whole in its own.
 
-use super::{ALIKE, Ahead, Cut, Image, Tiled, whole};
-use crate::error::{Error, ErrorKind, Result};
+use super::{ALIKE, Ahead, Cut, Image, Tiled, refused, whole};
+use crate::error::Result;
 
 /// A view within two numbers of vectors; and tiles of an image that is much larger than the view may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,9 +49,7 @@ impl Viewed {
             });
         };
         if tiles.viewed && rows * columns > self.filled() {
-            let fact = format!("`{image}` has more patches than tiles beside it are filled up to");
-            return Err(Error::new(ErrorKind::Workload, "image", fact)
-                .hint("the model's processor refuses it"));
+            return Err(refused(image, "has more patches than tiles beside it are filled up to"));
         }
         let count = Tiled::nearest(tiles.side, (tiles.least, tiles.most), image).iter().product();
         let side = tiles.side / self.patch;
