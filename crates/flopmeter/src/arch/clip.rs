@@ -88,7 +88,7 @@ fn text(c: &Config, to: Option<u64>) -> Result<Model> {
     let f = c.size_or("intermediate_size", inner)?;
     let layers = c.size_or("num_hidden_layers", 12)?;
     let query = c.size_or("num_attention_heads", heads)?;
-    let heads = super::vision::heads(c, d, query)?;
+    let heads = super::tower::heads(c, d, query)?;
     let vocab = c.size_or("vocab_size", vocab)?;
     let positions = c.size_or("max_position_embeddings", positions)?;
     let mask = if siglip { Mask::Full } else { BEFORE };

@@ -1,6 +1,6 @@
 //! Towers before a text part: what sees or hears, and what puts its vectors into the text part's width.
 
-use super::parts::{note_other_parts, note_parts_beside};
+use super::parts::{Heads, note_other_parts, note_parts_beside};
 use super::{audio, vision};
 use crate::component::Component;
 use crate::config::Config;
@@ -51,6 +51,15 @@ impl Tower<'_> {
     pub fn processor(&self, class: &str) -> Result<Config> {
         self.whole.preprocessor(class)
     }
+}
+
+/// Heads that cut the tower's width into equal shares.
+pub(super) fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
+    if !width.is_multiple_of(count) {
+        let fact = format!("is {width}, which {count} heads do not divide evenly");
+        return Err(c.contradiction("hidden_size", &fact));
+    }
+    Ok(Heads { query: count, kv: count, dim: width / count })
 }
 
 /// What is known of a tower of a config.

@@ -9,8 +9,8 @@
 //! largest gate their feed-forward layers. Positions of DINOv2 are stretched to the image that the processor cuts.
 
 use super::parts::{layer_norm, table, vector};
-use super::tower::{Tower, alone};
-use super::vision::{attend, heads, linear};
+use super::tower::{Tower, alone, heads};
+use super::vision::{attend, linear};
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::image::{Cut, Processor, Seen};

@@ -12,7 +12,7 @@ mod qwen;
 mod whisper;
 
 use super::parts::Heads;
-use super::tower::{self, Found, Tower};
+use super::tower::{self, Found, Tower, heads};
 use crate::audio::{Extractor, Tokens, Windows};
 use crate::component::Component;
 use crate::config::Config;
@@ -97,15 +97,6 @@ impl Stated {
         tower.whole.adopt(&self.settings);
         Extractor { rate: self.rate, hop: self.hop, windows, piece: None, tokens, around: 0 }
     }
-}
-
-/// Heads that cut the tower's width into equal shares.
-fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
-    if !width.is_multiple_of(count) {
-        let fact = format!("is {width}, which {count} heads do not divide evenly");
-        return Err(c.contradiction("hidden_size", &fact));
-    }
-    Ok(Heads { query: count, kv: count, dim: width / count })
 }
 
 /// A product of the tower.

@@ -28,7 +28,7 @@ mod pixtral;
 mod qwen;
 
 use super::parts::Heads;
-use super::tower::{self, Found, Tower};
+use super::tower::{self, Found, Tower, heads};
 use crate::component::Component;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -158,15 +158,6 @@ impl Layers {
     fn values(&self, patch: u64) -> u64 {
         self.channels * patch * patch
     }
-}
-
-/// Heads that cut the tower's width into equal shares.
-pub(super) fn heads(c: &Config, width: u64, count: u64) -> Result<Heads> {
-    if !width.is_multiple_of(count) {
-        let fact = format!("is {width}, which {count} heads do not divide evenly");
-        return Err(c.contradiction("hidden_size", &fact));
-    }
-    Ok(Heads { query: count, kv: count, dim: width / count })
 }
 
 /// The most tiles that are believed.
