@@ -8,7 +8,7 @@
 //! `model` counts the scan token by token; `torch` counts it in padded chunks:
 //! [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
-use super::parts::{Heads, decoder, mlp, rms_norm, tied};
+use super::parts::{Heads, decoder, mlp, one_at_most, rms_norm, tied};
 use super::recurrent::{Dual, MAMBA};
 use crate::config::Config;
 use crate::error::Result;
@@ -29,10 +29,7 @@ fn bamba(c: &Config) -> Result<Model> {
     let bias = c.flag("attention_bias", false)?;
     let attends = c.counts("attn_layer_indices")?.unwrap_or_default();
     let layers = c.size("num_hidden_layers")?;
-    if attends.len() as u64 > layers {
-        let fact = format!("has {} entries for {layers} layers", attends.len());
-        return Err(c.contradiction("attn_layer_indices", &fact));
-    }
+    one_at_most(c, "attn_layer_indices", &attends, layers)?;
     let mamba = Dual::read(c, d, None)?;
     decoder(c, d, tied(c, false)?, rms_norm("model.final_layernorm", d), |layer| {
         let mixer = if attends.contains(&layer) {

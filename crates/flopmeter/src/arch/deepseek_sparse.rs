@@ -14,7 +14,9 @@
 use super::deepseek::{DEEPSEEK, LatentAttention, LatentDefaults};
 use super::feed_forward::{CORRECTION, FeedForward, dense_first, sparse_layers};
 use super::parts::tied;
-use super::parts::{decoder, layer_norm, note_prediction_layers, pre_normed, projection, rms_norm};
+use super::parts::{
+    decoder, layer_norm, note_prediction_layers, one_each, pre_normed, projection, rms_norm,
+};
 use super::prediction::with_prediction_layers;
 use crate::config::Config;
 use crate::error::{Result, shown};
@@ -111,10 +113,7 @@ pub(super) fn indexing_layers(c: &Config, glm: bool) -> Result<impl Fn(u64) -> b
         let kinds: Result<Vec<bool>> = kinds;
         if c.has(key) {
             let kinds = kinds?;
-            if kinds.len() as u64 != layers {
-                let fact = format!("has {} entries for {layers} layers", kinds.len());
-                return Err(c.contradiction(key, &fact));
-            }
+            one_each(c, key, &kinds, layers)?;
             listed = Some(kinds);
         }
         every = c.count("index_topk_freq")?.unwrap_or(1).max(1);

@@ -22,13 +22,14 @@ use super::experts::{self, IN_MLP, SHARED_IN_MLP, correction};
 use super::feed_forward::CORRECTION;
 use super::hyper_connections::Streams;
 use super::parts::{
-    head, layer_norm, note_prediction_layers, projection, rms_norm, table, tied, vector,
+    head, layer_norm, note_prediction_layers, one_each, projection, rms_norm, table, tied,
+    uncounted_kind, unlike, vector,
 };
 use super::prediction::with_made;
 use super::recurrent::width;
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Attention, HeadSum, Indexer, Linear, Op, Product};
 use crate::passes::Mask;
@@ -129,11 +130,7 @@ fn beside(c: &Config, layers: u64) -> Result<impl Fn(u64) -> Beside> {
                 "sliding_attention" => Ok(Beside::Nothing),
                 "compressed_sparse_attention" => Ok(Beside::Sparse),
                 "heavily_compressed_attention" => Ok(Beside::Heavy),
-                other => {
-                    let other = shown(other);
-                    let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-                    Err(c.contradiction(KEY, &fact))
-                }
+                other => Err(uncounted_kind(c, KEY, other)),
             };
             Some((KEY, names.into_iter().map(kind).collect::<Result<Vec<Beside>>>()?))
         }
@@ -156,8 +153,7 @@ fn beside(c: &Config, layers: u64) -> Result<impl Fn(u64) -> Beside> {
     if let Some((key, kinds)) = &kinds
         && (kinds.len() as u64) < layers
     {
-        let fact = format!("has {} entries for {layers} layers", kinds.len());
-        return Err(c.contradiction(key, &fact));
+        return Err(unlike(c, key, kinds, layers));
     }
     Ok(move |layer: u64| match &kinds {
         Some((_, kinds)) => usize::try_from(layer)
@@ -177,21 +173,14 @@ fn hashed(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
         Some(_) => c.count("num_hash_layers")?.unwrap_or(0),
         None => c.count_or("num_hash_layers", 3)?,
     };
-    if let Some(kinds) = &listed
-        && kinds.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", kinds.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(kinds) = &listed {
+        one_each(c, KEY, kinds, layers)?;
     }
     let listed = listed.map(|kinds| {
         let hashed = |kind: &str| match kind {
             "hash_moe" => Ok(true),
             "moe" => Ok(false),
-            other => {
-                let other = shown(other);
-                let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-                Err(c.contradiction(KEY, &fact))
-            }
+            other => Err(uncounted_kind(c, KEY, other)),
         };
         kinds.into_iter().map(hashed).collect::<Result<Vec<bool>>>()
     });

@@ -12,12 +12,12 @@ use super::deepseek::{LatentAttention, LatentDefaults};
 use super::deepseek_sparse::index;
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
 use super::parts::{
-    decoder, note_other_parts, note_prediction_layers, pre_normed, projection, rms_norm, text_part,
-    tied,
+    decoder, note_other_parts, note_prediction_layers, one_each, pre_normed, projection, rms_norm,
+    text_part, tied, uncounted_kind,
 };
 use super::recurrent::width;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::Latent;
 use crate::passes::Mask;
@@ -99,11 +99,8 @@ fn sparse(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
         _ => None,
     };
     let every = if listed.is_some() { 1 } else { c.maybe(KEY)?.unwrap_or(1) };
-    if let Some(list) = &listed
-        && list.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", list.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(list) = &listed {
+        one_each(c, KEY, list, layers)?;
     }
     Ok(move |layer: u64| {
         let has = match &listed {
@@ -134,20 +131,13 @@ fn sees(c: &Config, layers: u64) -> Result<impl Fn(u64) -> Sees> {
         ("full_attention", Some(false) | None) | ("indexed_attention", Some(false)) => {
             Ok(Sees::All)
         }
-        (other, _) => {
-            let other = shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            Err(c.contradiction(KEY, &fact))
-        }
+        (other, _) => Err(uncounted_kind(c, KEY, other)),
     };
     let listed =
         c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<Sees>>>());
     let listed = listed.transpose()?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(listed) = &listed {
+        one_each(c, KEY, listed, layers)?;
     }
     let full = if chosen == Some(false) { Sees::All } else { Sees::Chosen };
     Ok(move |layer: u64| match &listed {

@@ -1,7 +1,7 @@
 //! Feed-forward layers of two kinds by turns: dense ones, and routed experts with shared ones beside them.
 
 use super::experts::{self, IN_MLP, Names, SHARED_IN_MLP};
-use super::parts::gated_mlp;
+use super::parts::{gated_mlp, one_each};
 use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::op::{Experts, Op};
@@ -80,11 +80,8 @@ pub(super) fn sparse_layers(
     const KEY: &str = "mlp_layer_types";
     let layers = c.size("num_hidden_layers")?;
     let listed = c.texts(KEY)?;
-    if let Some(kinds) = &listed
-        && kinds.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", kinds.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(kinds) = &listed {
+        one_each(c, KEY, kinds, layers)?;
     }
     let listed = listed.map(|kinds| {
         let sparse = |kind: &str| match kind {

@@ -10,7 +10,9 @@
 
 use super::feed_forward::FeedForward;
 use super::parts::with_norms;
-use super::parts::{Heads, decoder, head_norms, layer_masks, pre_normed, rms_norm, tied, vector};
+use super::parts::{
+    Heads, decoder, head_norms, layer_masks, one_at_most, pre_normed, rms_norm, tied, vector,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -47,11 +49,10 @@ fn dense_layers(c: &Config, layers: u64) -> Result<Vec<u64>> {
             c.note_default(KEY, "[0, 1]");
             Ok(vec![0, 1])
         }
-        Some(listed) if listed.len() as u64 > layers => {
-            let fact = format!("has {} entries for {layers} layers", listed.len());
-            Err(c.contradiction(KEY, &fact))
+        Some(listed) => {
+            one_at_most(c, KEY, &listed, layers)?;
+            Ok(listed)
         }
-        Some(listed) => Ok(listed),
     }
 }
 

@@ -15,7 +15,9 @@
 //! layers that share keys and values: every token is counted through them, as it runs them.
 
 use super::gemma4::{first_shared, per_layer};
-use super::parts::{Heads, gated_mlp, head, layer_masks, mlp, projection, rms_norm, table};
+use super::parts::{
+    Heads, gated_mlp, head, layer_masks, mlp, one_each, projection, rms_norm, table,
+};
 use super::parts::{text_part, tied, vector};
 use crate::component::Component;
 use crate::config::Config;
@@ -91,10 +93,7 @@ fn inner(c: &Config, layers: u64) -> Result<Vec<u64>> {
         return Ok((0..layers.min(MOST_LAYERS + 1)).map(|_| inner).collect());
     }
     let listed = c.counts("intermediate_size")?.unwrap_or_default();
-    if listed.len() as u64 != layers {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction("intermediate_size", &fact));
-    }
+    one_each(c, "intermediate_size", &listed, layers)?;
     if let Some(wrong) = listed.iter().find(|width| !(1..=1 << 24).contains(*width)) {
         return Err(c.contradiction("intermediate_size", &format!("has {wrong}, which is no size")));
     }

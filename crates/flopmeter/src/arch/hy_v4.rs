@@ -15,7 +15,7 @@ use super::deepseek_sparse::{index, kind_of};
 use super::feed_forward::{CORRECTION, FeedForward, one_dense_layer, sparse_layers};
 use super::hyper_connections::Streams;
 use super::parts::{
-    head, note_prediction_layers, projection, rms_norm, table, text_part, tied, vector,
+    head, note_prediction_layers, one_each, projection, rms_norm, table, text_part, tied, vector,
 };
 use crate::config::Config;
 use crate::error::Result;
@@ -78,11 +78,8 @@ fn indexing_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
         kinds.into_iter().map(|kind| kind_of(c, KEY, kind)).collect::<Result<Vec<bool>>>()
     });
     let full = kinds.transpose()?;
-    if let Some(full) = &full
-        && full.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", full.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(full) = &full {
+        one_each(c, KEY, full, layers)?;
     }
     Ok(move |layer: u64| match &full {
         Some(full) => usize::try_from(layer).is_ok_and(|at| full.get(at) == Some(&true)),

@@ -13,12 +13,14 @@
 
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::feed_forward::sparse_layers;
-use super::parts::{Heads, gated_mlp, head, head_norms, layer_masks_of, note_prediction_layers};
+use super::parts::{
+    Heads, gated_mlp, head, head_norms, layer_masks_of, note_prediction_layers, uncounted_kind,
+};
 use super::parts::{projection, rms_norm, table, text_part, vector, with_norms};
 use super::recurrent::convolution;
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{Experts, Linear, Op, Product};
 use crate::passes::Mask;
@@ -77,11 +79,7 @@ pub(super) fn listed_kinds(c: &Config) -> Result<Option<Vec<&'static str>>> {
     let kind = |kind: &str| match kind {
         "hybrid" => Ok(WHOLE),
         "hybrid_sliding" => Ok(SLIDING),
-        other => {
-            let other = shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            Err(c.contradiction(KEY, &fact))
-        }
+        other => Err(uncounted_kind(c, KEY, other)),
     };
     listed.into_iter().map(kind).collect::<Result<_>>().map(Some)
 }

@@ -10,7 +10,9 @@
 //! expert for every token. Its first layer is dense. Mellum 2 has none of these.
 
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
-use super::parts::{Heads, decoder, head_norms, layer_masks, note_prediction_layers, pre_normed};
+use super::parts::{
+    Heads, decoder, head_norms, layer_masks, note_prediction_layers, one_each, pre_normed,
+};
 use super::parts::{projection, rms_norm, tied, vector, with_norms};
 use crate::config::Config;
 use crate::error::Result;
@@ -82,10 +84,7 @@ fn heads_by_layer(c: &Config, most: Heads) -> Result<impl Fn(u64) -> Result<Head
     let layers = c.size("num_hidden_layers")?;
     let listed = c.counts(KEY)?;
     if let Some(listed) = &listed {
-        if listed.len() as u64 != layers {
-            let fact = format!("has {} entries for {layers} layers", listed.len());
-            return Err(c.contradiction(KEY, &fact));
-        }
+        one_each(c, KEY, listed, layers)?;
         let unshared =
             |query: &&u64| !(1..=MOST).contains(*query) || !query.is_multiple_of(most.kv);
         if let Some(query) = listed.iter().find(unshared) {

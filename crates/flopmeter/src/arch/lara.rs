@@ -9,12 +9,14 @@
 //! slide, unless `layer_types` says otherwise.
 
 use super::feed_forward::FeedForward;
-use super::parts::{Heads, decoder, head_norms, pre_normed, rms_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, head_norms, one_each, pre_normed, rms_norm, tied, uncounted_kind, with_norms,
+};
 use super::qwen_moe::SHARED;
 use super::qwen_next::separate;
 use super::recurrent::Delta;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::passes::Mask;
 
@@ -55,18 +57,12 @@ fn layers(c: &Config) -> Result<Vec<Option<Mask>>> {
         return Ok(vec![None, Some(window), None, Some(Mask::Causal), Some(window)]);
     };
     let layers = c.size("num_hidden_layers")?;
-    if kinds.len() as u64 != layers {
-        let fact = format!("has {} entries for {layers} layers", kinds.len());
-        return Err(c.contradiction(KEY, &fact));
-    }
+    one_each(c, KEY, &kinds, layers)?;
     let kind = |kind: &str| match kind {
         "linear_attention" => Ok(None),
         "sliding_attention" => Ok(Some(window)),
         "full_attention" => Ok(Some(Mask::Causal)),
-        other => {
-            let fact = format!("has a layer of a kind that is not counted: \"{}\"", shown(other));
-            Err(c.contradiction(KEY, &fact))
-        }
+        other => Err(uncounted_kind(c, KEY, other)),
     };
     kinds.into_iter().map(kind).collect()
 }

@@ -11,10 +11,13 @@
 //! convolution with its padding: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
 use super::experts::{self, Names};
-use super::parts::{Heads, decoder, head_norms, mlp, projection, rms_norm, tied, with_norms};
+use super::parts::{
+    Heads, decoder, head_norms, mlp, one_each, projection, rms_norm, tied, uncounted_kind,
+    with_norms,
+};
 use super::recurrent::{self, Layer, convolution, mixers, width};
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::Op;
 use crate::passes::Mask;
@@ -50,11 +53,8 @@ fn third(c: &Config) -> Result<Model> {
     let sandwiched = c.flag_or("use_sandwich_norm", true)?;
     let window = c.maybe_or("sliding_window", 256)?;
     let listed = c.texts(KEY)?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(listed) = &listed {
+        one_each(c, KEY, listed, layers)?;
     }
     let kind = |layer: u64| match &listed {
         Some(listed) => {
@@ -79,11 +79,7 @@ fn third(c: &Config) -> Result<Model> {
             ("sliding_attention", None) => {
                 return Err(c.contradiction(KEY, "has sliding layers, but no window is set"));
             }
-            (other, _) => {
-                let other = shown(other);
-                let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-                return Err(c.contradiction(KEY, &fact));
-            }
+            (other, _) => return Err(uncounted_kind(c, KEY, other)),
         };
         let mut ops = vec![rms_norm("operator_norm", d)];
         ops.extend(mixer);

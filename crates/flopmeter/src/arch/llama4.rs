@@ -10,7 +10,9 @@
 //! and keys have no weights. The reference implementation runs every expert on every token.
 
 use super::experts;
-use super::parts::{Heads, decoder, layer_masks, mlp, pre_normed, rms_norm, text_part, tied};
+use super::parts::{
+    Heads, decoder, layer_masks, mlp, one_at_most, one_each, pre_normed, rms_norm, text_part, tied,
+};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::Model;
@@ -71,13 +73,8 @@ fn dense_mlp(hidden: u64, inner: u64) -> Vec<Op> {
 /// Which layers have experts: those that `moe_layers` lists, or every so many.
 fn routed_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     let listed = c.counts("moe_layers")?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 > layers
-    {
-        return Err(c.contradiction(
-            "moe_layers",
-            &format!("has {} entries for {layers} layers", listed.len()),
-        ));
+    if let Some(listed) = &listed {
+        one_at_most(c, "moe_layers", listed, layers)?;
     }
     let step = match listed {
         Some(_) => c.maybe("interleave_moe_layer_step")?.unwrap_or(1),
@@ -93,13 +90,8 @@ fn routed_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
 /// does have rotary embeddings), or all but every fourth do.
 fn chunked_layers(c: &Config, layers: u64, chunk: u64) -> Result<impl Fn(u64) -> bool> {
     let rotary = c.counts("no_rope_layers")?.filter(|listed| !listed.is_empty());
-    if let Some(listed) = &rotary
-        && listed.len() as u64 != layers
-    {
-        return Err(c.contradiction(
-            "no_rope_layers",
-            &format!("has {} entries for {layers} layers", listed.len()),
-        ));
+    if let Some(listed) = &rotary {
+        one_each(c, "no_rope_layers", listed, layers)?;
     }
     let interval = match &rotary {
         None if !c.has("layer_types") => c.size_or("no_rope_layer_interval", 4)?,

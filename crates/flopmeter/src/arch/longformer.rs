@@ -12,7 +12,7 @@
 
 use super::bart::layer::Layer as BartLayer;
 use super::bert::{decoder_head, embeddings, transform};
-use super::parts::{Heads, head, layer_norm, mlp, projection, shared_table, table, tied};
+use super::parts::{Heads, head, layer_norm, mlp, one_each, projection, shared_table, table, tied};
 use super::task::{Task, classify, everywhere, for_each_token, for_sequence};
 use crate::component::Component;
 use crate::config::Config;
@@ -153,10 +153,7 @@ impl Layer {
                 (0..layers.min(1 << 12)).map(|_| window).collect()
             }
         };
-        if windows.len() as u64 != layers {
-            let fact = format!("has {} entries for {layers} layers", windows.len());
-            return Err(c.contradiction(KEY, &fact));
-        }
+        one_each(c, KEY, &windows, layers)?;
         let filled = windows.iter().copied().max().unwrap_or(2);
         if let Some(other) =
             windows.iter().find(|it| **it == 0 || **it % 2 > 0 || filled % **it > 0)

@@ -13,12 +13,12 @@
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::feed_forward::{CORRECTION, FeedForward, sparse_layers};
 use super::parts::{
-    Heads, decoder, head_norms, note_prediction_layers, pre_normed, projection, rms_norm,
-    text_part, tied, with_norms,
+    Heads, decoder, head_norms, note_prediction_layers, one_each, pre_normed, projection, rms_norm,
+    text_part, tied, uncounted_kind, with_norms,
 };
 use super::recurrent::width;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::{HeadSum, Indexer, Op};
 use crate::passes::Mask;
@@ -70,11 +70,8 @@ fn switches(
     layers: u64,
 ) -> Result<impl Fn(u64) -> Option<bool> + use<>> {
     let listed = c.counts(key)?;
-    if let Some(list) = &listed
-        && list.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", list.len());
-        return Err(c.contradiction(key, &fact));
+    if let Some(list) = &listed {
+        one_each(c, key, list, layers)?;
     }
     Ok(move |layer: u64| {
         let listed = listed.as_ref()?;
@@ -88,15 +85,10 @@ fn indexed_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     const KEY: &str = "layer_types";
     let listed = c.texts(KEY)?;
     if let Some(kinds) = &listed {
-        if kinds.len() as u64 != layers {
-            let fact = format!("has {} entries for {layers} layers", kinds.len());
-            return Err(c.contradiction(KEY, &fact));
-        }
+        one_each(c, KEY, kinds, layers)?;
         let known = ["full_attention", "minimax_m3_sparse"];
         if let Some(other) = kinds.iter().find(|kind| !known.contains(kind)) {
-            let other = shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            return Err(c.contradiction(KEY, &fact));
+            return Err(uncounted_kind(c, KEY, other));
         }
     }
     let frequency = match c.child("sparse_attention_config")? {

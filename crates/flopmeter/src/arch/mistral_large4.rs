@@ -10,7 +10,9 @@
 use super::deepseek::{LatentAttention, LatentDefaults};
 use super::deepseek_sparse::{index_of, indexing_layers};
 use super::feed_forward::{FeedForward, dense_first, sparse_layers};
-use super::parts::{head, layer_norm, pre_normed, rms_norm, table, text_part, tied, vector};
+use super::parts::{
+    head, layer_norm, one_each, pre_normed, rms_norm, table, text_part, tied, vector,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Builder, Model};
@@ -83,11 +85,8 @@ fn own_latents(c: &Config) -> Result<()> {
 fn rotating_layers(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     const KEY: &str = "no_rope_layers";
     let listed = c.counts(KEY)?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(listed) = &listed {
+        one_each(c, KEY, listed, layers)?;
     }
     let every = match listed {
         Some(_) => c.maybe("no_rope_layer_interval")?.unwrap_or(4),

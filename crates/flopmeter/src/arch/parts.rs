@@ -1,8 +1,10 @@
 //! What decoders are put together from: heads, projections, feed-forward layers, experts.
 
 mod heads;
+mod listed;
 
 pub(super) use heads::{Heads, KV_HEADS, QUERY_HEADS};
+pub(super) use listed::{one_at_most, one_each, uncounted_kind, unlike};
 
 use crate::component::Component;
 use crate::config::Config;
@@ -212,11 +214,8 @@ pub(super) fn layer_masks_of(
 ) -> Result<impl Fn(u64) -> Mask> {
     let slides: Vec<bool> = match kinds {
         None => (0..layers.min(1 << 16)).map(slides).collect(),
-        Some(kinds) if kinds.len() as u64 != layers => {
-            let fact = format!("has {} entries for {layers} layers", kinds.len());
-            return Err(c.contradiction("layer_types", &fact));
-        }
         Some(kinds) => {
+            one_each(c, "layer_types", &kinds, layers)?;
             let listed = kinds.into_iter().map(|kind| listed_slides(c, kind));
             let listed = listed.collect::<Result<Vec<bool>>>()?;
             if listed.contains(&true) && window.is_none() {
@@ -241,11 +240,7 @@ fn listed_slides(c: &Config, kind: &str) -> Result<bool> {
     match kind {
         "full_attention" => Ok(false),
         "sliding_attention" | "chunked_attention" => Ok(true),
-        other => {
-            let other = crate::error::shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            Err(c.contradiction("layer_types", &fact))
-        }
+        other => Err(uncounted_kind(c, "layer_types", other)),
     }
 }
 

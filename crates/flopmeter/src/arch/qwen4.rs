@@ -15,7 +15,10 @@
 //! under `recurrent`.
 
 use super::experts::{self, IN_MLP};
-use super::parts::{Heads, head, note_prediction_layers, projection, rms_norm, text_part, tied};
+use super::parts::{
+    Heads, head, note_prediction_layers, one_each, projection, rms_norm, text_part, tied,
+    uncounted_kind,
+};
 use super::primes::primes_from;
 use super::qwen_moe::{SHARED, shared_gate};
 use super::qwen_next::{gated_attention, separate};
@@ -23,7 +26,7 @@ use super::recurrent::{Delta, width};
 use crate::component::Component;
 use crate::config::Config;
 use crate::dtype::Dtype;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::{Builder, Model};
 use crate::op::{
     Convolution, HeadSum, Indexer, Linear, Op, Padding, Recurrent, RecurrentKind, Storage, Table,
@@ -123,20 +126,13 @@ fn attending(c: &Config, layers: u64) -> Result<impl Fn(u64) -> bool> {
     let kind = |name: &str| match name {
         "linear_attention" => Ok(false),
         "indexed_attention" | "full_attention" => Ok(true),
-        other => {
-            let other = shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            Err(c.contradiction(KEY, &fact))
-        }
+        other => Err(uncounted_kind(c, KEY, other)),
     };
     let listed =
         c.texts(KEY)?.map(|names| names.into_iter().map(kind).collect::<Result<Vec<bool>>>());
     let listed = listed.transpose()?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(listed) = &listed {
+        one_each(c, KEY, listed, layers)?;
     }
     Ok(move |layer: u64| match &listed {
         Some(listed) => usize::try_from(layer).is_ok_and(|at| listed.get(at) == Some(&true)),

@@ -10,7 +10,8 @@
 
 use super::experts::{self, IN_MLP};
 use super::parts::{
-    Heads, decoder, gated_mlp, head_norms, layer_masks, pre_normed, rms_norm, tied, with_norms,
+    Heads, decoder, gated_mlp, head_norms, layer_masks, one_at_most, pre_normed, rms_norm, tied,
+    with_norms,
 };
 use crate::component::Component;
 use crate::config::Config;
@@ -90,12 +91,7 @@ impl FeedForward {
     pub fn read(c: &Config) -> Result<Self> {
         let dense = c.counts("mlp_only_layers")?.unwrap_or_default();
         let layers = c.size("num_hidden_layers")?;
-        if dense.len() as u64 > layers {
-            return Err(c.contradiction(
-                "mlp_only_layers",
-                &format!("has {} entries for {layers} layers", dense.len()),
-            ));
-        }
+        one_at_most(c, "mlp_only_layers", &dense, layers)?;
         Ok(Self {
             experts: experts::read(c, "num_experts", "num_experts_per_tok")?,
             dense_inner: c.size("intermediate_size")?,

@@ -3,10 +3,10 @@
 //!
 //! Their projections count under `recurrent`, as what stands between them does.
 
-use super::parts::{rms_norm, vector};
+use super::parts::{one_each, rms_norm, uncounted_kind, vector};
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::op::{Convolution, Linear, Op, Recurrent, RecurrentKind};
 
 /// The widest that a layer is believed to be inside.
@@ -38,11 +38,8 @@ impl Layer {
 pub(super) fn listed(c: &Config, key: &'static str, known: &[Layer]) -> Result<Option<Vec<Layer>>> {
     let Some(names) = c.texts(key)? else { return Ok(None) };
     let kind = |name: &str| {
-        Layer::named(name).filter(|layer| known.contains(layer)).ok_or_else(|| {
-            let name = shown(name);
-            let fact = format!("has a layer of a kind that is not counted: \"{name}\"");
-            c.contradiction(key, &fact)
-        })
+        let layer = Layer::named(name).filter(|layer| known.contains(layer));
+        layer.ok_or_else(|| uncounted_kind(c, key, name))
     };
     names.into_iter().map(kind).collect::<Result<_>>().map(Some)
 }
@@ -54,11 +51,8 @@ pub(super) fn mixers(
     recurs: impl Fn(u64) -> bool,
 ) -> Result<impl Fn(u64) -> Layer> {
     let list = listed(c, "layer_types", &[Layer::Recurrent, Layer::Attention])?;
-    if let Some(list) = &list
-        && list.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", list.len());
-        return Err(c.contradiction("layer_types", &fact));
+    if let Some(list) = &list {
+        one_each(c, "layer_types", list, layers)?;
     }
     Ok(move |layer: u64| match &list {
         Some(list) => usize::try_from(layer)

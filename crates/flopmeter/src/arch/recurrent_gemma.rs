@@ -11,10 +11,10 @@
 //! convolution anew in every pass: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
 use super::parts::projection as attention_projection;
-use super::parts::{Heads, decoder, mlp, rms_norm, tied, vector};
+use super::parts::{Heads, decoder, mlp, rms_norm, tied, uncounted_kind, vector};
 use super::recurrent::projection;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Convolution, Op, Padding, Recurrent, RecurrentKind};
 use crate::passes::Mask;
@@ -64,10 +64,7 @@ fn attending(c: &Config) -> Result<impl Fn(u64) -> bool> {
     let attends = kinds.iter().map(|kind| match *kind {
         "recurrent" => Ok(false),
         "attention" => Ok(true),
-        other => {
-            let fact = format!("has a layer of a kind that is not counted: \"{}\"", shown(other));
-            Err(c.contradiction("block_types", &fact))
-        }
+        other => Err(uncounted_kind(c, "block_types", other)),
     });
     let attends = attends.collect::<Result<Vec<bool>>>()?;
     if attends.is_empty() {

@@ -5,7 +5,7 @@
 //! ```
 
 use super::parts::{
-    Heads, decoder, gated_mlp, layer_interval, layer_masks, pre_normed, rms_norm, tied,
+    Heads, decoder, gated_mlp, layer_interval, layer_masks, one_each, pre_normed, rms_norm, tied,
 };
 use crate::config::Config;
 use crate::error::Result;
@@ -37,11 +37,8 @@ fn rotary_layers(c: &Config, window: Option<u64>) -> Result<impl Fn(u64) -> bool
     let window = window.filter(|_| listed.is_none());
     let every = layer_interval(c, window, &["no_rope_layer_interval"], 4)?;
     let layers = c.size("num_hidden_layers")?;
-    if let Some(list) = &listed
-        && list.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", list.len());
-        return Err(c.contradiction("no_rope_layers", &fact));
+    if let Some(list) = &listed {
+        one_each(c, "no_rope_layers", list, layers)?;
     }
     Ok(move |layer: u64| match &listed {
         Some(list) => usize::try_from(layer).is_ok_and(|at| list.get(at) != Some(&0)),

@@ -12,8 +12,8 @@
 use super::experts::{self, IN_MLP, SHARED_IN_MLP};
 use super::feed_forward::{CORRECTION, FeedForward};
 use super::parts::{
-    Heads, decoder, head_norms, layer_masks_of, note_prediction_layers, pre_normed, projection,
-    rms_norm, text_part, tied, with_norms,
+    Heads, decoder, head_norms, layer_masks_of, note_prediction_layers, one_each, pre_normed,
+    projection, rms_norm, text_part, tied, with_norms,
 };
 use super::prediction::with_prediction_layers;
 use crate::config::Config;
@@ -137,11 +137,8 @@ fn own<'c>(
 fn sparse_layers(c: &Config, layers: u64, predicted: u64) -> Result<impl Fn(u64) -> bool> {
     const KEY: &str = "mlp_layer_types";
     let sparse: Option<Vec<u64>> = match own(c, KEY, layers, predicted)? {
-        Some(kinds) if kinds.len() as u64 != layers => {
-            let fact = format!("has {} entries for {layers} layers", kinds.len());
-            return Err(c.contradiction(KEY, &fact));
-        }
         Some(kinds) => {
+            one_each(c, KEY, &kinds, layers)?;
             if let Some(other) = kinds.iter().find(|kind| !["dense", "sparse"].contains(kind)) {
                 let fact = format!("has a layer that is neither: \"{}\"", shown(other));
                 return Err(c.contradiction(KEY, &fact));

@@ -11,10 +11,10 @@
 //! under `mlp`. `model` counts the scan token by token; `torch` counts Mamba's read-out only, and Mamba-2 in padded
 //! chunks: [`RecurrentKind::by_reference`](crate::op::RecurrentKind::by_reference).
 
-use super::parts::{Heads, decoder, mlp, projection, rms_norm, tied};
+use super::parts::{Heads, decoder, mlp, one_each, projection, rms_norm, tied, uncounted_kind};
 use super::recurrent::{Dual, MAMBA, Selective, rank, width};
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Linear, Op};
 use crate::passes::Mask;
@@ -134,18 +134,11 @@ const INERT: [&str; 7] = [
 fn listed(c: &Config, layers: u64) -> Result<Option<Vec<bool>>> {
     const KEY: &str = "layers_block_type";
     let Some(names) = c.texts(KEY)? else { return Ok(None) };
-    if names.len() as u64 != layers {
-        let fact = format!("has {} entries for {layers} layers", names.len());
-        return Err(c.contradiction(KEY, &fact));
-    }
+    one_each(c, KEY, &names, layers)?;
     let kind = |name: &str| match name {
         "hybrid" => Ok(true),
         "mamba" | "linear_attention" => Ok(false),
-        other => {
-            let other = shown(other);
-            let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-            Err(c.contradiction(KEY, &fact))
-        }
+        other => Err(uncounted_kind(c, KEY, other)),
     };
     names.into_iter().map(kind).collect::<Result<_>>().map(Some)
 }

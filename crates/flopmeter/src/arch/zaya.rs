@@ -14,12 +14,13 @@
 
 use super::experts::{expert, routed};
 use super::parts::{
-    Heads, buffer, decoder_of, head, layer_norm, projection, rms_norm, tied, vector,
+    Heads, buffer, decoder_of, head, layer_norm, one_each, projection, rms_norm, tied,
+    uncounted_kind, vector,
 };
 use super::recurrent::width;
 use crate::component::Component;
 use crate::config::Config;
-use crate::error::{Result, shown};
+use crate::error::Result;
 use crate::model::Model;
 use crate::op::{Convolution, Linear, Op, Padding, Recurrent, RecurrentKind};
 use crate::passes::Mask;
@@ -64,11 +65,8 @@ fn masks(c: &Config) -> Result<impl Fn(u64) -> Result<Mask>> {
     let layers = c.size("num_hidden_layers")?;
     let window = c.maybe("sliding_window")?;
     let listed = c.texts(KEY)?;
-    if let Some(listed) = &listed
-        && listed.len() as u64 != layers
-    {
-        let fact = format!("has {} entries for {layers} layers", listed.len());
-        return Err(c.contradiction(KEY, &fact));
+    if let Some(listed) = &listed {
+        one_each(c, KEY, listed, layers)?;
     }
     Ok(move |layer: u64| {
         let at = usize::try_from(layer).unwrap_or(usize::MAX);
@@ -79,11 +77,7 @@ fn masks(c: &Config) -> Result<impl Fn(u64) -> Result<Mask>> {
             ("hybrid_sliding", None) => {
                 Err(c.contradiction(KEY, "has sliding layers, but no window is set"))
             }
-            (other, _) => {
-                let other = shown(other);
-                let fact = format!("has a layer of a kind that is not counted: \"{other}\"");
-                Err(c.contradiction(KEY, &fact))
-            }
+            (other, _) => Err(uncounted_kind(c, KEY, other)),
         }
     })
 }
