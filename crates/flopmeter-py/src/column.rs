@@ -1,7 +1,8 @@
 //! Columns that Python gives, NumPy's arrays and Arrow's, and those that it is given back.
 
-use crate::arguments::whole;
+use crate::arguments::{of_another_type, whole};
 use crate::error::{Failure, Result};
+use crate::keywords::extracted;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
@@ -114,7 +115,13 @@ impl<'py, P: ArrowPrimitiveType> Column<'py, P> {
         taken: fn(&DataType) -> bool,
     ) -> Result<Self> {
         let held = match is_arrow(value)? {
-            true => Held::Arrow(arrow(name, value)?),
+            true => Held::Arrow(match arrow(name, value)? {
+                // Nulls alone are of no type, and of this one too.
+                nulls if nulls.data_type() == &DataType::Null => {
+                    arrow_array::new_null_array(&P::DATA_TYPE, nulls.len())
+                }
+                array => array,
+            }),
             false => Held::Numpy(numpy(name, value)?),
         };
         let column = Self { name, held };
@@ -228,7 +235,8 @@ fn is_arrow(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 fn arrow(name: &str, value: &Bound<'_, PyAny>) -> Result<ArrayRef> {
-    let chunked = value.extract::<AnyArray>()?.into_chunked_array().map_err(PyErr::from)?;
+    let array: AnyArray = extracted(name, value)?;
+    let chunked = array.into_chunked_array().map_err(PyErr::from)?;
     let chunks: Vec<&dyn Array> = chunked.chunks().iter().map(|chunk| &**chunk).collect();
     match chunks.as_slice() {
         [] => Ok(arrow_array::new_empty_array(chunked.field().data_type())),
@@ -238,9 +246,7 @@ fn arrow(name: &str, value: &Bound<'_, PyAny>) -> Result<ArrayRef> {
 
 fn numpy<'py>(name: &str, value: &Bound<'py, PyAny>) -> Result<Box<dyn Rows + 'py>> {
     let Ok(untyped) = value.cast::<PyUntypedArray>() else {
-        let kind = value.get_type().name()?.to_string();
-        let text = format!("`{name}`: is of type {kind}; give an array of NumPy or Arrow");
-        return Err(PyTypeError::new_err(text).into());
+        return Err(of_another_type(name, value, "an array of NumPy or Arrow").into());
     };
     if untyped.ndim() != 1 {
         let fact = format!("has {} dimensions, and a column has one", untyped.ndim());

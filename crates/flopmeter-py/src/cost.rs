@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::explain::Explanation;
 use crate::plot::Chart;
 use crate::ranks::{Parallelism, Rank};
+use crate::request::Maybe;
 use crate::shown;
 use crate::utilization::Utilization;
 use flopmeter_report::render;
@@ -111,7 +112,7 @@ impl Flops {
 
     /// What a prompt and the token after it cost, over the length of the prompt.
     #[pyo3(signature = (lengths = None))]
-    fn chart(&self, lengths: Option<Vec<u64>>) -> Result<Chart> {
+    fn chart(&self, lengths: Maybe<'_, '_>) -> Result<Chart> {
         Chart::context(&self.request, lengths)
     }
 
@@ -120,7 +121,7 @@ impl Flops {
     fn plot<'py>(
         &self,
         py: Python<'py>,
-        lengths: Option<Vec<u64>>,
+        lengths: Maybe<'_, '_>,
         theme: &str,
         ax: Option<Bound<'py, PyAny>>,
     ) -> Result<Bound<'py, PyAny>> {

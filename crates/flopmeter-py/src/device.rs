@@ -5,7 +5,7 @@ use crate::shown;
 use flopmeter::Dtype;
 use flopmeter::device::{self, Device as Found};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use std::collections::BTreeMap;
 
 /// A device: its dense peaks, its bandwidth, its memory.
@@ -105,8 +105,30 @@ impl Device {
         hasher.finish()
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyTuple>> {
+        let again = py.import("flopmeter._flopmeter")?.getattr("_device")?;
+        let listed = device::find(self.id()).is_ok_and(|listed| listed == self.found);
+        let peaks = (!listed).then(|| self.peaks(py)).transpose()?;
+        let made_of = (self.id(), peaks, self.bandwidth(), self.memory_bytes());
+        Ok(PyTuple::new(py, [again, made_of.into_pyobject(py)?.into_any()])?)
+    }
+
     fn __repr__(&self) -> String {
         format!("<flopmeter.Device {} ({})>", self.found.id(), self.found.name())
+    }
+}
+
+/// Makes a device again that was sent to another process: one of the table, or one of other peaks.
+#[pyfunction]
+pub fn _device(
+    id: &str,
+    peaks: Option<BTreeMap<String, f64>>,
+    bandwidth: Option<f64>,
+    memory_bytes: Option<u64>,
+) -> Result<Device> {
+    match peaks {
+        Some(peaks) => Device::custom(peaks, bandwidth, memory_bytes),
+        None => Device::new(id),
     }
 }
 
@@ -118,5 +140,6 @@ fn devices() -> Vec<&'static str> {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Device>()?;
+    module.add_function(wrap_pyfunction!(_device, module)?)?;
     module.add_function(wrap_pyfunction!(devices, module)?)
 }

@@ -12,7 +12,7 @@ create_exception!(flopmeter, BaseError, PyValueError, "Why flopmeter gives no nu
 /// One class for each kind.
 macro_rules! kinds {
     ($($kind:ident $name:ident)*) => {
-        $(create_exception!(flopmeter, $name, BaseError);)*
+        $(create_exception!(flopmeter.errors, $name, BaseError);)*
 
         fn class(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyAny> {
             match kind {

@@ -2,7 +2,7 @@
 //!
 //! Several functions take the same ones, and a signature of PyO3 belongs to one function.
 
-use crate::arguments::whole;
+use crate::arguments::{of_another_type, whole};
 use crate::error::Result;
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::PyTypeError;
@@ -47,9 +47,16 @@ impl<'py> Keywords<'py> {
         values.map(|value| whole(name, &value?)).collect::<Result<_>>().map(Some)
     }
 
+    /// Whether something holds, if that is said: by True or False, for the text "no" is as true as any.
+    pub fn truth(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let truth = value.extract().map(Some);
+        truth.map_err(|_| of_another_type(name, value, "True or False").into())
+    }
+
     /// Whether something holds; nothing does that is not given.
     pub fn holds(&self, name: &str) -> Result<bool> {
-        Ok(self.get(name).map_or(Ok(false), |value| value.is_truthy())?)
+        Ok(self.truth(name)?.unwrap_or(false))
     }
 
     /// A value of another type.

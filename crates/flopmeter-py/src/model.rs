@@ -1,5 +1,6 @@
 //! A model: by name, or from a config.
 
+use crate::arguments::of_another_type;
 use crate::convention::{convention, named};
 use crate::cost::{Bytes, Flops};
 use crate::error::Result;
@@ -15,7 +16,6 @@ use flopmeter::{Component, Config};
 use flopmeter_report::report::{AdapterReport, BytesReport};
 use flopmeter_report::{Asked, Base};
 use flopmeter_source::Source;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::path::PathBuf;
@@ -282,11 +282,8 @@ fn json(config: &Bound<'_, PyAny>) -> Result<String> {
     let is_config = !config.is_instance_of::<PyDict>() && config.hasattr("to_dict")?;
     let dict = if is_config { config.call_method0("to_dict")? } else { config.clone() };
     if !dict.is_instance_of::<PyDict>() {
-        let text = format!(
-            "`config`: is of type {}; give a dict, a configuration of transformers, or a path",
-            config.get_type().name()?
-        );
-        return Err(PyTypeError::new_err(text).into());
+        let wanted = "a dict, a configuration of transformers, or a path";
+        return Err(of_another_type("config", config, wanted).into());
     }
     // What JSON has no form for, such as a dtype of PyTorch, is written as it names itself.
     let options = PyDict::new(py);

@@ -1,6 +1,8 @@
 //! Plots: what they show. matplotlib draws it if it is installed.
 
+use crate::arguments::some_whole;
 use crate::error::Result;
+use crate::request::Maybe;
 use crate::shown;
 use flopmeter::{Error, ErrorKind};
 use flopmeter_report::Request;
@@ -16,14 +18,20 @@ pub struct Chart(Drawable);
 const LENGTHS: std::ops::RangeInclusive<u32> = 7..=17;
 
 impl Chart {
-    pub fn context(request: &Request, lengths: Option<Vec<u64>>) -> Result<Self> {
-        let lengths = lengths.unwrap_or_else(|| LENGTHS.map(|power| 1 << power).collect());
+    pub fn context(request: &Request, lengths: Maybe<'_, '_>) -> Result<Self> {
+        let lengths = match lengths {
+            Some(lengths) => some_whole("lengths", lengths)?,
+            None => LENGTHS.map(|power| 1 << power).collect(),
+        };
         Ok(Self(plot::context(&subject(request)?, &lengths)?))
     }
 
-    pub fn roofline(request: &Request, batches: Option<Vec<u64>>) -> Result<Self> {
-        let own = || request.workload.sequences().iter().map(|it| it.count).collect();
-        Ok(Self(plot::roofline(&subject(request)?, &batches.unwrap_or_else(own))?))
+    pub fn roofline(request: &Request, batches: Maybe<'_, '_>) -> Result<Self> {
+        let batches = match batches {
+            Some(batches) => some_whole("batches", batches)?,
+            None => request.workload.sequences().iter().map(|it| it.count).collect(),
+        };
+        Ok(Self(plot::roofline(&subject(request)?, &batches)?))
     }
 
     /// By matplotlib if it is installed, else the chart itself, which a notebook shows as SVG.

@@ -280,14 +280,13 @@ impl From<&StepMemoryReport> for StepMemory {
 #[pymethods]
 impl StepMemory {
     fn __repr__(&self) -> String {
-        let known = |value: Option<u128>| value.map_or("None".to_owned(), |it| it.to_string());
         format!(
             "StepMemory(weights={}, gradients={}, optimizer={}, activations={}, total={})",
             self.weights,
             self.gradients,
             self.optimizer,
-            known(self.activations),
-            known(self.total)
+            shown::known(self.activations),
+            shown::known(self.total)
         )
     }
 }
@@ -325,7 +324,7 @@ impl From<&StepTransferReport> for Transfer {
 #[pymethods]
 impl Transfer {
     fn __repr__(&self) -> String {
-        let seconds = self.seconds.map_or("None".to_owned(), |seconds| seconds.to_string());
+        let seconds = shown::known(self.seconds);
         format!(
             "Transfer(collective='{}', of='{}', ranks={}, bytes={}, seconds={seconds})",
             self.collective, self.of, self.ranks, self.bytes

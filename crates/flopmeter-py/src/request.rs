@@ -102,8 +102,8 @@ pub fn workload(said: &Said<'_, '_>, keywords: &Keywords<'_>) -> Result<Workload
         let clips = clips.map(|seconds| Ok(Clip::new(extracted("audio", &seconds?)?)?));
         workload = workload.with_audio(clips.collect::<Result<_>>()?)?;
     }
-    match keywords.get("kv_cache") {
-        Some(kv_cache) if !kv_cache.is_truthy()? => Ok(workload.without_kv_cache()?),
+    match keywords.truth("kv_cache")? {
+        Some(false) => Ok(workload.without_kv_cache()?),
         _ => Ok(workload),
     }
 }

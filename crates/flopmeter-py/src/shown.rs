@@ -32,6 +32,11 @@ pub fn notes<'n>(said: impl IntoIterator<Item = &'n String>) -> Vec<String> {
     said.into_iter().map(|note| in_python(note)).collect()
 }
 
+/// A number in a `repr`.
+pub fn known(value: Option<impl ToString>) -> String {
+    value.map_or("None".to_owned(), |value| value.to_string())
+}
+
 /// A document for a notebook.
 pub fn html(document: Document) -> String {
     render::html(&said_here(document))

@@ -21,6 +21,8 @@ pub struct StepFlops {
 impl StepFlops {
     pub fn count(trained: Trained, convention: Convention) -> Result<Self> {
         let flops = trained.count(&convention)?;
+        // A plan that cannot be is refused here, and not when its ranks are asked for.
+        trained.cut(&convention, &mut Vec::new())?;
         Ok(Self { trained, convention, flops })
     }
 
@@ -223,12 +225,11 @@ impl StepUtilization {
     }
 
     fn __repr__(&self) -> String {
-        let known = |value: Option<f64>| value.map_or("None".to_owned(), |value| value.to_string());
         format!(
             "StepUtilization(mfu={}, hfu={}, tokens_per_second={})",
-            known(self.mfu()),
-            known(self.hfu()),
-            known(self.tokens_per_second())
+            shown::known(self.mfu()),
+            shown::known(self.hfu()),
+            shown::known(self.tokens_per_second())
         )
     }
 }

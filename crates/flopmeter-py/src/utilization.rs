@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::explain::Explanation;
 use crate::plot::Chart;
 use crate::ranks::{Parallelism, Rank};
+use crate::request::Maybe;
 use crate::shown;
 use flopmeter_report::render;
 use flopmeter_report::report::{Report, UtilizationReport};
@@ -105,7 +106,7 @@ impl Utilization {
 
     /// The roofline of the devices, and where the phases are under it, for each of some batches.
     #[pyo3(signature = (batches = None))]
-    fn chart(&self, batches: Option<Vec<u64>>) -> Result<Chart> {
+    fn chart(&self, batches: Maybe<'_, '_>) -> Result<Chart> {
         Chart::roofline(&self.request, batches)
     }
 
@@ -114,7 +115,7 @@ impl Utilization {
     fn plot<'py>(
         &self,
         py: Python<'py>,
-        batches: Option<Vec<u64>>,
+        batches: Maybe<'_, '_>,
         theme: &str,
         ax: Option<Bound<'py, PyAny>>,
     ) -> Result<Bound<'py, PyAny>> {
@@ -135,14 +136,13 @@ impl Utilization {
     }
 
     fn __repr__(&self) -> String {
-        let known = |value: Option<f64>| value.map_or("None".to_owned(), |value| value.to_string());
         format!(
             "Utilization(mfu={}, mbu={}, seconds={}, ideal_seconds={}, bound={})",
-            known(self.mfu()),
-            known(self.mbu()),
-            known(self.seconds),
-            known(self.ideal_seconds()),
-            self.bound().map_or("None".to_owned(), |side| format!("'{side}'"))
+            shown::known(self.mfu()),
+            shown::known(self.mbu()),
+            shown::known(self.seconds),
+            shown::known(self.ideal_seconds()),
+            shown::known(self.bound().map(|side| format!("'{side}'")))
         )
     }
 }

@@ -555,6 +555,7 @@ def _model(
     adapter: str | None,
     merged: bool,
 ) -> Model: ...
+def _device(id: str, peaks: Mapping[str, float] | None, bandwidth: float | None, memory_bytes: int | None) -> Device: ...
 def _flops_array(
     models: Sequence[Model],
     codes: Any,

@@ -285,12 +285,13 @@ class MfuMeter:
         if self._flops_per_token is not None:
             if tokens is None:
                 raise TypeError("`tokens`: is what `flops_per_token` is counted for")
-            return _Counted(self._flops_per_token * _whole("tokens", tokens), None, index(tokens), steps=1)
+            tokens = _whole("tokens", tokens)
+            return _Counted(self._flops_per_token * tokens, None, tokens, steps=1)
         if shapes is not None:
-            parts = [self._count(index(rows), index(length), None) for rows, length in shapes]
+            parts = [self._count(_whole("batch", rows), _whole("sequence", length), None) for rows, length in shapes]
             return replace(sum(parts, start=_Counted()), steps=1)
-        rows = self._shape[0] if batch is None else index(batch)
-        length = self._shape[1] if sequence is None else index(sequence)
+        rows = self._shape[0] if batch is None else _whole("batch", batch)
+        length = self._shape[1] if sequence is None else _whole("sequence", sequence)
         if packed is not None:
             return self._count(1 if rows is None else rows, None, tuple(packed))
         if length is None:
@@ -329,6 +330,10 @@ def model_of(model: Any) -> Model:
 
 
 def _whole(place: str, value: int) -> int:
-    if index(value) < 0:
-        raise refusal(errors.WorkloadError, place, f"is {value}, and at least 0 is counted")
-    return index(value)
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"`{place}`: is of type {type(value).__name__}; give a whole number") from None
+    if number < 0:
+        raise refusal(errors.WorkloadError, place, f"is {number}, and at least 0 is counted")
+    return number

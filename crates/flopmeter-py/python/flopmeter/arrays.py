@@ -19,7 +19,7 @@ __all__ = ["flops_array", "utilization_array"]
 
 
 def flops_array(
-    model: Model | Sequence[Model] | Any,
+    model: Model | str | Sequence[Model | str] | Any,
     prompt: Any,
     generate: Any,
     cached: Any = 0,
@@ -30,10 +30,10 @@ def flops_array(
 ) -> Any:
     """FLOPs of requests, one a row.
 
-    ``prompt``, ``generate`` and ``cached`` are columns, or a number for all rows. ``model`` is a model for all of them;
-    several, which ``codes`` number from 0; or a column of Arrow's that names a model in each row, best dictionary-encoded.
-    ``dtype`` is that of the result: ``"uint64"``, with an error where a count does not fit; ``"float64"``, rounded;
-    ``"exact"``, decimals in Arrow and Python's integers in NumPy.
+    ``prompt``, ``generate`` and ``cached`` are columns, or a number for all rows. ``model`` is a model or its name for
+    all of them; several, which ``codes`` number from 0; or a column of Arrow's that names a model in each row, best
+    dictionary-encoded. ``dtype`` is that of the result: ``"uint64"``, with an error where a count does not fit;
+    ``"float64"``, rounded; ``"exact"``, decimals in Arrow and Python's integers in NumPy.
 
     The result is of the library that the columns are of.
     """
@@ -46,7 +46,7 @@ def flops_array(
 
 
 def utilization_array(
-    model: Model | Sequence[Model] | Any,
+    model: Model | str | Sequence[Model | str] | Any,
     prompt: Any,
     generate: Any,
     seconds: Any,
@@ -75,6 +75,8 @@ def _or_zero(cached: Any) -> Any:
 
 def _models(model: Any, codes: Any) -> tuple[list[Model], Any]:
     """The models, and the column that numbers them."""
+    if isinstance(model, str):
+        model = Model(model)
     if isinstance(model, Model):
         if codes is not None:
             raise TypeError("`codes`: number several models, and one is given")
@@ -85,7 +87,7 @@ def _models(model: Any, codes: Any) -> tuple[list[Model], Any]:
         return _named(model)
     if codes is None:
         raise TypeError("`codes`: are missing; they say which of the models each row is of")
-    return list(model), codes
+    return [Model(each) if isinstance(each, str) else each for each in model], codes
 
 
 def _named(column: Any) -> tuple[list[Model], Any]:
@@ -106,7 +108,9 @@ def _named(column: Any) -> tuple[list[Model], Any]:
     codes = names.indices
     if list(known) != list(range(len(known))):
         codes = pyarrow.array([None if code is None else known[code] for code in codes.to_pylist()])
-    return models, codes.cast(pyarrow.uint64())
+    codes = codes.cast(pyarrow.uint64())
+    # NumPy's are given back as NumPy's, which has no place for a null.
+    return models, codes.to_numpy() if _library(column) == "numpy" and codes.null_count == 0 else codes
 
 
 def _arrow(column: Any, pyarrow: Any) -> Any:
@@ -138,6 +142,9 @@ def _plain(column: Any) -> Any:
 
             return pyarrow.Array.from_pandas(column)
         return column.to_numpy()
+    if _library(column) == "polars" and str(getattr(column, "dtype", None)) == "Null":
+        # Nulls alone, for which polars hands over a buffer that Arrow has no place for.
+        return column.cast(int)
     if _library(column) == "duckdb":
         import pyarrow
 

@@ -83,6 +83,13 @@ def test_pyarrow_with_nulls(llama: Model, expected: list[int]) -> None:
     assert counted.to_pylist() == [*expected, None, None]
 
 
+def test_nulls_alone_are_nulls(llama: Model) -> None:
+    """A column of which nothing is known has no type."""
+    assert flops_array(llama, pyarrow.nulls(2), 1).to_pylist() == [None, None]
+    assert flops_array(llama, polars.Series([None, None]), 1).to_list() == [None, None]
+    assert utilization_array(llama, pyarrow.array([8, 9]), 1, pyarrow.nulls(2), "NVIDIA L4").to_pylist() == [None, None]
+
+
 def test_chunks_stay_chunked(llama: Model, expected: list[int]) -> None:
     prompt = pyarrow.chunked_array([PROMPT[:2], PROMPT[2:]])
     counted = flops_array(llama, prompt, pyarrow.array(GENERATE), pyarrow.array(CACHED))
@@ -121,6 +128,8 @@ def test_many_models_by_codes(llama: Model) -> None:
     counted = flops_array([llama, qwen], numpy.full(4, 512), 16, codes=codes)
     one, two = llama.flops(512, 16).total, qwen.flops(512, 16).total
     assert counted.tolist() == [one, two, two, one]
+    assert flops_array([llama.id, "qwen3:8b"], numpy.full(4, 512), 16, codes=codes).tolist() == [one, two, two, one]
+    assert flops_array("qwen3:8b", numpy.array([512]), 16).tolist() == [two]
 
 
 def test_many_models_by_a_dictionary_of_names() -> None:
@@ -130,6 +139,13 @@ def test_many_models_by_a_dictionary_of_names() -> None:
     assert counted.to_pylist() == [one, None, two, one]
     with pytest.raises(errors.ModelError):
         flops_array(pyarrow.array(["nobody-knows-this"]).dictionary_encode(), pyarrow.array([1]), 1)
+
+
+def test_names_in_numpy_give_an_array_of_numpys() -> None:
+    names = ["llama3.1:8b", "qwen3:0.6b", "llama3.1:8b"]
+    counted = flops_array(numpy.array(names), numpy.array([8, 9, 10]), 2)
+    assert isinstance(counted, numpy.ndarray)
+    assert counted.tolist() == [Model(name).flops(prompt, 2).total for name, prompt in zip(names, (8, 9, 10), strict=True)]
 
 
 @pytest.mark.parametrize("convention", ["model", "torch", "2pt"])

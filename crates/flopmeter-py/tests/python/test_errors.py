@@ -104,6 +104,17 @@ def test_python_has_a_word_for_each_that_a_shared_text_says() -> None:
         (TypeError, lambda: Model.from_config(LLAMA).flops()),
         (TypeError, lambda: Model.from_config(LLAMA).flops(8, sequences=[(8, 1)])),
         (TypeError, lambda: Model.from_config(LLAMA).flops(8, promt=9)),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8, kv_cache="no")),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8, tp=2, sp=2)),
+        (TypeError, lambda: Model.from_config(LLAMA).train_step(8, flash="False")),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8).plot(8)),
+        (TypeError, lambda: Model.from_config(LLAMA).flops(8).plot([8.0])),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(8).plot([-8])),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(8).plot([])),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).flops(8).roofline("NVIDIA L4").plot([])),
+        (errors.WorkloadError, lambda: Model.from_config(LLAMA).train_step(packed=[])),
+        (errors.ParallelismError, lambda: Model.from_config(LLAMA).train_step(8, zero=4)),
+        (errors.ParallelismError, lambda: Model.from_config(LLAMA).train_step(8, tp=3)),
         (TypeError, lambda: Model.from_config(object())),
         (TypeError, lambda: Model.from_config([1, 2])),
         (TypeError, lambda: Model.from_config(LLAMA).train_step()),
@@ -123,6 +134,12 @@ def test_the_texts_name_the_argument(llama: Model) -> None:
         llama.flops(8, cached=2**64)
     with pytest.raises(TypeError, match="`generate`: is of type float"):
         llama.flops(8, 1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`kv_cache`: is of type str; give True or False"):
+        llama.flops(8, kv_cache="no")  # type: ignore[call-overload]
+    with pytest.raises(errors.WorkloadError, match="`lengths`: is -8, and at least 0 is counted"):
+        llama.flops(8).plot([-8])
+    with pytest.raises(errors.WorkloadError, match="packed: has no document"):
+        llama.train_step(packed=[])
 
 
 @pytest.mark.parametrize(
@@ -178,3 +195,24 @@ def test_a_model_goes_to_another_process() -> None:
         again = pickle.loads(pickle.dumps(model))
         assert again.flops(100, 10).total == model.flops(100, 10).total
         assert again.bytes(100).weights == model.bytes(100).weights
+
+
+def test_a_device_goes_to_another_process() -> None:
+    listed, custom = Device("NVIDIA H100 80GB HBM3"), Device.custom({"bf16": 1e12, "fp8": 2e12}, 3e11, 2**40)
+    for device in (listed, custom):
+        again = pickle.loads(pickle.dumps(device))
+        assert again == device
+        assert (again.id, again.peaks, again.bandwidth) == (device.id, device.peaks, device.bandwidth)
+        assert again.memory_bytes == device.memory_bytes
+
+
+def test_an_error_comes_back_from_another_process() -> None:
+    with pytest.raises(errors.AmbiguousError) as caught:
+        Device("H100")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is errors.AmbiguousError and str(again) == str(caught.value)
+    for part in ("place", "fact", "hints", "candidates"):
+        assert getattr(again, part) == getattr(caught.value, part)
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        assert pickle.loads(pickle.dumps(kind)) is kind

@@ -266,6 +266,7 @@ def test_tokens_that_are_no_whole_rows_are_an_error(llama: Model, clock: Clock) 
         (TypeError, "`sequence`: is not known", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(tokens=8)),
         (TypeError, "`sequence`: is not known", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(batch=8)),
         (TypeError, "float", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(batch=8.0, sequence=8)),  # type: ignore
+        (TypeError, "`tokens`: is of type float", lambda: MfuMeter(None, H100, flops_per_token=1).step(tokens=8.0)),  # type: ignore
         (TypeError, "together", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(tokens=8, batch=1)),
         (TypeError, "together", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(packed=[8], sequence=8)),
         (errors.WorkloadError, "0", lambda: MfuMeter(Model.from_config(LLAMA), H100).step(batch=0, sequence=8)),

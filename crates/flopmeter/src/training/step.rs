@@ -135,7 +135,10 @@ impl Step {
         if rows == 0 {
             return Err(wrong("batch", "is 0").hint("a step has at least one sequence"));
         }
-        if lengths.is_empty() || lengths.contains(&0) {
+        if lengths.is_empty() {
+            return Err(wrong("packed", "has no document"));
+        }
+        if lengths.contains(&0) {
             return Err(wrong("sequence", "is 0").hint("a sequence has at least one token"));
         }
         if lengths.len() > MOST_DOCUMENTS {
