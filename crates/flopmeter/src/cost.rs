@@ -8,7 +8,7 @@ use crate::model::{Model, too_large};
 use crate::passes::Passes;
 use crate::perception::Load;
 use crate::stack::Stack;
-use crate::sums::{Phases, Sums};
+use crate::sums::Sums;
 use crate::terms::{Amount, Each};
 use crate::workload::{Phase, Run, Sequence, Workload};
 
@@ -121,7 +121,8 @@ impl Model {
     fn add_short(&self, workload: &Workload, flops: &mut Flops) -> Option<()> {
         let tokens = self.sums.tokens.as_ref().filter(|_| self.only_decodes())?;
         let Flops { prefill, decode, total, .. } = flops;
-        tokens.add(workload.alone()?, &mut Phases { prefill, decode, total })
+        *total = tokens.add(workload.alone()?, [prefill, decode])?;
+        Some(())
     }
 
     /// Adds up a workload whose amounts fit `N`, `None` if they do not or a sum does not fit 128 bits.

@@ -9,7 +9,7 @@ use crate::op::{
 };
 use crate::passes::Mask;
 use crate::terms::{Amount, Terms};
-pub(crate) use tokens::{Phases, TokenFlops};
+pub(crate) use tokens::TokenFlops;
 
 /// Sums over all layers: FLOPs of each amount of work, bits of weights and of each position of the cache.
 #[derive(Debug, Clone, Default)]

@@ -87,6 +87,44 @@ impl Form {
             Self::Absorbed => N::of(passes.tokens()?),
         }
     }
+
+    /// The cheaper form for some passes that have `pairs`, the expanded one where both cost the same. An expanded token
+    /// costs `expansion`, a pair in each form one of `pair`.
+    #[inline(always)]
+    pub(crate) fn cheapest<N: Whole>(
+        passes: Passes,
+        mask: Mask,
+        pairs: N,
+        expansion: u128,
+        [expanded, absorbed]: [u128; 2],
+    ) -> Option<InForm<N>> {
+        let expanded = Self::Expanded.over(passes, mask, pairs, [expansion, expanded])?;
+        let absorbed = Self::Absorbed.over(passes, mask, pairs, [expansion, absorbed])?;
+        Some(if absorbed.flops < expanded.flops { absorbed } else { expanded })
+    }
+
+    /// Some passes in this form.
+    #[inline(always)]
+    fn over<N: Whole>(
+        self,
+        passes: Passes,
+        mask: Mask,
+        pairs: N,
+        [expansion, pair]: [u128; 2],
+    ) -> Option<InForm<N>> {
+        let expanded = self.expanded_tokens_among(|| Some(pairs), passes, mask)?;
+        let flops = times(expansion, expanded.into())?.checked_add(times(pair, pairs.into())?)?;
+        Some(InForm { form: self, expanded, pairs, flops })
+    }
+}
+
+/// Latent attention of some passes in a form.
+pub(crate) struct InForm<N> {
+    pub form: Form,
+    /// Tokens that are taken between the latent and the heads.
+    pub expanded: N,
+    pub pairs: N,
+    pub flops: u128,
 }
 
 impl Latent {
@@ -212,23 +250,14 @@ impl LatentFlops {
 
     /// The cheaper form for a run of passes, the expanded one where both cost the same.
     pub fn cheapest(&self, passes: Passes) -> Option<Form> {
-        Some(self.cheapest_over(passes, passes.pairs(self.mask)?)?.0)
+        Some(self.cheapest_over(passes, passes.pairs(self.mask)?)?.form)
     }
 
-    /// The same where the pairs are known, and tokens that are expanded in it.
-    fn cheapest_over(&self, passes: Passes, pairs: u128) -> Option<(Form, u128)> {
-        let over = |form: Form| {
-            let expanded = form.expanded_tokens_among(|| Some(pairs), passes, self.mask)?;
-            let [expansion, pair] = self.each(form).map(|each| each.all);
-            let flops = times(expansion, expanded)?.checked_add(times(pair, pairs)?)?;
-            Some((flops, expanded))
-        };
-        let [expanded, absorbed] = [over(Form::Expanded)?, over(Form::Absorbed)?];
-        Some(if absorbed.0 < expanded.0 {
-            (Form::Absorbed, absorbed.1)
-        } else {
-            (Form::Expanded, expanded.1)
-        })
+    /// The same where the pairs are known.
+    fn cheapest_over<N: Whole>(&self, passes: Passes, pairs: N) -> Option<InForm<N>> {
+        let each = Form::ALL.map(|form| self.each(form).map(|each| each.all));
+        let [[expansion, expanded], [_, absorbed]] = each;
+        Form::cheapest(passes, self.mask, pairs, expansion, [expanded, absorbed])
     }
 
     /// Visits what some runs are a sum of, each in its cheaper form.
@@ -240,9 +269,9 @@ impl LatentFlops {
         let pairs: [N; RUNS] = Passes::pairs_of(runs.each_ref().map(|run| run.passes), self.mask)?;
         let (mut expanded, mut in_form) = ([N::from(0); RUNS], [[N::from(0); RUNS]; 2]);
         for (at, run) in runs.iter().enumerate() {
-            let (form, tokens) = self.cheapest_over(run.passes, pairs[at].into())?;
-            expanded[at] = N::of(tokens)?;
-            in_form[form as usize][at] = pairs[at];
+            let cheapest = self.cheapest_over(run.passes, pairs[at])?;
+            expanded[at] = cheapest.expanded;
+            in_form[cheapest.form as usize][at] = pairs[at];
         }
         visit(self.each(Form::Expanded)[0], expanded)?;
         for (form, pairs) in Form::ALL.into_iter().zip(in_form) {

@@ -3,7 +3,7 @@
 use super::Sums;
 use crate::component::{Component, Counts};
 use crate::exact::Short;
-use crate::op::{Form, LatentFlops};
+use crate::op::{Form, InForm, LatentFlops};
 use crate::passes::{Mask, Passes, seen_in_window};
 use crate::terms::{Amount, Each};
 use crate::workload::Sequence;
@@ -43,23 +43,14 @@ struct Latent {
     pairs: [One; 2],
 }
 
-/// What the phases of a request add up to.
-pub(crate) struct Phases<'c> {
-    pub prefill: &'c mut Counts,
-    pub decode: &'c mut Counts,
-    pub total: &'c mut u128,
-}
-
-impl Phases<'_> {
-    /// So much of an amount in the first phase, and so much in the second.
-    #[inline(always)]
-    fn add(&mut self, one: &One, [before, after]: [u64; 2]) {
-        *self.total += product(one.all, before + after);
-        for &(component, flops) in &one.parts {
-            self.prefill[component] += product(flops, before);
-            self.decode[component] += product(flops, after);
-        }
-    }
+/// Positions of a [`Short`] request: how many there are at each of its ends.
+struct Lengths {
+    cached: u64,
+    prompt: u64,
+    /// After the last pass.
+    end: u64,
+    /// Passes after the one over the prompt, of a token each.
+    steps: u64,
 }
 
 impl TokenFlops {
@@ -96,15 +87,10 @@ impl TokenFlops {
     /// request, and if more is cached than the prompt has.
     #[inline]
     pub fn total(&self, sequence: &Sequence) -> Option<u128> {
-        let Sequence { prompt, cached, .. } = *sequence;
-        if sequence.end()? > Short::LONGEST {
-            return None;
-        }
-        let (new, steps) = (prompt.checked_sub(cached)?, sequence.steps());
+        let lengths @ Lengths { cached, end, steps, .. } = Lengths::of(sequence)?;
         let sampled = steps + u64::from(sequence.samples_first());
-        let end = prompt + steps;
         let mut total =
-            product(self.computed.all, new + steps) + product(self.sampled.all, sampled);
+            product(self.computed.all, end - cached) + product(self.sampled.all, sampled);
         for (window, one) in &self.windows {
             total += product(one.all, seen(end, *window)? - seen(cached, *window)?);
         }
@@ -113,42 +99,47 @@ impl TokenFlops {
             total += product(one.all, after?.checked_sub(before?)?);
         }
         for latent in &self.latents {
-            for (passes, pairs) in latent.phases(sequence)? {
-                total += latent.cheapest(passes, pairs)?.2;
-            }
+            let [prefill, decode] = latent.phases(&lengths)?;
+            total += prefill.flops + decode.flops;
         }
         Some(total)
     }
 
-    /// Adds a request, phase by phase; `None` for those for which [`Self::total`] has none, and then some may be added.
+    /// Adds a request to the counts of its phases and gives all its FLOPs; `None` for those for which [`Self::total`] has
+    /// none, and then some may be added.
     #[inline]
-    pub fn add(&self, sequence: &Sequence, phases: &mut Phases<'_>) -> Option<()> {
-        let Sequence { prompt, cached, .. } = *sequence;
-        if sequence.end()? > Short::LONGEST {
-            return None;
-        }
-        let (new, steps) = (prompt.checked_sub(cached)?, sequence.steps());
-        let end = prompt + steps;
-        phases.add(&self.computed, [new, steps]);
-        phases.add(&self.sampled, [sequence.samples_first().into(), steps]);
+    pub fn add(&self, sequence: &Sequence, phases: [&mut Counts; 2]) -> Option<u128> {
+        let lengths @ Lengths { cached, prompt, end, steps } = Lengths::of(sequence)?;
+        let first = u64::from(sequence.samples_first());
+        let [prefill, decode] = phases;
+        let mut total = self.computed.add([prompt - cached, steps], prefill, decode);
+        total += self.sampled.add([first, steps], prefill, decode);
         for (window, one) in &self.windows {
             let [before, asked, all] =
                 [seen(cached, *window)?, seen(prompt, *window)?, seen(end, *window)?];
-            phases.add(one, [asked - before, all - asked]);
+            total += one.add([asked - before, all - asked], prefill, decode);
         }
         for (mask, one) in &self.others {
             let [before, asked, all] = [cached, prompt, end].map(|n| seen_by_others(*mask, n));
-            phases.add(one, [asked?.checked_sub(before?)?, all?.checked_sub(asked?)?]);
+            let pairs = [asked?.checked_sub(before?)?, all?.checked_sub(asked?)?];
+            total += one.add(pairs, prefill, decode);
         }
         for latent in &self.latents {
-            for (at, (passes, pairs)) in latent.phases(sequence)?.into_iter().enumerate() {
-                let (form, expanded, _) = latent.cheapest(passes, pairs)?;
-                let in_phase = |amount| if at == 0 { [amount, 0] } else { [0, amount] };
-                phases.add(&latent.expansion, in_phase(expanded));
-                phases.add(&latent.pairs[form as usize], in_phase(pairs));
-            }
+            let [first, later] = latent.phases(&lengths)?;
+            total += latent.expansion.add([first.expanded.0, later.expanded.0], prefill, decode);
+            total += latent.pair(first.form).add_to(prefill, first.pairs.0);
+            total += latent.pair(later.form).add_to(decode, later.pairs.0);
         }
-        Some(())
+        Some(total)
+    }
+}
+
+impl Lengths {
+    #[inline(always)]
+    fn of(sequence: &Sequence) -> Option<Self> {
+        let (Sequence { prompt, cached, .. }, steps) = (*sequence, sequence.steps());
+        let is_short = sequence.end()? <= Short::LONGEST && cached <= prompt;
+        is_short.then(|| Self { cached, prompt, end: prompt + steps, steps })
     }
 }
 
@@ -160,6 +151,25 @@ impl One {
         };
         let parts = each.parts.iter().map(fit).collect::<Option<_>>()?;
         Some(Self { all: u64::try_from(each.all).ok()?, parts })
+    }
+
+    /// Adds so much of the amount in each phase, and gives all its FLOPs.
+    #[inline(always)]
+    fn add(&self, [before, after]: [u64; 2], prefill: &mut Counts, decode: &mut Counts) -> u128 {
+        for &(component, flops) in &self.parts {
+            prefill[component] += product(flops, before);
+            decode[component] += product(flops, after);
+        }
+        product(self.all, before + after)
+    }
+
+    /// Adds so much of it, and gives all its FLOPs.
+    #[inline(always)]
+    fn add_to(&self, counts: &mut Counts, amount: u64) -> u128 {
+        for &(component, flops) in &self.parts {
+            counts[component] += product(flops, amount);
+        }
+        product(self.all, amount)
     }
 }
 
@@ -176,29 +186,26 @@ impl Latent {
         })
     }
 
-    /// The passes of each phase, and their pairs.
+    /// Each phase in its cheaper form.
     #[inline(always)]
-    fn phases(&self, sequence: &Sequence) -> Option<[(Passes, u64); 2]> {
-        let Sequence { prompt, cached, .. } = *sequence;
-        let steps = sequence.steps();
-        let [before, asked, all] = [cached, prompt, prompt + steps].map(|n| seen(n, self.window));
-        Some([
-            (Passes::Prefill { past: cached, new: prompt - cached }, asked? - before?),
-            (Passes::Decode { past: prompt, count: steps }, all? - asked?),
-        ])
+    fn phases(&self, lengths: &Lengths) -> Option<[InForm<Short>; 2]> {
+        let Lengths { cached, prompt, end, steps } = *lengths;
+        let [before, asked, all] = [cached, prompt, end].map(|n| seen(n, self.window));
+        let (before, asked, all) = (before?, asked?, all?);
+        let prefill = Passes::Prefill { past: cached, new: prompt - cached };
+        let decode = Passes::Decode { past: prompt, count: steps };
+        Some([self.cheapest(prefill, asked - before)?, self.cheapest(decode, all - asked)?])
     }
 
-    /// The cheaper form for some passes, tokens that are expanded in it, and its FLOPs; the expanded one where both cost
-    /// the same.
     #[inline(always)]
-    fn cheapest(&self, passes: Passes, pairs: u64) -> Option<(Form, u64, u128)> {
-        let in_form = |form: Form| {
-            let tokens = form.expanded_tokens_among(|| Some(Short(pairs)), passes, self.mask)?.0;
-            let pair = self.pairs[form as usize].all;
-            Some((form, tokens, product(self.expansion.all, tokens) + product(pair, pairs)))
-        };
-        let (expanded, absorbed) = (in_form(Form::Expanded)?, in_form(Form::Absorbed)?);
-        Some(if absorbed.2 < expanded.2 { absorbed } else { expanded })
+    fn cheapest(&self, passes: Passes, pairs: u64) -> Option<InForm<Short>> {
+        let pair = self.pairs.each_ref().map(|pair| pair.all.into());
+        Form::cheapest(passes, self.mask, Short(pairs), self.expansion.all.into(), pair)
+    }
+
+    #[inline(always)]
+    fn pair(&self, form: Form) -> &One {
+        &self.pairs[form as usize]
     }
 }
 
