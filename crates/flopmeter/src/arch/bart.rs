@@ -6,12 +6,15 @@
 //!              [ q, k and v of the encoder's output → attend to it → out, norm ] [ fc1 → fc2, norm ] (→ norm) → head
 //! ```
 //!
-//! In every so many layers of NLLB's mixture two experts of many are the feed-forward layer. Whether a norm stands before its half or behind it changes no count. Of a decoder on its own the layers hold
-//! cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. A class that labels a
-//! text reads it on both sides, and generates nothing. Whisper's encoder reads a window of sound, which two convolutions make positions of, filled up however short the sound is.
+//! In every so many layers of NLLB's mixture two experts of many are the feed-forward layer. BigBird-Pegasus's encoder
+//! attends to blocks as BigBird's does. Whether a norm stands before its half or behind it changes no count. Of a decoder on
+//! its own the layers hold cross-attention as well, which nothing passes: its weights are stored, and take part in nothing. A
+//! class that labels a text reads it on both sides, and generates nothing. Whisper's encoder reads a window of sound, which
+//! two convolutions make positions of, filled up however short the sound is.
 
 pub(super) mod layer;
 
+use super::big_bird::Sparse;
 use super::experts;
 use super::parts::{head, layer_norm, shared_table, table, tied};
 use super::task::{BEFORE, Task, classify, for_each_token};
@@ -204,16 +207,20 @@ fn read(c: &Config, model: &mut Builder<'_>, kind: &Kind, vocab: u64, d: u64) ->
     if c.model_type() == "mvp" && c.flag("use_prompt", false)? {
         return Err(c.contradiction("use_prompt", "is true, and prompts of layers are not counted"));
     }
-    if c.model_type() == "bigbird_pegasus" && c.text("attention_type")? != Some("original_full") {
-        return Err(c
-            .contradiction("attention_type", "is block_sparse, which is not counted")
-            .hint("short prompts run as `original_full`: state that"));
-    }
+    let blocks = match c.model_type() {
+        "bigbird_pegasus" => Some(Sparse::read(c)?),
+        _ => None,
+    };
     let layer = Layer::read(c, d, "encoder_attention_heads", "encoder_ffn_dim")?;
     let sparse = sparse_layers(c, "encoder_sparse_step")?;
     model.stack(ENCODER, Component::Encoder, Reads::Prompt, |model| {
         model.once("embedding", kind.first(c, table("shared", vocab, d), d)?);
-        model.layers(c.size("encoder_layers")?, |at| Ok(layer.encoding(sparse(at))))?;
+        model.layers(c.size("encoder_layers")?, |at| {
+            Ok(match blocks {
+                Some(blocks) => layer.encoding_in_blocks(blocks),
+                None => layer.encoding(sparse(at)),
+            })
+        })?;
         model.once("norm", kind.last(d));
         Ok(())
     })?;

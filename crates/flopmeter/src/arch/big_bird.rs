@@ -30,26 +30,16 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     let vocab = c.size("vocab_size")?;
     let embeddings = embeddings(c, vocab, 4096, d)?;
     let bias = c.flag("use_bias", true)?;
-    let pieces = pieces(c)?;
+    let sparse = Sparse::read(c)?;
     let mut model = Builder::new(c)?;
     model.once("embedding", embeddings);
-    let filled = |linear: Linear| -> Op {
-        match pieces {
-            Some((block, pieces)) => linear.filled_beyond(block, pieces.longest_whole()).into(),
-            None => linear.into(),
-        }
-    };
-    let module = "attention.self";
-    let attend: Op = match pieces {
-        Some((_, pieces)) => Local { module, heads: heads.query, dim: heads.dim, pieces }.into(),
-        None => heads.attend_in(module, Mask::Full),
-    };
+    let filled = |linear| filled(linear, sparse);
     model.layers(c.size("num_hidden_layers")?, |_| {
         Ok(vec![
             filled(projection("attention.self.query", d, d).bias(bias)),
             filled(projection("attention.self.key", d, d).bias(bias)),
             filled(projection("attention.self.value", d, d).bias(bias)),
-            attend.clone(),
+            attend("attention.self", heads, sparse),
             filled(projection("attention.output.dense", d, d).bias(true)),
             layer_norm("attention.output.LayerNorm", d, true),
             filled(mlp("intermediate.dense", d, f).bias(true)),
@@ -62,19 +52,49 @@ pub(super) fn build(c: &Config) -> Result<Model> {
     model.finish()
 }
 
-/// Positions of a block and what a token sees of them, `None` if it sees everything.
-fn pieces(c: &Config) -> Result<Option<(u64, Pieces)>> {
-    let block = c.size_or("block_size", 64)?;
-    let random = c.count_or("num_random_blocks", 3)?;
-    match c.text("attention_type")? {
-        None | Some("block_sparse") => Ok(Some((block, Pieces::Drawn { block, random }))),
-        Some("original_full") => Ok(None),
-        Some(other) => {
-            let fact =
-                format!("is \"{}\"; block_sparse and original_full are counted", shown(other));
-            Err(c.contradiction("attention_type", &fact))
+/// Attention to blocks, some of which are drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Sparse {
+    block: u64,
+    random: u64,
+}
+
+impl Sparse {
+    /// `None` if a token sees everything.
+    pub fn read(c: &Config) -> Result<Option<Self>> {
+        let block = c.size_or("block_size", 64)?;
+        let random = c.count_or("num_random_blocks", 3)?;
+        match c.text("attention_type")? {
+            None | Some("block_sparse") => Ok(Some(Self { block, random })),
+            Some("original_full") => Ok(None),
+            Some(other) => {
+                let fact =
+                    format!("is \"{}\"; block_sparse and original_full are counted", shown(other));
+                Err(c.contradiction("attention_type", &fact))
+            }
         }
     }
+
+    const fn pieces(self) -> Pieces {
+        Pieces::Drawn { block: self.block, random: self.random }
+    }
+}
+
+/// A projection of an encoder whose sequence is filled up to whole blocks.
+pub(super) fn filled(linear: Linear, sparse: Option<Sparse>) -> Op {
+    match sparse {
+        Some(it) => linear.filled_beyond(it.block, it.pieces().longest_whole()).into(),
+        None => linear.into(),
+    }
+}
+
+/// Its attention.
+pub(super) fn attend(module: &'static str, heads: Heads, sparse: Option<Sparse>) -> Op {
+    let (dim, pieces) = (heads.dim, sparse.map(Sparse::pieces));
+    pieces.map_or_else(
+        || heads.attend_in(module, Mask::Full),
+        |pieces| Local { module, heads: heads.query, dim, pieces }.into(),
+    )
 }
 
 /// What stands behind the layers; a pooler runs whatever does.

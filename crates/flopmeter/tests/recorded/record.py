@@ -278,9 +278,17 @@ def counted(model, lengths, forward):
     return passes
 
 
+def attend_as_configured(model):
+    """BigBird's attention to blocks again: a short text has made it attend to everything from then on."""
+    encoder = next((part for part in model.modules() if hasattr(part, "set_attention_type")), None)
+    if encoder is not None:
+        encoder.set_attention_type(model.config.attention_type)
+
+
 def run_whole(model, batch, source, lengths, vocabulary):
     """The counts of an encoder-decoder: the first pass is the encoder's and the decoder's, the others go on."""
     config = model.config
+    attend_as_configured(model)
     if config.model_type == "whisper":
         features = torch.randn(batch, config.num_mel_bins, 2 * config.max_source_positions)
         reads = {"input_features": features}
@@ -309,9 +317,7 @@ def ended(tokens, config):
 def run_encoder(model, batch, new, vocabulary):
     """The count of the one pass of an encoder, or of an encoder-decoder that labels a text, which ends."""
     tokens = torch.randint(3, vocabulary, (batch, new))
-    if hasattr(model.base_model, "set_attention_type"):
-        # A short text has made it attend to everything from then on.
-        model.base_model.set_attention_type(model.config.attention_type)
+    attend_as_configured(model)
     if model.config.is_encoder_decoder:
         tokens = ended(tokens, model.config)
     return {"batch": batch, "passes": counted(model, [new], lambda new, last: model(input_ids=tokens))}

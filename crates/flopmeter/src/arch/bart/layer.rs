@@ -1,5 +1,6 @@
 //! A layer of BART's, of either side.
 
+use super::super::big_bird::{Sparse, attend, filled};
 use super::super::experts;
 use super::super::parts::{Heads, layer_norm, mlp, projection};
 use crate::config::Config;
@@ -13,8 +14,16 @@ type Names = [&'static str; 4];
 const SELF: Names =
     ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"];
 
-const CROSS: Names =
-    ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj"];
+/// Where they look at blocks.
+const IN_BLOCKS: Names =
+    ["self_attn.self.query", "self_attn.self.key", "self_attn.self.value", "self_attn.output"];
+
+const CROSS: Names = [
+    "encoder_attn.q_proj",
+    "encoder_attn.k_proj",
+    "encoder_attn.v_proj",
+    "encoder_attn.out_proj",
+];
 
 /// The sizes of a layer of either side.
 #[derive(Clone, Copy)]
@@ -89,6 +98,24 @@ impl Layer {
     /// A layer of the encoder.
     pub fn encoding(&self, sparse: Option<Experts>) -> Vec<Op> {
         [self.self_attention(Mask::Full), self.feed_forward(sparse)].concat()
+    }
+
+    /// A layer of BigBird-Pegasus's encoder, whose attention is BigBird's.
+    pub fn encoding_in_blocks(&self, sparse: Option<Sparse>) -> Vec<Op> {
+        let [q, k, v, out] = self.matrices(IN_BLOCKS);
+        let (up, down) = (mlp("fc1", self.d, self.f), mlp("fc2", self.f, self.d));
+        let filled = |linear| filled(linear, sparse);
+        vec![
+            filled(q),
+            filled(k),
+            filled(v),
+            attend("self_attn.self", self.heads, sparse),
+            filled(out),
+            layer_norm("self_attn_layer_norm", self.d, true),
+            filled(up.bias(true)),
+            filled(down.bias(true)),
+            layer_norm("final_layer_norm", self.d, true),
+        ]
     }
 
     /// A layer of a decoder beside an encoder.
