@@ -9,8 +9,8 @@ pub use builder::Builder;
 pub(crate) use builder::MOST_LAYERS;
 pub(crate) use class::labels;
 pub use group::Group;
-pub(crate) use group::layer_names;
 use group::{add_layers, name_layers, ops, with_ops, with_ops_of_alike};
+pub(crate) use group::{layer_count, layer_names};
 pub use parameters::Parameters;
 
 use crate::audio::Extractor;

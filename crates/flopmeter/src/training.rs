@@ -18,7 +18,7 @@ pub use step::{Frozen, Recompute, Step};
 use crate::component::{Component, Counts};
 use crate::convention::{Applied, Convention, Kind, Rule};
 use crate::error::{Error, ErrorKind, Result, shown};
-use crate::model::{Model, too_large};
+use crate::model::{Model, layer_count, too_large};
 use crate::utilization::Hardware;
 use crate::workload::Workload;
 use parts::Parts;
@@ -145,12 +145,19 @@ impl Model {
     /// # Ok::<(), flopmeter::Error>(())
     /// ```
     pub fn training(&self, step: &Step, convention: &Convention) -> Result<Training> {
+        self.has_layers(step)?;
+        self.part_training(step, convention)
+    }
+
+    /// The same of a part of a model, whose layers are numbered as the model's are.
+    pub(crate) fn part_training(&self, step: &Step, convention: &Convention) -> Result<Training> {
         self.can_be_trained(step, convention)?;
         let further = match (step.predicts_further(), self.prediction_layers()) {
             (false, _) => None,
             (true, Some((one, count))) => {
                 let convention = convention.of_further_layers(self)?;
-                Some((Box::new(one.training(&step.clone().alone(), &convention)?), count))
+                let step = step.clone().of_further_layers(self);
+                Some((Box::new(one.part_training(&step, &convention)?), count))
             }
             (true, None) => {
                 return Err(Error::new(
@@ -175,6 +182,27 @@ impl Model {
     /// Whether a LoRA adapter stands beside its weights, not merged into them.
     pub fn has_adapter(&self) -> bool {
         self.ops().any(|(op, _)| parts::is_adapter(op))
+    }
+
+    /// Whether it has the layers that a step names by their number.
+    fn has_layers(&self, step: &Step) -> Result<()> {
+        let stacks = self.stacks.iter().map(|stack| layer_count(stack.groups()));
+        let most = stacks.chain([layer_count(self.groups())]).max().unwrap_or(0);
+        let frozen = match step.frozen() {
+            Frozen::Below(layers) => Some(("freeze", layers)),
+            Frozen::Nothing | Frozen::Base => None,
+        };
+        let recomputed = match step.recompute() {
+            Recompute::Layers(layers) => Some(("recompute", layers)),
+            Recompute::Nothing | Recompute::Selective | Recompute::Full => None,
+        };
+        match frozen.into_iter().chain(recomputed).find(|(_, layers)| *layers > most) {
+            Some((place, layers)) => {
+                let fact = format!("is {layers} layers, and the model has {most}");
+                Err(Error::new(ErrorKind::Workload, place, fact))
+            }
+            None => Ok(()),
+        }
     }
 
     fn can_be_trained(&self, step: &Step, convention: &Convention) -> Result<()> {

@@ -2,8 +2,8 @@
 //! trained. Recorded by `tests/recorded/training.py`.
 
 use flopmeter::{
-    Adapter, Component, Config, Convention, Counts, Frozen, Model, Recompute, Section, Step,
-    TrainingFlops,
+    Adapter, Builtin, Component, Config, Convention, Counts, Frozen, Model, Recompute, Section,
+    Step, TrainingFlops,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -111,6 +111,44 @@ fn what_is_frozen_has_no_gradient() {
         wrong.extend(difference(&flops, &run, run.backward).map(|what| format!("{name}: {what}")));
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// One layer of DeepSeek-V3's that predicts a further token stands above all that is frozen: it costs what it costs where
+/// nothing is. Its head is the model's: where that is the embedding's table, it is frozen with it, and its gradient is left
+/// out, of 8 tokens 2·8·7168·129,280.
+#[test]
+fn what_predicts_further_tokens_is_trained_whatever_is_frozen_below() {
+    let text = Builtin::find("deepseek-ai/DeepSeek-V3").expect("a row").config_text();
+    let mut config: Value = serde_json::from_str(text).expect("JSON");
+    for (tied, frozen_with_the_table) in [(false, 0), (true, 2 * 8 * 7168 * 129_280)] {
+        config["tie_word_embeddings"] = tied.into();
+        let model = model(config.clone());
+        let plain = Step::new(8, 1).expect("a step");
+        let further = |step: Step| {
+            let [without, with] = [step.clone(), step.predicting_further()]
+                .map(|step| count(&model, &step).expect("a count").total);
+            with - without
+        };
+        let frozen = further(plain.clone().freezing(Frozen::Below(3)));
+        assert_eq!(further(plain) - frozen, frozen_with_the_table, "tied: {tied}");
+    }
+}
+
+#[test]
+fn layers_that_a_model_does_not_have_are_neither_frozen_nor_recomputed() {
+    let model = model(recorded("llama.json")["config"].clone());
+    let layers = recorded("llama.json")["config"]["num_hidden_layers"].as_u64().expect("a number");
+    let plain = Step::new(8, 1).expect("a step");
+    for most in [layers, layers + 1] {
+        for (place, step) in [
+            ("freeze", plain.clone().freezing(Frozen::Below(most))),
+            ("recompute", plain.clone().recomputing(Recompute::Layers(most))),
+        ] {
+            let error = model.training(&step, &Convention::MODEL).err();
+            let text = format!("{place}: is {most} layers, and the model has {layers}");
+            assert_eq!(error.map(|it| it.to_string()), (most > layers).then_some(text));
+        }
+    }
 }
 
 /// Four layers of four heads of 16, 16 tokens. PyTorch 2.15's counter over transformers 5.24 with `sdpa` has of

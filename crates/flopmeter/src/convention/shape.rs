@@ -2,7 +2,7 @@
 
 use crate::component::{Component, Counts};
 use crate::error::Result;
-use crate::model::{Group, Model, Parameters, too_large};
+use crate::model::{Group, Model, Parameters, layer_count, too_large};
 use crate::op::{Linear, Op, Recurrent, RecurrentKind, Rows};
 use crate::passes::Mask;
 
@@ -71,7 +71,7 @@ impl Shape {
     pub fn of(model: &Model) -> Result<Self> {
         let Parameters { total, .. } = model.parameters();
         let mut shape = Self {
-            layers: model.groups().iter().map(|group| group.layers.len() as u128).sum(),
+            layers: layer_count(model.groups()).into(),
             hidden: model.width().into(),
             vocabulary: model.vocabulary().unwrap_or(0).into(),
             parameters: total,

@@ -23,6 +23,11 @@ pub(super) fn ops<'g>(
     groups.flat_map(|group| group.ops.iter().map(|op| (op, group.repeat)))
 }
 
+/// How many layers some groups have together.
+pub(crate) fn layer_count(groups: &[Group]) -> u64 {
+    groups.iter().map(|group| group.layers.len() as u64).sum()
+}
+
 /// Groups with other ops in each layer and in what stands outside; layers that are equal then are one group.
 pub(super) fn with_ops(
     groups: &[Group],

@@ -134,6 +134,11 @@ impl Op {
         }
     }
 
+    /// Whether it is a head that is the embedding's table.
+    pub(crate) fn is_tied_head(&self) -> bool {
+        matches!(self, Self::Linear(op) if op.component == Component::Head && op.shared_weights)
+    }
+
     /// Number of parameters, all experts included; weights shared with another op count there.
     pub fn parameters(&self) -> u128 {
         match self {

@@ -10,6 +10,7 @@ use crate::model::{Group, Model, too_large};
 use crate::op::{Op, Table};
 use crate::stack::Stack;
 use crate::training::{Step, Training, learns};
+use std::iter;
 
 /// Bytes that a rank holds in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +68,7 @@ pub(super) struct Ends {
 
 impl Ends {
     pub fn of(model: &Model, plan: &Parallelism) -> Self {
-        let is_table = |(op, _): (&Op, u64)| match op {
-            Op::Linear(op) => op.component == Component::Head && op.shared_weights,
-            _ => false,
-        };
-        let tied = plan.pipeline > 1 && model.ops().any(is_table);
+        let tied = plan.pipeline > 1 && model.ops().any(|(op, _)| op.is_tied_head());
         let further = plan.pipeline > 1 && model.prediction_layers().is_some();
         Self { hidden: model.width(), tied, both: tied || further }
     }
@@ -86,17 +83,22 @@ impl Share {
         convention: &Convention,
     ) -> Result<Self> {
         let model = &stage.model;
+        let of_further = step.clone().of_further_layers(model);
+        let further = model.prediction_layers().map(|(one, count)| (one, count, &of_further));
         let learns = learns(model, step);
         let [mut trained, mut bits] = [Parameters::default(); 2];
         let mut sums = || -> Option<()> {
-            for (group, times) in groups(model) {
-                let outside = group.layers.is_empty().then_some(None);
-                let layers = group.layers.iter().map(|layer| Some(*layer)).chain(outside);
-                let repeat = layers.clone().count() as u64;
-                for op in &group.ops {
-                    bits.add(op, op.stored_bits(), repeat.checked_mul(times)?)?;
-                    let learning = layers.clone().filter(|layer| learns(*layer, op)).count();
-                    trained.add(op, op.parameters(), times.checked_mul(learning as u64)?)?;
+            for (part, times, step) in iter::once((model, 1, step)).chain(further) {
+                let learns = self::learns(part, step);
+                for group in groups(part) {
+                    let outside = group.layers.is_empty().then_some(None);
+                    let layers = group.layers.iter().map(|layer| Some(*layer)).chain(outside);
+                    let repeat = layers.clone().count() as u64;
+                    for op in &group.ops {
+                        bits.add(op, op.stored_bits(), repeat.checked_mul(times)?)?;
+                        let learning = layers.clone().filter(|layer| learns(*layer, op)).count();
+                        trained.add(op, op.parameters(), times.checked_mul(learning as u64)?)?;
+                    }
                 }
             }
             // The copy of the embedding that layers which predict further tokens look up.
@@ -113,7 +115,7 @@ impl Share {
             None => step.clone().predicting_no_further(),
         };
         Ok(Self {
-            training: model.training(&step, convention)?,
+            training: model.part_training(&step, convention)?,
             trained,
             weight_bytes: Parameters {
                 dense: bits.dense.div_ceil(8),
@@ -240,12 +242,9 @@ fn replicas(plan: &Parallelism) -> [u64; 2] {
     [plan.data * plan.context, plan.ranks() / (plan.expert * plan.expert_tensor())]
 }
 
-/// Groups of a stage and how often they are there, those of layers that predict further tokens included.
-fn groups(model: &Model) -> impl Iterator<Item = (&Group, u64)> {
-    let stacks = model.stacks().iter().flat_map(Stack::groups);
-    let further = model.prediction_layers().into_iter();
-    let further = further.flat_map(|(one, count)| one.groups().iter().map(move |it| (it, count)));
-    stacks.chain(model.groups()).map(|group| (group, 1)).chain(further)
+/// Groups of a stage, those of what reads for it included.
+fn groups(model: &Model) -> impl Iterator<Item = &Group> {
+    model.stacks().iter().flat_map(Stack::groups).chain(model.groups())
 }
 
 /// The embedding's table of a stage, or its head, whose rows are those of the padded vocabulary either way.

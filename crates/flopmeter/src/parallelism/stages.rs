@@ -2,7 +2,7 @@
 
 use super::{Parallelism, Stage, size};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Model;
+use crate::model::{Model, layer_count};
 use crate::op::Op;
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ pub(super) fn members(model: &Model, plan: &Parallelism, given: &[u64]) -> Resul
         let all = std::iter::once(0..u64::MAX).collect();
         return Ok(vec![Members { layers: all, first: true, last: true }]);
     }
-    let layers = model.groups().iter().map(|group| group.layers.len() as u64).sum::<u64>();
+    let layers = layer_count(model.groups());
     let lengths = match given {
         [] => even(layers, plan)?,
         given => checked(layers, plan, given)?,

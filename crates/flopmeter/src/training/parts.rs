@@ -111,12 +111,16 @@ impl Parts {
 pub(crate) fn learns(model: &Model, step: &Step) -> impl Fn(Option<u64>, &Op) -> bool + use<> {
     // Modules that an adapter's file has whole, and that are trained beside it.
     let copies: BTreeSet<&str> = model.ops().filter_map(|(op, _)| copied(op)).collect();
+    // Layers that predict further tokens look a token up in the model's table, and project it on their own.
+    let borrows = model.ops().any(|(op, _)| matches!(op, Op::Table(table) if table.shared));
     let frozen = step.frozen();
     move |layer, op| match frozen {
         _ if chooses(op) => false,
         Frozen::Nothing => true,
         // What stands outside and is no layer is the embedding before them, or the head after them.
-        Frozen::Below(lowest) => layer.map_or_else(|| !embeds(op), |layer| layer >= lowest),
+        Frozen::Below(lowest) => {
+            layer.map_or_else(|| !embeds(op, borrows), |layer| layer >= lowest)
+        }
         Frozen::Base => is_adapter(op) || copies.contains(op.module()),
     }
 }
@@ -242,11 +246,13 @@ fn chooses(op: &Op) -> bool {
     op.module().split('.').any(|part| part == "indexer")
 }
 
-/// Whether it is a table, or a head that is one.
-fn embeds(op: &Op) -> bool {
+/// Whether it is a table, a head that is one, or what projects a vector of one that is not borrowed.
+fn embeds(op: &Op, borrows: bool) -> bool {
     match op {
         Op::Table(_) => true,
-        Op::Linear(op) => op.shared_weights || op.component == Component::EmbeddingProjections,
+        Op::Linear(op) => {
+            op.shared_weights || (!borrows && op.component == Component::EmbeddingProjections)
+        }
         _ => false,
     }
 }

@@ -253,9 +253,15 @@ impl Step {
         Ok(self)
     }
 
-    /// The same step without passes beside it and without layers that predict further.
-    pub(crate) fn alone(self) -> Self {
-        Self { predicts_further: false, reference_forwards: 0, rollout: None, ..self }
+    /// The same step of the layers of a model that predict further tokens, without passes beside it. They are above all
+    /// that is frozen; their head is the model's, and frozen with the embedding where it is that table.
+    pub(crate) fn of_further_layers(self, model: &Model) -> Self {
+        let frozen = match self.frozen {
+            Frozen::Below(_) if model.ops().any(|(op, _)| op.is_tied_head()) => Frozen::Below(0),
+            Frozen::Below(_) => Frozen::Nothing,
+            other => other,
+        };
+        Self { frozen, predicts_further: false, reference_forwards: 0, rollout: None, ..self }
     }
 
     /// Documents of a row, by length, with how many of them there are.
