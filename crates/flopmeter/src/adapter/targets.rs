@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::{Result, shown};
 use crate::model::Model;
 use regex_lite::{Regex, RegexBuilder};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The most names of a list, and patterns of ranks. Real lists have a dozen, or one a module.
 const MOST_NAMES: usize = 4096;
@@ -236,13 +236,14 @@ impl Ranks {
     pub fn read(c: &Config) -> Result<Self> {
         let rank = c.size("r")?;
         let mut others = Vec::new();
+        // They are counted before any is copied.
+        let count = c.raw("rank_pattern").and_then(Value::as_object).map_or(0, Map::len);
+        if count > MOST_NAMES {
+            let fact = format!("has {count} patterns; {MOST_NAMES} are the most");
+            return Err(error("rank_pattern", &fact));
+        }
         if let Some(patterns) = c.child("rank_pattern")? {
-            let patterns = patterns.sizes()?;
-            if patterns.len() > MOST_NAMES {
-                let fact = format!("has {} patterns; {MOST_NAMES} are the most", patterns.len());
-                return Err(error("rank_pattern", &fact));
-            }
-            for (key, rank) in patterns {
+            for (key, rank) in patterns.sizes()? {
                 let pattern = if is_plain(&key) {
                     Pattern::End(key)
                 } else {
