@@ -567,7 +567,7 @@ fn answers_that_are_no_answer() {
     assert!(said(&hub).starts_with(&format!("`org/name`: config.json: {html}; {NOT_THE_HUB}")));
     let endless = Reply { stated: None, zeros: u64::MAX, ..Reply::new(200, "{") };
     let hub = refusing(true, endless);
-    let most = "8388608";
+    let most = "6291456";
     assert!(said(&hub).starts_with(&format!(
         "`org/name`: config.json: HOST sends more than {most} bytes, the most that are read; "
     )));

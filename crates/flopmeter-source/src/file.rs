@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The longest config that is read from a file; the core reads no longer one either.
-pub const LONGEST_FILE: u64 = 8 << 20;
+pub const LONGEST_FILE: u64 = 6 << 20;
 /// What modelopt writes beside a config.json that may say nothing of it.
 const QUANTIZATION: &str = "hf_quant_config.json";
 
