@@ -63,8 +63,7 @@ pub fn of_file(path: &Path) -> Result<Found> {
         return of_index(&index);
     }
     let mut headers = Headers::default();
-    let bytes_read = header(path, &Budget::default(), |tensor| headers.tensor(tensor))?;
-    headers.file(bytes_read);
+    header(path, &Budget::default(), &mut headers, |_| Ok(()))?;
     Ok(headers.found())
 }
 
@@ -84,12 +83,8 @@ pub fn of_index(path: &Path) -> Result<Found> {
                 .hint("fetch the file, or give the config.json alone"));
         }
         let mut check = index.check_file(name);
-        let bytes_read = header(&shard, &budget, |tensor| {
-            check.tensor(tensor.name)?;
-            headers.tensor(tensor)
-        })?;
+        header(&shard, &budget, &mut headers, |name| check.tensor(name))?;
         check.done().map_err(|error| error.within(&file::shown(&shard)))?;
-        headers.file(bytes_read);
     }
     Ok(headers.found())
 }
@@ -112,12 +107,13 @@ impl Budget {
     }
 }
 
-/// Gives the tensors of a file one by one; how many bytes were read for them.
+/// Puts the tensors of a file to the others, unless `check` refuses a name.
 fn header(
     path: &Path,
     budget: &Budget,
-    take: impl FnMut(TensorRef<'_>) -> Result<()>,
-) -> Result<u64> {
+    headers: &mut Headers,
+    mut check: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
     let shown = file::shown(path);
     let (mut file, size) = file::weights(path)?;
     let mut start = Vec::new();
@@ -126,8 +122,14 @@ fn header(
     let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
     budget.take(safetensors::PREFIX + length, &shown)?;
     let header = Stretch { file, from: safetensors::PREFIX, length };
-    safetensors::each(&header, size, take).map_err(|error| error.within(&shown))?;
-    Ok(safetensors::PREFIX + length)
+    headers.tensors.expect(length);
+    let add = |tensor: TensorRef<'_>| {
+        check(tensor.name)?;
+        headers.tensor(tensor)
+    };
+    safetensors::each(&header, size, add).map_err(|error| error.within(&shown))?;
+    headers.file(safetensors::PREFIX + length);
+    Ok(())
 }
 
 impl Headers {

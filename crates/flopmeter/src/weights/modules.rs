@@ -122,9 +122,9 @@ impl Modules {
     /// Puts one of the tensors, of so many elements, to the others of its module.
     pub fn add(&mut self, place: &Place<'_>, tensor: TensorRef<'_>, elements: u128) {
         let next = self.names.len();
-        let (module, name) = match self.names.get_key_value(&*place.module) {
+        let (module, name) = match self.names.get_key_value(place.module) {
             Some((module, name)) => (module.clone(), *name),
-            None => (Arc::from(&*place.module), next),
+            None => (Arc::from(place.module), next),
         };
         if name == next {
             self.names.insert(module.clone(), name);

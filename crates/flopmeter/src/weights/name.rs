@@ -1,6 +1,5 @@
 //! Names of tensors → the module of a layer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ pub(super) struct Key {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place<'n> {
     pub layer: Option<u64>,
-    pub module: Cow<'n, str>,
+    pub module: &'n str,
     pub role: Role,
     /// Whether it is of what sees or hears.
     pub of_other_part: bool,
@@ -89,52 +88,55 @@ impl Key {
 }
 
 impl<'n> Place<'n> {
-    /// The place of a tensor; `None` for a buffer.
-    pub fn of(name: &'n str) -> Option<Self> {
+    /// The place of a tensor; `None` for a buffer. A module whose name is not written in one piece is written to `kept`.
+    pub fn of(name: &'n str, kept: &'n mut String) -> Option<Self> {
+        kept.clear();
         let (stem, role) = role(name);
-        // Where the name before the layer ends, the layer's number, and where its name below begins.
+        // Where the name before the layer ends, and where the layer's number is.
         let mut layer = None;
         // Where the module ends, if not with the name, which is with its activation.
         let mut end = None;
-        // What is kept of the name below where experts have numbers, and where what is to be kept begins.
-        let (mut kept, mut kept_from) = (String::new(), 0);
-        let (mut before, mut before_from) = ("", 0);
-        for (from, part) in parts(stem) {
+        // Where the name below begins, or what of it is not kept yet: experts have numbers, which are left out.
+        let mut kept_from = 0;
+        let (mut before, mut before_from) = (&b""[..], 0);
+        for (from, part) in parts(stem.as_bytes()) {
             if is_buffer(part) {
                 return None;
             }
             let to = from + part.len();
             if end.is_some() {
                 // The numbers of an activation: two are parameters, two are not.
-                if matches!(part, "beta" | "eps") {
+                if matches!(part, b"beta" | b"eps") {
                     return None;
                 }
-            } else if part == ACTIVATION {
+            } else if part == ACTIVATION.as_bytes() {
                 end = Some(to);
             } else if layer.is_some() {
-                if before == "experts" && is_expert(part) {
-                    kept.reserve(stem.len());
+                if before == b"experts" && is_expert(part) {
                     kept.push_str(&stem[kept_from..from - 1]);
                     kept_from = to;
                 }
-            } else if is_number(part) && is_list(before) {
-                layer = Some((&name[..before_from], part));
+            } else if is_list(before) && is_number(part) {
+                layer = Some((before_from, from, to));
                 kept_from = (to + 1).min(stem.len());
             }
             (before, before_from) = (part, from);
         }
         // GPT-2 keeps its mask as `attn.bias`, which is no bias of a projection.
-        if role == Role::Bias && matches!(before, "attn" | "attention") {
+        if role == Role::Bias && matches!(before, b"attn" | b"attention") {
             return None;
         }
-        if has_other_part(layer.map_or(name, |(before, _)| before)) {
-            return Some(Self { layer: None, module: name.into(), role, of_other_part: true });
+        if has_other_part(layer.map_or(name, |(before, ..)| &name[..before])) {
+            return Some(Self { layer: None, module: name, role, of_other_part: true });
         }
         let rest = &stem[kept_from..end.unwrap_or(stem.len())];
         let (layer, module) = match layer {
-            None => (None, if end.is_some() { ACTIVATION } else { before }.into()),
-            Some((_, number)) if kept.is_empty() => (Some(number.parse().ok()?), rest.into()),
-            Some((_, number)) => (Some(number.parse().ok()?), (kept + rest).into()),
+            None => (None, if end.is_some() { ACTIVATION } else { &stem[before_from..] }),
+            Some((_, from, to)) if kept.is_empty() => (Some(stem[from..to].parse().ok()?), rest),
+            Some((_, from, to)) => {
+                kept.push_str(rest);
+                (Some(stem[from..to].parse().ok()?), &**kept)
+            }
         };
         Some(Self { layer, module, role, of_other_part: false })
     }
@@ -153,44 +155,65 @@ fn role(name: &str) -> (&str, Role) {
 }
 
 /// What lies between the dots of a name, each with the byte where it begins.
-fn parts(name: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut next = Some(0);
+fn parts(name: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    // Dots are looked for eight bytes at a time: those of the eight before `ahead` that were not passed yet.
+    let (mut next, mut ahead, mut dots) = (Some(0), 0, 0_u64);
     std::iter::from_fn(move || {
         let from = next?;
-        let dot = name.as_bytes()[from..].iter().position(|byte| *byte == b'.');
-        let to = dot.map_or(name.len(), |length| from + length);
-        next = dot.map(|_| to + 1);
+        while dots == 0 && ahead < name.len() {
+            dots = dots_of(&name[ahead..]);
+            ahead += 8;
+        }
+        let to = match dots {
+            0 => name.len(),
+            _ => ahead - 8 + dots.trailing_zeros() as usize / 8,
+        };
+        next = (dots != 0).then_some(to + 1);
+        dots &= dots.wrapping_sub(1);
         Some((from, &name[from..to]))
     })
 }
 
+/// The dots of the first eight bytes, each as the highest bit of its byte.
+fn dots_of(bytes: &[u8]) -> u64 {
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    let eight = bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        eight
+    });
+    // No byte carries into the next, so that each is told apart.
+    let others = u64::from_le_bytes(eight) ^ u64::from_le_bytes([b'.'; 8]);
+    !(((others & !HIGHEST) + !HIGHEST) | others) & HIGHEST
+}
+
 /// Whether a part below `experts` is one's number; in Switch Transformers and NLLB it is `expert_7`.
-fn is_expert(part: &str) -> bool {
-    is_number(part.strip_prefix("expert_").unwrap_or(part))
+fn is_expert(part: &[u8]) -> bool {
+    is_number(part.strip_prefix(b"expert_").unwrap_or(part))
 }
 
 /// What lists of layers are called.
-fn is_list(part: &str) -> bool {
-    matches!(part, "layers" | "layer" | "h" | "blocks" | "block")
+fn is_list(part: &[u8]) -> bool {
+    matches!(part, b"layers" | b"layer" | b"h" | b"blocks" | b"block")
 }
 
 /// Buffers that files keep though they are no parameters.
-fn is_buffer(part: &str) -> bool {
+fn is_buffer(part: &[u8]) -> bool {
     matches!(
         part,
-        "final_logits_bias"
-            | "inv_freq"
-            | "masked_bias"
-            | "rotary_emb"
-            | "diagonal_decay"
-            | "key_decay"
-            | "query_decay"
-            | "slope_rate"
+        b"final_logits_bias"
+            | b"inv_freq"
+            | b"masked_bias"
+            | b"rotary_emb"
+            | b"diagonal_decay"
+            | b"key_decay"
+            | b"query_decay"
+            | b"slope_rate"
     )
 }
 
-fn is_number(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+fn is_number(part: &[u8]) -> bool {
+    !part.is_empty() && part.iter().all(u8::is_ascii_digit)
 }
 
 /// The letters of all words, one after the other, a bit each.
@@ -243,11 +266,13 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Role};
+    use super::{Place, Role, parts};
+    use proptest::prelude::*;
 
     /// The layer, the module and the role of a tensor, and whether it is of another part.
     fn of(name: &str) -> Option<(Option<u64>, String, Role, bool)> {
-        Place::of(name).map(|it| (it.layer, it.module.into_owned(), it.role, it.of_other_part))
+        Place::of(name, &mut String::new())
+            .map(|it| (it.layer, it.module.to_owned(), it.role, it.of_other_part))
     }
 
     fn weight(layer: Option<u64>, module: &str) -> Option<(Option<u64>, String, Role, bool)> {
@@ -337,5 +362,17 @@ mod tests {
         assert_eq!(of("h.0.attn.c_attn.bias").map(|(.., role, _)| role), Some(Role::Bias));
         // A layer's number that fits no integer is none.
         assert_eq!(of("layers.99999999999999999999.a.weight"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_what_dots_separate(name in "[.a/é\u{ae}]{0,30}") {
+            let split: Vec<&[u8]> = name.as_bytes().split(|byte| *byte == b'.').collect();
+            let found: Vec<&[u8]> = parts(name.as_bytes()).map(|(_, part)| part).collect();
+            prop_assert_eq!(found, split);
+            for (from, part) in parts(name.as_bytes()) {
+                prop_assert!(name.as_bytes()[from..].starts_with(part));
+            }
+        }
     }
 }

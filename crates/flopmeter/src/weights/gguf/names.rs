@@ -49,7 +49,7 @@ impl Names {
             _ => (name, Role::Weight),
         };
         let module = if layer.is_some() { module } else { last(module) };
-        let module = self.group(layer.is_some(), module).into();
+        let module = self.group(layer.is_some(), module);
         Some(Place { layer, module, role, of_other_part: false })
     }
 

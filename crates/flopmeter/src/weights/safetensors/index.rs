@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 
 /// The most files of a model.
 const MOST_FILES: usize = 1024;
@@ -188,7 +189,7 @@ impl Check<'_, '_> {
 
 /// What a name says; one whose escapes say nothing as it stands, for no file has it.
 fn spelled<'c>(cursor: &'c Cursor<'_>, name: Quoted) -> Cow<'c, str> {
-    cursor.value(name).unwrap_or(cursor.raw(name).into())
+    cursor.value(name).unwrap_or_else(|| cursor.raw(name).into())
 }
 
 /// Gives each tensor's name and the file that it lies in.
@@ -218,9 +219,9 @@ fn each(
 /// The names of the tensors of each file.
 fn files(text: &dyn Text, hasher: &RandomState) -> Read<BTreeMap<String, Names>> {
     // Looked up for each tensor as they are spelled, and put in order once.
-    let mut places: HashMap<Box<str>, usize, RandomState> = HashMap::default();
-    let mut files: Vec<(String, Names)> = Vec::new();
-    let (mut tensors, mut escaped) = (0, 0);
+    let mut places: HashMap<Rc<str>, usize, RandomState> = HashMap::default();
+    let mut files: Vec<(Rc<str>, String, Names)> = Vec::new();
+    let (mut tensors, mut escaped, mut last) = (0, 0, 0);
     each(text, |cursor, name, file| {
         tensors += 1;
         if tensors > MOST_TENSORS {
@@ -230,8 +231,14 @@ fn files(text: &dyn Text, hasher: &RandomState) -> Read<BTreeMap<String, Names>>
         if escaped > MOST_ESCAPED {
             return Err(cursor.over_most(MOST_ESCAPED, "names with an escape"));
         }
-        let place = match places.get(cursor.raw(file)) {
-            Some(place) => *place,
+        let spelling = cursor.raw(file);
+        // Most lie where the one before lies.
+        let place = match files.get(last) {
+            Some((before, ..)) if **before == *spelling => Some(last),
+            _ => places.get(spelling).copied(),
+        };
+        last = match place {
+            Some(place) => place,
             None if files.len() == MOST_FILES => {
                 return Err(cursor.over_most(MOST_FILES, "files"));
             }
@@ -241,19 +248,20 @@ fn files(text: &dyn Text, hasher: &RandomState) -> Read<BTreeMap<String, Names>>
                     fact: "has a file's name with an escape that says nothing".into(),
                     over: false,
                 })?;
-                files.push((says.into_owned(), Names::default()));
-                places.insert(cursor.raw(file).into(), files.len() - 1);
+                let spelling: Rc<str> = spelling.into();
+                files.push((spelling.clone(), says.into_owned(), Names::default()));
+                places.insert(spelling, files.len() - 1);
                 files.len() - 1
             }
         };
         let name = spelled(cursor, name);
-        let names = &mut files[place].1;
+        let names = &mut files[last].2;
         names.hashes.push(hasher.hash_one(&*name));
         names.bytes += name.len() as u64;
         Ok(())
     })?;
     let mut map: BTreeMap<String, Names> = BTreeMap::new();
-    for (file, mut names) in files {
+    for (_, file, mut names) in files {
         let there = map.entry(file).or_default();
         there.hashes.append(&mut names.hashes);
         there.bytes += names.bytes;

@@ -14,6 +14,9 @@ use std::borrow::Cow;
 const DEEPEST: usize = 64;
 /// The most values that nobody asks for; real indices have one or two, the sizes of all.
 const MOST_PASSED: usize = 1 << 12;
+/// The most bytes of one entry, white space included, of which a name and what is said of it are kept; real ones have under
+/// 400.
+const MOST_KEPT: usize = 1 << 20;
 
 /// What is wrong with a text, and at which of its bytes.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl<'t> Cursor<'t> {
         self.window.position()
     }
 
-    /// What stood in front is not asked for again.
+    /// What stood in front is not asked for again: texts that come are kept from the first on.
     #[inline]
     pub fn forget(&mut self) {
         self.window.forget();
@@ -130,6 +133,9 @@ impl<'t> Cursor<'t> {
 
     #[cold]
     fn more(&mut self) -> Read<bool> {
+        if self.window.kept() > MOST_KEPT {
+            return Err(self.over_most(MOST_KEPT, "bytes in one entry"));
+        }
         let wrong = |(at, fact)| Wrong { at, fact, over: false }.into();
         self.window.more().map_err(wrong)
     }
@@ -211,8 +217,28 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// A text.
+    /// A text, which is kept.
+    #[inline]
     pub fn text(&mut self) -> Read<Quoted> {
+        self.peek()?;
+        self.window.keep();
+        // Nearly all are at hand whole, and have no escape.
+        if let Some((b'"', inside)) = self.window.rest().split_first()
+            && let Some((length, b'"')) = next_special(inside)
+        {
+            let from = self.position() + 1;
+            self.window.advance(length + 2);
+            return Ok(Quoted { from, to: from + length, escaped: false });
+        }
+        self.any_text()
+    }
+
+    /// Passes over a text.
+    pub fn pass_text(&mut self) -> Read<()> {
+        self.any_text().map(drop)
+    }
+
+    fn any_text(&mut self) -> Read<Quoted> {
         self.expect(b'"', "a text")?;
         let (from, mut escaped) = (self.position(), false);
         loop {
@@ -244,42 +270,51 @@ impl<'t> Cursor<'t> {
     }
 
     /// A whole number that is not negative.
+    #[inline]
     pub fn number(&mut self) -> Read<u64> {
+        self.peek()?;
+        // Nearly all are at hand whole, and short enough to fit.
+        let (number, digits) = leading_number(self.window.rest());
+        let whole = (1..self.window.rest().len()).contains(&digits);
+        if whole && digits < 20 && (digits == 1 || self.window.rest()[0] != b'0') {
+            self.window.advance(digits);
+            return Ok(number);
+        }
+        self.any_number()
+    }
+
+    fn any_number(&mut self) -> Read<u64> {
         let first = self.peek()?;
-        let (from, mut number) = (self.position(), 0_u64);
+        self.window.keep();
+        let from = self.position();
         loop {
-            let rest = self.window.rest();
-            let mut length = 0;
-            while let Some(digit @ b'0'..=b'9') = rest.get(length) {
-                number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-                length += 1;
-            }
-            let goes_on = length == rest.len();
-            self.window.advance(length);
+            let (_, digits) = leading_number(self.window.rest());
+            let goes_on = digits == self.window.rest().len();
+            self.window.advance(digits);
             if !goes_on || !self.more()? {
                 break;
             }
         }
-        let digits = self.position() - from;
-        if digits == 0 {
+        let written = self.window.between(from, self.position());
+        if written.is_empty() {
             return Err(self.instead_of("a whole number"));
         }
-        let written = || self.window.between(from, self.position());
-        // One digit less than the longest has always fits.
-        let fits = digits < 20 || written().parse() == Ok(number);
-        if !fits || (digits > 1 && first == Some(b'0')) {
-            let fact = format!("has the number `{}`, which is no size", shown(written()));
-            return Err(Box::new(Wrong { at: from, fact, over: false }));
+        match written.parse() {
+            Ok(number) if written.len() == 1 || first != Some(b'0') => Ok(number),
+            _ => {
+                let fact = format!("has the number `{}`, which is no size", shown(written));
+                Err(Box::new(Wrong { at: from, fact, over: false }))
+            }
         }
-        Ok(number)
     }
 
-    /// Passes over any value.
+    /// Passes over any value, and forgets what stood in front.
     pub fn pass(&mut self) -> Read<()> {
         self.pass_within(DEEPEST)
     }
 
     fn pass_within(&mut self, depth: usize) -> Read<()> {
+        self.forget();
         self.passed += 1;
         if self.passed > MOST_PASSED {
             return Err(self.over_most(MOST_PASSED, "values of other keys"));
@@ -290,13 +325,14 @@ impl<'t> Cursor<'t> {
             }
             Some(b'{') => self.object(|inner, _| inner.pass_within(depth - 1)),
             Some(b'[') => self.list(|inner| inner.pass_within(depth - 1)),
-            Some(b'"') => self.text().map(drop),
+            Some(b'"') => self.pass_text(),
             _ => self.word(),
         }
     }
 
     /// A number, `true`, `false` or `null`.
     fn word(&mut self) -> Read<()> {
+        self.window.keep();
         let from = self.position();
         let is_in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
         while self.byte()?.as_ref().is_some_and(is_in_word) {
@@ -328,24 +364,36 @@ fn spaces(rest: &[u8]) -> usize {
     passed
 }
 
+/// Without a branch, so that many are looked at at once.
 fn is_space(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+    (*byte == b' ') | (*byte == b'\n') | (*byte == b'\r') | (*byte == b'\t')
+}
+
+/// The number that a text begins with, as far as it fits, and how many digits it has.
+#[inline]
+fn leading_number(text: &[u8]) -> (u64, usize) {
+    let (mut number, mut digits) = (0_u64, 0);
+    while let Some(digit @ b'0'..=b'9') = text.get(digits) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        digits += 1;
+    }
+    (number, digits)
 }
 
 /// The next byte that does not stand in a text as it is, and where: a quote, a backslash or a control character. Eight are
 /// looked at at once, for most of a header are texts.
+#[inline]
 fn next_special(bytes: &[u8]) -> Option<(usize, u8)> {
     const EACH: u64 = u64::MAX / 0xFF;
     // The highest bit of each byte that is less; of those after the first that is, maybe more.
-    let less =
-        |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word & (EACH << 7);
+    let less = |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word;
     let is = |word: u64, byte: u8| less(word ^ (EACH * u64::from(byte)), 1);
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
         let number = u64::from_le_bytes(*word);
         let found = less(number, b' ') | is(number, b'"') | is(number, b'\\');
-        if found != 0 {
-            let within = found.trailing_zeros() as usize / 8;
+        if found & (EACH << 7) != 0 {
+            let within = (found & (EACH << 7)).trailing_zeros() as usize / 8;
             return Some((8 * at + within, word[within]));
         }
     }

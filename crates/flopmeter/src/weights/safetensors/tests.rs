@@ -127,6 +127,35 @@ fn what_is_no_header() {
 }
 
 #[test]
+fn an_entry_without_end_is_given_up_and_what_is_passed_over_is_not() {
+    let long = |byte: &str| byte.repeat(3 << 20);
+    let says = "has more than 1048576 bytes in one entry, the most that are read";
+    for (before, byte, after) in [
+        (r#"{"a""#, " ", ": {}}"),
+        (r#"{""#, "a", r#"": {}}"#),
+        (r#"{"a": {"dtype": ""#, "U", r#""}}"#),
+        (r#"{"a": {"shape": ["#, "1", "]}}"),
+        (r#"{"__metadata__": {""#, "a", r#"": ""}}"#),
+    ] {
+        let error = read(&format!("{before}{}{after}", long(byte)), 0).expect_err("refused");
+        assert!(error.contains(says) && error.ends_with("give the config.json alone"), "{error}");
+    }
+    for text in [
+        format!("{}{{{}}}", long("\n"), long(" ")),
+        format!(r#"{{"__metadata__": {{"a": "{}", "b": ""}}}}{}"#, long("x"), long("\t")),
+    ] {
+        assert_eq!(read(&text, 0), Ok(0));
+    }
+    let (text, space) = (long("x"), long(" "));
+    let index = format!(
+        r#"{space}{{{space}"metadata": [{space}"{text}"{space}], "weight_map": {{"a": "b",{space}"c": "b"}}{space}}}"#
+    );
+    let index = index.as_str();
+    let names = |index: Index<'_>| index.names("b").map(|names| names.count());
+    assert_eq!(Index::parse(&index).map(names), Ok(Some(2)));
+}
+
+#[test]
 fn lengths_that_no_header_has() {
     let length =
         |length: u64, file| header_length(&length.to_le_bytes(), file).map_err(|e| e.to_string());

@@ -33,7 +33,7 @@ pub(super) struct Window<'s> {
     text: String,
     /// The byte of the whole with which `text` begins.
     base: usize,
-    /// The next byte of `text`, and the first that is still asked for.
+    /// The next byte of `text`, and the first that is still asked for; none is before that if it lies beyond.
     at: usize,
     kept: usize,
     /// Room for a piece, which begins with the bytes of a character that was cut off the last.
@@ -45,7 +45,16 @@ pub(super) struct Window<'s> {
 impl<'s> Window<'s> {
     pub fn new(source: Box<dyn Read + 's>) -> Self {
         let piece = vec![0; PIECE].into();
-        Self { source, text: String::new(), base: 0, at: 0, kept: 0, piece, cut: 0, ended: false }
+        Self {
+            source,
+            text: String::new(),
+            base: 0,
+            at: 0,
+            kept: usize::MAX,
+            piece,
+            cut: 0,
+            ended: false,
+        }
     }
 
     /// The next byte of the whole.
@@ -65,7 +74,7 @@ impl<'s> Window<'s> {
         self.at += bytes;
     }
 
-    /// What stands between two bytes of the whole, neither of which was forgotten or is within a character.
+    /// What stands between two bytes of the whole, all of which is kept, and neither of which is within a character.
     #[inline]
     pub fn between(&self, from: usize, to: usize) -> &str {
         let within = |byte: usize| byte.checked_sub(self.base);
@@ -78,19 +87,31 @@ impl<'s> Window<'s> {
         self.text.get(self.at..)?.chars().next()
     }
 
-    /// What was passed is not asked for again.
+    /// What comes is asked for again, until it is forgotten.
+    #[inline]
+    pub fn keep(&mut self) {
+        self.kept = self.kept.min(self.at);
+    }
+
+    /// What was passed is not asked for again, nor is what comes.
     #[inline]
     pub fn forget(&mut self) {
-        self.kept = self.at;
+        self.kept = usize::MAX;
+    }
+
+    /// How many of the bytes that were passed are still asked for.
+    pub fn kept(&self) -> usize {
+        self.at.saturating_sub(self.kept)
     }
 
     /// Takes one piece more; whether there was any. An error says what is wrong, and at which byte.
     #[cold]
     pub fn more(&mut self) -> std::result::Result<bool, (usize, String)> {
-        self.text.drain(..self.kept);
-        self.base += self.kept;
-        self.at -= self.kept;
-        self.kept = 0;
+        let passed = self.kept.min(self.at);
+        self.text.drain(..passed);
+        self.base += passed;
+        self.at -= passed;
+        self.kept -= passed;
         let end = self.base + self.text.len();
         while !self.ended {
             let read = match self.source.read(&mut self.piece[self.cut..]) {
