@@ -18,12 +18,8 @@ const SELF: Names =
 const IN_BLOCKS: Names =
     ["self_attn.self.query", "self_attn.self.key", "self_attn.self.value", "self_attn.output"];
 
-const CROSS: Names = [
-    "encoder_attn.q_proj",
-    "encoder_attn.k_proj",
-    "encoder_attn.v_proj",
-    "encoder_attn.out_proj",
-];
+const CROSS: Names =
+    ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj"];
 
 /// The sizes of a layer of either side.
 #[derive(Clone, Copy)]
