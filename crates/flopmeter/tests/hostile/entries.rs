@@ -189,12 +189,14 @@ fn figured(figures: &str, model: &Model) -> Result<usize, Error> {
         ask_request(model, &uncached, &mut check);
     }
     if !documents.is_empty() {
+        // Most models have as many; what one lacks is refused.
+        let layers = cached % 4;
         let kinds =
-            [Recompute::Nothing, Recompute::Selective, Recompute::Full, Recompute::Layers(cached)];
+            [Recompute::Nothing, Recompute::Selective, Recompute::Full, Recompute::Layers(layers)];
         for recompute in kinds {
             let step = Step::packed(documents, count)?
                 .recomputing(recompute)
-                .freezing(Frozen::Below(cached))
+                .freezing(Frozen::Below(layers))
                 .with_reference_forwards(generate)
                 .with_target(decoder);
             for convention in Convention::ALL {
