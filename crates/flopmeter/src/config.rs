@@ -50,8 +50,8 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Syntax`] for text that is longer than 6 MiB, not JSON, nested deeper
-    /// than 127 levels, of more than 98,304 values, 65,536 keys or 32,768 objects, or not an object;
-    /// [`ErrorKind::Config`] for an object that has a key twice, with different values. A byte order mark is passed over.
+    /// than 127 levels, of more than 98,304 values or 32,768 objects, or not an object; [`ErrorKind::Config`] for an object
+    /// that has a key twice, with different values. A byte order mark is passed over.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > LONGEST_TEXT {
             return Err(Error::new(
