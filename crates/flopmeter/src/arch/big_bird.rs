@@ -90,11 +90,12 @@ pub(super) fn filled(linear: Linear, sparse: Option<Sparse>) -> Op {
 
 /// Its attention.
 pub(super) fn attend(module: &'static str, heads: Heads, sparse: Option<Sparse>) -> Op {
-    let (dim, pieces) = (heads.dim, sparse.map(Sparse::pieces));
-    pieces.map_or_else(
-        || heads.attend_in(module, Mask::Full),
-        |pieces| Local { module, heads: heads.query, dim, pieces }.into(),
-    )
+    match sparse {
+        Some(it) => {
+            Local { module, heads: heads.query, dim: heads.dim, pieces: it.pieces() }.into()
+        }
+        None => heads.attend_in(module, Mask::Full),
+    }
 }
 
 /// What stands behind the layers; a pooler runs whatever does.

@@ -58,10 +58,15 @@ impl Layer {
     }
 
     /// Attention to the side's own tokens.
-    fn self_attention(&self, mask: Mask) -> Vec<Op> {
-        let [q, k, v, out] = self.matrices(SELF).map(Op::from);
+    fn self_attention(&self, names: Names, attend: Op) -> Vec<Op> {
+        let [q, k, v, out] = self.matrices(names).map(Op::from);
         let norm = layer_norm("self_attn_layer_norm", self.d, true);
-        vec![q, k, v, self.heads.attend(mask), out, norm]
+        vec![q, k, v, attend, out, norm]
+    }
+
+    /// The same to those that a mask lets a token see.
+    fn masked(&self, mask: Mask) -> Vec<Op> {
+        self.self_attention(SELF, self.heads.attend(mask))
     }
 
     /// Attention of a decoder to what the encoder gives.
@@ -93,37 +98,30 @@ impl Layer {
 
     /// A layer of the encoder.
     pub fn encoding(&self, sparse: Option<Experts>) -> Vec<Op> {
-        [self.self_attention(Mask::Full), self.feed_forward(sparse)].concat()
+        [self.masked(Mask::Full), self.feed_forward(sparse)].concat()
     }
 
     /// A layer of BigBird-Pegasus's encoder, whose attention is BigBird's.
     pub fn encoding_in_blocks(&self, sparse: Option<Sparse>) -> Vec<Op> {
-        let [q, k, v, out] = self.matrices(IN_BLOCKS);
-        let (up, down) = (mlp("fc1", self.d, self.f), mlp("fc2", self.f, self.d));
-        let filled = |linear| filled(linear, sparse);
-        vec![
-            filled(q),
-            filled(k),
-            filled(v),
-            attend("self_attn.self", self.heads, sparse),
-            filled(out),
-            layer_norm("self_attn_layer_norm", self.d, true),
-            filled(up.bias(true)),
-            filled(down.bias(true)),
-            layer_norm("final_layer_norm", self.d, true),
-        ]
+        let attend = attend("self_attn.self", self.heads, sparse);
+        let ops = [self.self_attention(IN_BLOCKS, attend), self.feed_forward(None)].concat();
+        let filled = |op| match op {
+            Op::Linear(linear) => filled(linear, sparse),
+            other => other,
+        };
+        ops.into_iter().map(filled).collect()
     }
 
     /// A layer of a decoder beside an encoder.
     pub fn decoding(&self, mask: Mask, sparse: Option<Experts>) -> Vec<Op> {
         let cross = self.cross_attention().into();
-        [self.self_attention(mask), cross, self.feed_forward(sparse)].concat()
+        [self.masked(mask), cross, self.feed_forward(sparse)].concat()
     }
 
     /// A layer of a decoder on its own, which holds the weights of cross-attention that nothing passes.
     pub fn decoding_alone(&self, sparse: Option<Experts>) -> Vec<Op> {
         let weights = self.cross_attention().into_iter().filter(|op| !matches!(op, Op::Cross(_)));
         let idle = weights.map(|op| Op::Idle(Box::new(op))).collect();
-        [self.self_attention(Mask::Causal), idle, self.feed_forward(sparse)].concat()
+        [self.masked(Mask::Causal), idle, self.feed_forward(sparse)].concat()
     }
 }
