@@ -9,6 +9,7 @@
 mod header;
 mod index;
 mod json;
+mod scan;
 mod window;
 
 pub use index::{Check, Index, LONGEST_INDEX, Names};
