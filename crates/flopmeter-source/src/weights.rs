@@ -122,7 +122,7 @@ fn header(
     let length = safetensors::header_length(&start, size).map_err(|error| error.within(&shown))?;
     budget.take(safetensors::PREFIX + length, &shown)?;
     let header = Stretch { file, from: safetensors::PREFIX, length };
-    headers.tensors.expect(length);
+    headers.tensors.reserve(length);
     let add = |tensor: TensorRef<'_>| {
         check(tensor.name)?;
         headers.tensor(tensor)

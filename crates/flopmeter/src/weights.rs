@@ -338,7 +338,7 @@ pub struct Collector {
 
 impl Collector {
     /// Makes room for a header of so many bytes at once, which costs less than bit by bit.
-    pub fn expect(&mut self, header_bytes: u64) {
+    pub fn reserve(&mut self, header_bytes: u64) {
         // What an entry takes in published files.
         let tensors = usize::try_from(header_bytes / 128).unwrap_or(MOST_TENSORS);
         self.seen.reserve(tensors.min(MOST_TENSORS));
